@@ -1,0 +1,157 @@
+//! Every way in which the engine can fail, each with a stable `kind`.
+//!
+//! The kinds are the same in Python, the API, the command line and the docs.
+
+use std::io;
+
+use rustix::io::Errno;
+
+/// The engine's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong with one file, one task or one plan.
+///
+/// Messages are lower case, without a full stop, and name both values where two disagree.
+/// The path is not part of the message: who reports an error knows the entry it belongs to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A system call failed; `action` says what was tried ("open the source").
+    #[error("can't {action}: {}", errno_text(*.errno))]
+    System {
+        /// What was tried, as an infinitive.
+        action: &'static str,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// The source changed between the two looks that frame its read.
+    #[error("the file changed while it was read: {0}")]
+    ChangedWhileRead(String),
+    /// Input that a step can't make sense of.
+    #[error("{0}")]
+    CorruptInput(String),
+    /// Input that ends too early.
+    #[error("{0}")]
+    TruncatedInput(String),
+    /// `decompress` on something that no known codec has made.
+    #[error("{0}")]
+    NotCompressed(String),
+    /// A stranger's file has the output's name.
+    #[error("{0}")]
+    OutputExists(String),
+    /// Two entries of one job would get one output name.
+    #[error("{0}")]
+    OutputCollision(String),
+    /// The output's name is longer than the file system allows.
+    #[error("the output's name has {length_bytes} bytes, the file system takes {limit_bytes}")]
+    NameTooLong {
+        /// The name's length.
+        length_bytes: usize,
+        /// The file system's limit.
+        limit_bytes: usize,
+    },
+    /// A parameter that its processor does not take.
+    #[error("{step}: {message}")]
+    InvalidParameter {
+        /// The processor's name.
+        step: String,
+        /// What is wrong, with both values.
+        message: String,
+    },
+    /// A processor that the registry does not have.
+    #[error("unknown processor `{0}`")]
+    UnknownProcessor(String),
+    /// A step panicked; the process lives on.
+    #[error("{0}")]
+    Panicked(String),
+    /// The work was given up on request.
+    #[error("cancelled")]
+    Cancelled,
+    /// A blob of the ledger (manifest, window, fingerprints) that can't be read.
+    #[error("damaged {what}: {message}")]
+    DamagedBlob {
+        /// Which kind of blob.
+        what: &'static str,
+        /// Why it can't be read.
+        message: String,
+    },
+    /// A plan that contradicts itself; a bug of the caller.
+    #[error("invalid plan: {0}")]
+    InvalidPlan(String),
+}
+
+impl Error {
+    /// The stable snake_case name of this error.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::System { errno, .. } => errno_kind(*errno),
+            Self::ChangedWhileRead(_) => "changed_while_read",
+            Self::CorruptInput(_) => "corrupt_input",
+            Self::TruncatedInput(_) => "truncated_input",
+            Self::NotCompressed(_) => "not_compressed",
+            Self::OutputExists(_) => "output_exists",
+            Self::OutputCollision(_) => "output_collision",
+            Self::NameTooLong { .. } => "name_too_long",
+            Self::InvalidParameter { .. } => "invalid_parameter",
+            Self::UnknownProcessor(_) => "unknown_processor",
+            Self::Panicked(_) => "processor_panicked",
+            Self::Cancelled => "cancelled",
+            Self::DamagedBlob { .. } => "damaged_blob",
+            Self::InvalidPlan(_) => "invalid_plan",
+        }
+    }
+
+    /// Tell whether the same work may succeed when it is tried again soon.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::ChangedWhileRead(_) => true,
+            Self::System { errno, .. } => matches!(
+                *errno,
+                Errno::IO | Errno::AGAIN | Errno::STALE | Errno::TIMEDOUT | Errno::NFILE | Errno::MFILE | Errno::NOMEM
+            ),
+            _ => false,
+        }
+    }
+
+    /// Tell whether the source is gone rather than bad.
+    pub fn is_vanished(&self) -> bool {
+        matches!(self, Self::System { action: "open the source", errno } if matches!(*errno, Errno::NOENT | Errno::NOTDIR))
+    }
+
+    /// Make an error of a failed system call.
+    pub fn system(action: &'static str) -> impl Fn(Errno) -> Self {
+        move |errno| Self::System { action, errno }
+    }
+
+    /// Make an error of a failed call of the standard library.
+    pub fn io(action: &'static str) -> impl Fn(io::Error) -> Self {
+        move |error| Self::System { action, errno: Errno::from_io_error(&error).unwrap_or(Errno::IO) }
+    }
+}
+
+fn errno_kind(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ACCESS | Errno::PERM => "permission_denied",
+        Errno::NOENT => "not_found",
+        Errno::ROFS => "read_only_filesystem",
+        Errno::NOSPC => "no_space",
+        Errno::DQUOT => "quota_exceeded",
+        Errno::FBIG => "file_too_big",
+        Errno::NAMETOOLONG => "name_too_long",
+        Errno::LOOP => "link_loop",
+        Errno::NOTDIR => "not_a_directory",
+        Errno::ISDIR => "is_a_directory",
+        Errno::MFILE | Errno::NFILE => "too_many_open_files",
+        Errno::NOMEM => "out_of_memory",
+        Errno::EXIST => "output_exists",
+        _ => "io_error",
+    }
+}
+
+fn errno_text(errno: Errno) -> String {
+    let text = io::Error::from(errno).to_string();
+    let plain = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = plain.chars();
+    let lower: String = letters.next().map(|c| c.to_lowercase().chain(letters).collect()).unwrap_or_default();
+    format!("{lower} (errno {})", errno.raw_os_error())
+}

@@ -1,0 +1,148 @@
+//! What an engine call needs to know of a job: roots, steps and sink, as the supervisor sends them.
+//!
+//! A plan is JSON; paths in it are percent-encoded `file://` URIs, so that names which are not UTF-8 survive.
+
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use crate::{Error, Result, entry::join, pipeline::Pipeline};
+
+/// One job, as far as the engine is concerned. Immutable; the same for all of its tasks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The job's id, part of the names of temporaries.
+    pub job: String,
+    /// Where entries are listed.
+    pub roots: Vec<Root>,
+    /// Which entries count, by gitignore rules. Empty: all of them.
+    #[serde(default)]
+    pub include: Vec<String>,
+    /// Which entries and directories don't.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// The steps, in order: processor name and parameters.
+    pub steps: Vec<StepConfig>,
+    /// Where outputs go; none for a pipeline of inspect steps.
+    #[serde(default)]
+    pub sink: Option<SinkPlan>,
+    /// Identifies steps, their versions and parameters; compared by `overwrite: changed`.
+    pub pipeline_hash: String,
+    /// Tries of a file for transient errors.
+    #[serde(default = "default_max_attempts")]
+    pub max_attempts: u32,
+}
+
+/// A directory that is listed, or one file of a directory.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// The directory, `file:///…`, percent-encoded.
+    pub uri: String,
+    /// Percent-encoded name of the one file of that directory that is meant; none: the whole tree.
+    #[serde(default)]
+    pub only: Option<String>,
+    /// Percent-encoded prefix of output names (`{root}/…`), used where a job has several roots.
+    #[serde(default)]
+    pub prefix: Option<String>,
+}
+
+/// One configured step.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepConfig {
+    /// The processor's name.
+    pub name: String,
+    /// Its parameters, checked by its descriptor's schema.
+    #[serde(default)]
+    pub params: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Where and how outputs are published.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SinkPlan {
+    /// The directory (`file:///…`), or `null:` which counts bytes and keeps none (plans, benchmarks).
+    pub uri: String,
+    /// Percent-encoded name of the one output, where the sink is a file in that directory.
+    #[serde(default)]
+    pub only: Option<String>,
+    /// What happens to a file that has the output's name.
+    pub overwrite: Overwrite,
+    /// How outputs reach the disk before they are acknowledged.
+    pub durability: Durability,
+}
+
+/// What happens to a file that has the output's name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overwrite {
+    /// Replace what Pravah published there, when source or pipeline changed; a stranger's file is a failure.
+    Changed,
+    /// Keep it; the entry is skipped.
+    Never,
+    /// Replace it when the source is newer.
+    Newer,
+    /// Replace it.
+    Always,
+    /// Fail.
+    Error,
+}
+
+/// How outputs reach the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Not waited for: survives a kill, not a power cut.
+    None,
+    /// Once per window.
+    Batch,
+    /// Each file by itself.
+    Always,
+}
+
+impl Plan {
+    /// Read a plan from JSON.
+    pub fn parse(json: &str) -> Result<Self> {
+        serde_json::from_str(json).map_err(|error| Error::InvalidPlan(error.to_string()))
+    }
+
+    /// Build the pipeline of this plan's steps.
+    pub fn pipeline(&self) -> Result<Pipeline> {
+        Pipeline::new(&self.steps)
+    }
+
+    /// Name the output of an entry, relative to the sink's directory, as (directory, name).
+    pub fn output_name(&self, pipeline: &Pipeline, root: u16, directory: &[u8], name: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        if let Some(only) = self.sink.as_ref().and_then(|sink| sink.only.as_deref()) {
+            return (Vec::new(), decode(only));
+        }
+        let prefix = self.roots[usize::from(root)].prefix.as_deref().map(decode).unwrap_or_default();
+        (join(&prefix, directory), pipeline.output_name(name))
+    }
+}
+
+impl Root {
+    /// The directory's path, as bytes.
+    pub fn path(&self) -> Result<Vec<u8>> {
+        file_path(&self.uri)
+    }
+
+    /// The name of the one file that is meant, if only one is.
+    pub fn only_name(&self) -> Option<Vec<u8>> {
+        self.only.as_deref().map(decode)
+    }
+}
+
+/// Decode a `file://` URI to a path.
+pub fn file_path(uri: &str) -> Result<Vec<u8>> {
+    uri.strip_prefix("file://").map(decode).ok_or_else(|| Error::InvalidPlan(format!("`{uri}` is not a file:// URI")))
+}
+
+fn decode(text: &str) -> Vec<u8> {
+    percent_decode_str(text).collect()
+}
+
+fn default_max_attempts() -> u32 {
+    3
+}

@@ -1,0 +1,1 @@
+//! Lists directory trees in parallel.
