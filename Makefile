@@ -1,13 +1,68 @@
+# Verbs of the project. Each does all its own set-up, asks nothing and needs no root.
+#
+#   CORE=release make test     another Cargo profile of the core (default: dev)
+#   ROW=scan make bench        one row of the benchmarks (default: all)
+#   SCALE=full make bench      the data sizes of the targets (default: small, about ten minutes)
+#   ARGS='scan src' make run   the command line's arguments
+
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# `cargo test` compiles this profile too, with its dependencies optimised: the core is built once.
+CORE ?= dev
+ROW ?= all
+SCALE ?= small
+SWEEP ?= 1000
+ARGS ?= --help
+
+BIN := .venv/bin
+# rustup's installer edits the shell's profile, which make's shell does not read.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .PHONY: help
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 .PHONY: setup
-setup: ## install everything into .venv, with the Rust core in its dev profile
-	@scripts/setup.sh dev
+setup: ## install everything into .venv, with the Rust core
+	@scripts/setup.sh $(CORE)
 
 .PHONY: build-rust
-build-rust: ## build and install the Rust core, optimised for speed
+build-rust: ## build and install the Rust core, optimised
 	@scripts/setup.sh release
+
+.PHONY: demo
+demo: setup ## run a real job, kill it half-way, resume it, show the report
+	@$(BIN)/pravah demo
+
+.PHONY: run
+run: setup ## run the command line: make run ARGS='scan src --count'
+	@$(BIN)/python app/cli.py $(ARGS)
+
+.PHONY: test
+test: setup ## run all tests: Rust, then Python
+	cd pravah_core && cargo test
+	$(BIN)/pytest tests/unit tests/integration tests/e2e
+
+.PHONY: sweep
+sweep: setup ## kill jobs SWEEP times (1000) and compare what they leave behind
+	PRAVAH_SWEEP=$(SWEEP) $(BIN)/pytest tests/e2e/test_kill_sweep.py --timeout=0
+
+.PHONY: lint
+lint: setup ## check style, types, layers, licences and generated files
+	@scripts/lint.sh
+
+.PHONY: bench
+bench: build-rust ## measure against the peers and write docs/benchmarks.md
+	@$(BIN)/python -m benchmarks --row $(ROW) --scale $(SCALE)
+
+.PHONY: docs
+docs: setup ## regenerate what the docs take from the code
+	@$(BIN)/python scripts/diagram.py --write
+	@$(BIN)/python -m pravah.registry
+
+.PHONY: clean
+clean: ## remove everything that was built
+	rm -rf .venv .cache .pdm-build .pdm-python dist pravah_core/target src/pravah/_core*.so
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find app benchmarks scripts src tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,36 @@
+# The verbs of the Makefile, for those who prefer just.
+
+[private]
+default:
+    @make help
+
+setup *args:
+    @make setup {{args}}
+
+build-rust *args:
+    @make build-rust {{args}}
+
+demo *args:
+    @make demo {{args}}
+
+# just run scan src --count
+run *args:
+    @make run ARGS='{{args}}'
+
+test *args:
+    @make test {{args}}
+
+sweep *args:
+    @make sweep {{args}}
+
+lint *args:
+    @make lint {{args}}
+
+bench *args:
+    @make bench {{args}}
+
+docs *args:
+    @make docs {{args}}
+
+clean:
+    @make clean
