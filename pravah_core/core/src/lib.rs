@@ -6,14 +6,24 @@
 //! - [`scan`]: lists directory trees in parallel, filters, cuts tasks
 //! - [`entry`], [`manifest`]: one listed file; the immutable list of a task's files
 //! - [`processors`], [`pipeline`]: steps, and how they are fused into one pass
+//! - [`stores`]: where bytes live; how an output is staged and published
+//! - [`outcome`], [`fingerprint`]: what became of files; what is remembered of published ones
+//! - [`engine`]: runs scans and tasks: stage, record, publish, acknowledge; takes over what a kill left
+//! - [`wire`], [`dataset`]: the account of files; the records of inspect steps
 //! - [`error`]: every failure, with its stable kind
 
+pub mod dataset;
+pub mod engine;
 pub mod entry;
 pub mod error;
+pub mod fingerprint;
 pub mod manifest;
+pub mod outcome;
 pub mod pipeline;
 pub mod plan;
 pub mod processors;
 pub mod scan;
+pub mod stores;
+pub mod wire;
 
 pub use error::{Error, Result};

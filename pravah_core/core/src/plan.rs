@@ -112,6 +112,15 @@ impl Plan {
         Pipeline::new(&self.steps)
     }
 
+    /// The whole path of a source.
+    pub fn source_path(&self, root: u16, directory: &[u8], name: &[u8]) -> Vec<u8> {
+        let uri = self.roots[usize::from(root)].uri.as_str();
+        let root = decode(uri.strip_prefix("file://").unwrap_or(uri));
+        let root = root.strip_suffix(b"/").unwrap_or(&root);
+        let relative = join(directory, name);
+        if relative.is_empty() { root.to_vec() } else { [root, b"/", &relative].concat() }
+    }
+
     /// Name the output of an entry, relative to the sink's directory, as (directory, name).
     pub fn output_name(&self, pipeline: &Pipeline, root: u16, directory: &[u8], name: &[u8]) -> (Vec<u8>, Vec<u8>) {
         if let Some(only) = self.sink.as_ref().and_then(|sink| sink.only.as_deref()) {

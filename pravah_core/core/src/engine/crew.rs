@@ -1,0 +1,288 @@
+//! Who stages what, and when a window is full.
+//!
+//! One thread walks the manifest. It hands small files to the pool in batches and large ones to a few drivers, the
+//! only threads that wait (for memory, for a slow disk, before another try), and puts what comes back into windows.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{self, Receiver, Sender, SyncSender},
+    },
+    thread::Scope,
+    time::{Duration, Instant},
+};
+
+use rayon::prelude::*;
+
+use super::{
+    Engine, SMALL_BYTES,
+    place::Places,
+    stage::{Bench, Item, Staged, backoff},
+};
+use crate::{
+    Result,
+    entry::Kind,
+    outcome::{Outcome, Reason, Row},
+    plan::Durability,
+    stores::Output,
+};
+
+/// Most entries of a window (protocol, rule 5).
+const WINDOW_ENTRIES: usize = 4_096;
+/// Longest time that a window is gathered: what a kill can cost.
+const WINDOW_TIME: Duration = Duration::from_secs(1);
+/// Findings of inspect steps that a window may hold.
+const WINDOW_RECORD_BYTES: usize = 8 << 20;
+/// Entries that are handed to the pool together: enough that its threads rarely wait for the last of a batch.
+const BATCH_ENTRIES: usize = 256;
+/// Bytes of small files that are handed to the pool together: a batch takes a fraction of a window's time.
+const BATCH_BYTES: u64 = 32 << 20;
+/// Threads of one task for large files: one reads while another computes.
+const DRIVERS: usize = 2;
+
+/// Entries that are recorded, published and acknowledged together.
+#[derive(Default)]
+pub struct Window {
+    /// A row for each entry.
+    pub rows: Vec<Row>,
+    /// What is to be published, in the order of the rows.
+    pub outputs: Vec<Output>,
+    /// The rows that the outputs belong to, by position.
+    pub output_rows: Vec<usize>,
+}
+
+impl Window {
+    fn push(&mut self, row: Row, output: Option<Output>) {
+        if let Some(output) = output {
+            self.outputs.push(output);
+            self.output_rows.push(self.rows.len());
+        }
+        self.rows.push(row);
+    }
+}
+
+/// Walks the manifest and fills windows.
+pub struct Crew<'c, 't> {
+    pub engine: &'c Engine,
+    pub bench: &'c Bench<'t>,
+    pub places: Places<'t>,
+    pub windows: SyncSender<Window>,
+    /// Descriptors that one window may keep open.
+    pub open_files: usize,
+}
+
+/// The drivers' door: items in, what came of them out.
+struct Drivers {
+    items: Sender<Item>,
+    staged: Receiver<Staged>,
+    busy: usize,
+}
+
+/// The window that is being filled.
+struct Filling {
+    window: Window,
+    since: Instant,
+    record_bytes: usize,
+    /// Descriptors that its outputs and their directories keep open.
+    open_files: usize,
+    directory: Option<(u64, u64)>,
+}
+
+/// Nobody takes windows any more: the committer has ended.
+struct Closed;
+
+impl Crew<'_, '_> {
+    /// Stage these entries, given by position and tries so far; ends early when the call is drained.
+    pub fn run(mut self, entries: &[(u32, u32)]) -> Result<()> {
+        let (items, queue) = mpsc::channel();
+        let (answers, staged) = mpsc::channel();
+        let queue = Mutex::new(queue);
+        std::thread::scope(|scope| {
+            let mut drivers = Drivers { items, staged, busy: 0 };
+            for number in 0..DRIVERS {
+                self.spawn_driver(scope, number, &queue, answers.clone());
+            }
+            let mut filling = Filling::new();
+            // A closed door means that the committer stopped, and knows why.
+            let _ = self.walk(entries, &mut drivers, &mut filling);
+            Ok(())
+        })
+    }
+
+    fn spawn_driver<'s>(
+        &self,
+        scope: &'s Scope<'s, '_>,
+        number: usize,
+        queue: &'s Mutex<Receiver<Item>>,
+        answers: Sender<Staged>,
+    ) where
+        Self: 's,
+    {
+        let (engine, bench) = (self.engine, self.bench);
+        let drive = move || {
+            loop {
+                let item = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok(item) = item else { return };
+                if answers.send(drive(engine, bench, item)).is_err() {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name(format!("pravah-large-{number}"))
+            .spawn_scoped(scope, drive)
+            .expect("the system has a thread for a driver");
+    }
+
+    fn walk(&mut self, entries: &[(u32, u32)], drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
+        let mut batch = Vec::new();
+        let mut batch_bytes = 0;
+        for &(index, attempts) in entries {
+            if self.bench.control.draining() {
+                break;
+            }
+            let Some(item) = self.item(index, attempts, filling)? else { continue };
+            if attempts > 0 || !self.bench.is_small(index) || self.always() {
+                drivers.send(item);
+                continue;
+            }
+            batch_bytes += self.bench.manifest.size_bytes(index as usize);
+            batch.push(item);
+            if batch.len() >= BATCH_ENTRIES || batch_bytes >= BATCH_BYTES {
+                self.stage_batch(std::mem::take(&mut batch), drivers, filling)?;
+                batch_bytes = 0;
+            }
+        }
+        if !self.bench.control.draining() {
+            self.stage_batch(batch, drivers, filling)?;
+        }
+        while drivers.busy > 0 {
+            match drivers.receive(WINDOW_TIME) {
+                Some(staged) => self.take(staged, drivers, filling)?,
+                None => self.flush_if_full(filling)?,
+            }
+        }
+        self.flush(filling)
+    }
+
+    /// Make the entry ready to be staged; what needs no work gets its row at once.
+    fn item(&mut self, index: u32, attempts: u32, filling: &mut Filling) -> Result<Option<Item>, Closed> {
+        let row = match self.verdict_of_scan(index) {
+            Some(row) => row,
+            None => match self.places.of(index as usize) {
+                Ok(place) => return Ok(Some(Item { index, place, attempts })),
+                Err(closed) => closed.row(index),
+            },
+        };
+        self.push(row, None, filling)?;
+        Ok(None)
+    }
+
+    fn verdict_of_scan(&self, index: u32) -> Option<Row> {
+        let entry = self.bench.manifest.entry(index as usize).ok()?;
+        if let Some(problem) = entry.problem {
+            let reason = Reason { kind: problem.kind, step: None, message: problem.message };
+            return Some(Row::unread(index, Outcome::Failed, reason));
+        }
+        match entry.kind {
+            Kind::File => None,
+            kind => Some(Row::skipped(index, kind.skip_reason().unwrap_or("directory"))),
+        }
+    }
+
+    fn stage_batch(&self, batch: Vec<Item>, drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
+        let bench = self.bench;
+        let staged: Vec<Staged> =
+            self.engine.pool.install(|| batch.into_par_iter().map(|item| bench.stage(item)).collect());
+        for staged in staged {
+            self.take(staged, drivers, filling)?;
+        }
+        while let Some(staged) = drivers.receive(Duration::ZERO) {
+            self.take(staged, drivers, filling)?;
+        }
+        Ok(())
+    }
+
+    fn take(&self, staged: Staged, drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
+        match staged {
+            Staged::Ready(row, output) => self.push(row, output, filling),
+            Staged::Again(item) => {
+                drivers.send(item);
+                Ok(())
+            }
+            Staged::GivenUp => Ok(()),
+        }
+    }
+
+    fn push(&self, row: Row, output: Option<Output>, filling: &mut Filling) -> Result<(), Closed> {
+        filling.push(row, output);
+        self.flush_if_full(filling)
+    }
+
+    fn flush_if_full(&self, filling: &mut Filling) -> Result<(), Closed> {
+        let window = &filling.window;
+        let full = window.rows.len() >= WINDOW_ENTRIES
+            || filling.open_files >= self.open_files
+            || filling.record_bytes >= WINDOW_RECORD_BYTES
+            || (!window.rows.is_empty() && filling.since.elapsed() >= WINDOW_TIME);
+        if full { self.flush(filling) } else { Ok(()) }
+    }
+
+    fn flush(&self, filling: &mut Filling) -> Result<(), Closed> {
+        let window = std::mem::replace(filling, Filling::new()).window;
+        if window.rows.is_empty() {
+            return Ok(());
+        }
+        self.windows.send(window).map_err(|_| Closed)
+    }
+
+    /// Files that are each waited for are no work for the pool, which never waits.
+    fn always(&self) -> bool {
+        self.bench.plan.sink.as_ref().is_some_and(|sink| sink.durability == Durability::Always)
+    }
+}
+
+impl Filling {
+    fn new() -> Self {
+        Self { window: Window::default(), since: Instant::now(), record_bytes: 0, open_files: 0, directory: None }
+    }
+
+    fn push(&mut self, row: Row, output: Option<Output>) {
+        if self.window.rows.is_empty() {
+            self.since = Instant::now();
+        }
+        self.record_bytes += row.records.as_ref().map_or(0, String::len);
+        if let Some(output) = &output {
+            let directory = Some(output.directory.id());
+            self.open_files += if directory == self.directory { 1 } else { 2 };
+            self.directory = directory;
+        }
+        self.window.push(row, output);
+    }
+}
+
+impl Drivers {
+    fn send(&mut self, item: Item) {
+        self.busy += 1;
+        self.items.send(item).expect("the drivers live as long as their door");
+    }
+
+    fn receive(&mut self, timeout: Duration) -> Option<Staged> {
+        let staged = self.staged.recv_timeout(timeout).ok()?;
+        self.busy -= 1;
+        Some(staged)
+    }
+}
+
+/// Stage one entry on a thread that may wait.
+fn drive(engine: &Engine, bench: &Bench<'_>, item: Item) -> Staged {
+    if bench.control.draining() {
+        return Staged::GivenUp;
+    }
+    if item.attempts > 0 {
+        std::thread::sleep(backoff(item.attempts));
+    }
+    let need = bench.need(item.index).max(SMALL_BYTES);
+    let _permit = engine.budget.take(need);
+    bench.stage(item)
+}

@@ -1,0 +1,75 @@
+//! The engine: runs scan units and tasks, one call each, over threads and a memory budget that all calls share.
+//!
+//! - [`task`]: one task, from take-over to its last acknowledgement
+//! - `place`, `stage`: where an entry is read and written; one entry through the pipeline
+//! - `crew`: who stages what, and when a window is full
+//! - `commit`: a window's way: durable, recorded, published, acknowledged
+//! - `takeover`: what an earlier, killed attempt left behind
+//! - `account`: counters and the summary of what is acknowledged
+//!
+//! It knows no database: what is to be recorded goes to a callback, and the answer decides.
+
+mod account;
+mod budget;
+mod commit;
+pub mod control;
+mod crew;
+mod place;
+mod stage;
+mod takeover;
+pub mod task;
+
+use std::sync::Arc;
+
+pub use account::Counts;
+use budget::Budget;
+pub use control::{Control, Ending, Progress, Verdict};
+pub use task::{Task, WindowRecord};
+
+use crate::{Error, Result};
+
+/// Files up to this size take the fast path: read in one piece on the pool of small files.
+pub const SMALL_BYTES: u64 = 1 << 20;
+
+/// Threads and memory that all calls of a process share.
+pub struct Engine {
+    pool: rayon::ThreadPool,
+    budget: Budget,
+    progress: Arc<Progress>,
+}
+
+impl Engine {
+    /// Start an engine with as many threads as the CPU quota allows, unless told otherwise.
+    ///
+    /// `memory_bytes` bounds the buffers and codec states of large files; each thread of the pool takes a few MiB beside.
+    pub fn new(threads: Option<usize>, memory_bytes: u64) -> Result<Self> {
+        let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        raise_open_file_limit();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|number| format!("pravah-small-{number}"))
+            .build()
+            .map_err(|error| Error::InvalidPlan(format!("no thread pool: {error}")))?;
+        Ok(Self { pool, budget: Budget::new(memory_bytes), progress: Arc::default() })
+    }
+
+    /// What all calls have seen and done so far.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+}
+
+/// Take all the descriptors that we may: a window keeps one open for each output that has no name yet.
+fn raise_open_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused, windows are smaller.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// Descriptors that one window may keep open: an eighth of the limit, since each of two tasks fills one window while
+/// another is committed; the other half is for sources and everybody else.
+fn window_open_files() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1 << 20);
+    usize::try_from(limit / 8).unwrap_or(usize::MAX).max(16)
+}

@@ -1,0 +1,73 @@
+//! What an earlier attempt left behind: a recorded window, and litter.
+//!
+//! Protocol, rule 6. First the directories of outputs are searched for temporaries of earlier attempts, so that a late
+//! rename finds nothing. Then the recorded window: outputs that stand under their names and are own are acknowledged,
+//! the others are done again.
+
+use std::sync::Arc;
+
+use super::{commit::Published, stage::Bench};
+use crate::{
+    Result,
+    outcome::{Outcome, Recorded, Row},
+    stores::{Sink, SinkDirectory, Temporary},
+};
+
+/// Remove the temporaries of earlier attempts from all directories that the manifest's outputs go to.
+pub fn sweep(bench: &Bench<'_>, sink: Option<&dyn Sink>) -> Result<usize> {
+    let Some(sink) = sink else { return Ok(0) };
+    let (task, counter) = &bench.temporaries;
+    let earlier = Temporary { task: Arc::clone(task), counter: *counter, number: 0 };
+    let mut removed = 0;
+    let mut previous = None;
+    for index in 0..bench.manifest.len() {
+        let key = (bench.manifest.root(index), bench.manifest.directory_id(index));
+        if previous.replace(key) == Some(key) {
+            continue;
+        }
+        let (directory, _) = bench.output_name(u32::try_from(index).unwrap_or(u32::MAX));
+        if let Some(directory) = sink.find_directory(&directory)? {
+            removed += directory.sweep(&earlier)?;
+        }
+    }
+    Ok(removed)
+}
+
+/// Deal with the window that was recorded last, where it is not acknowledged: gives what of it counts.
+pub fn adopt(bench: &Bench<'_>, sink: Option<&dyn Sink>, windows: &[Recorded]) -> Result<Option<Published>> {
+    let Some(recorded) = windows.last().filter(|window| !window.acknowledged) else { return Ok(None) };
+    let mut published = Published::default();
+    let mut directories: Vec<Arc<dyn SinkDirectory>> = Vec::new();
+    for row in crate::outcome::decode_rows(&recorded.blob)? {
+        match adopt_row(bench, sink, &row)? {
+            Adopted::Nothing => published.amendments.push(Row { outcome: Outcome::Redo, ..row }),
+            Adopted::Unpublished => published.rows.push(row),
+            Adopted::Own(directory) => {
+                if directories.iter().all(|known| known.id() != directory.id()) {
+                    directories.push(directory);
+                }
+                published.rows.push(row);
+            }
+        }
+    }
+    if let Some(sink) = sink {
+        sink.make_published_durable(&directories)?; // the earlier attempt may not have come to it
+    }
+    Ok(Some(published))
+}
+
+enum Adopted {
+    /// The output is not there, or not ours: the entry is done again.
+    Nothing,
+    /// The entry has no output: what was recorded holds.
+    Unpublished,
+    /// The output stands under its name.
+    Own(Arc<dyn SinkDirectory>),
+}
+
+fn adopt_row(bench: &Bench<'_>, sink: Option<&dyn Sink>, row: &Row) -> Result<Adopted> {
+    let (Some(staged), Some(sink)) = (&row.staged, sink) else { return Ok(Adopted::Unpublished) };
+    let (directory, name) = bench.output_name(row.index);
+    let Some(directory) = sink.find_directory(&directory)? else { return Ok(Adopted::Nothing) };
+    Ok(if directory.adopt(&name, staged)? { Adopted::Own(directory) } else { Adopted::Nothing })
+}

@@ -1,0 +1,147 @@
+//! One task: from take-over to its last acknowledgement.
+
+use std::{
+    collections::HashSet,
+    sync::{atomic::AtomicU32, mpsc},
+};
+
+pub use super::commit::WindowRecord;
+use super::{
+    Control, Ending, Engine, Verdict,
+    account::Account,
+    commit::{Committer, Next},
+    crew::Crew,
+    place::Places,
+    stage::Bench,
+    takeover, window_open_files,
+};
+use crate::{
+    Result,
+    manifest::Manifest,
+    outcome::Recorded,
+    plan::Plan,
+    stores::{Sink, Source, Temporary, open_sink, open_source},
+};
+
+/// A task as the ledger hands it out.
+#[derive(Debug, Default)]
+pub struct Task {
+    /// Its number in the ledger.
+    pub id: i64,
+    /// The counter of the token under which it was claimed; higher than that of every earlier attempt.
+    pub counter: u64,
+    /// Its entries.
+    pub manifest: Vec<u8>,
+    /// The windows that earlier attempts recorded, in order; only the last one may be unacknowledged.
+    pub windows: Vec<Recorded>,
+    /// Whether an earlier attempt ended without its own doing.
+    pub unclean: bool,
+    /// What is remembered of the directories of its outputs, oldest first.
+    pub fingerprints: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Only deal with what an earlier attempt left behind.
+    pub settle: bool,
+}
+
+impl Engine {
+    /// Run a task, or what remains of it.
+    ///
+    /// `on_window` is called on this thread, once for each window and once at the end; see [`WindowRecord`].
+    pub fn run_task(
+        &self,
+        plan: &Plan,
+        task: &Task,
+        control: &Control,
+        on_window: &mut dyn FnMut(WindowRecord) -> Result<Verdict>,
+    ) -> Result<Ending> {
+        let pipeline = plan.pipeline()?;
+        let manifest = Manifest::decode(&task.manifest)?;
+        let sink = plan.sink.as_ref().map(|sink| open_sink(sink, sink.durability)).transpose()?;
+        let source = open_source(plan)?;
+        let bench = Bench {
+            plan,
+            pipeline: &pipeline,
+            manifest: &manifest,
+            control,
+            temporaries: (Temporary::task_prefix(&plan.job, task.id), task.counter),
+            next_temporary: AtomicU32::new(0),
+            has_sink: sink.is_some(),
+        };
+        let run = Run { engine: self, task, bench: &bench, source: &*source, sink: sink.as_deref() };
+        run.go(on_window)
+    }
+}
+
+struct Run<'r> {
+    engine: &'r Engine,
+    task: &'r Task,
+    bench: &'r Bench<'r>,
+    source: &'r dyn Source,
+    sink: Option<&'r dyn Sink>,
+}
+
+impl Run<'_> {
+    fn go(&self, on_window: &mut dyn FnMut(WindowRecord) -> Result<Verdict>) -> Result<Ending> {
+        let (account, mut settled) = self.acknowledged()?;
+        if self.task.unclean {
+            takeover::sweep(self.bench, self.sink)?;
+        }
+        let pending = takeover::adopt(self.bench, self.sink, &self.task.windows)?;
+        settled.extend(pending.iter().flat_map(|published| &published.rows).map(|row| row.index));
+        let entries = u32::try_from(self.bench.manifest.len()).unwrap_or(u32::MAX);
+        let mut todo: Vec<(u32, u32)> =
+            (0..entries).filter(|index| !settled.contains(index)).map(|at| (at, 0)).collect();
+        let mut committer =
+            Committer { bench: self.bench, sink: self.sink, on_window, account, pending, redo: Vec::new() };
+        while !todo.is_empty() && !self.task.settle && !self.bench.control.draining() {
+            if self.stage_and_commit(&todo, &mut committer)? == Next::Fenced {
+                return Ok(Ending::Fenced);
+            }
+            todo = std::mem::take(&mut committer.redo);
+        }
+        Ok(match committer.finish()? {
+            Verdict::Fenced => Ending::Fenced,
+            _ if committer.remaining() == 0 => Ending::Finished,
+            _ => Ending::Drained,
+        })
+    }
+
+    /// The account of what is acknowledged already, and which entries that are.
+    fn acknowledged(&self) -> Result<(Account, HashSet<u32>)> {
+        let mut account = Account::default();
+        let mut settled = HashSet::new();
+        for window in self.task.windows.iter().filter(|window| window.acknowledged) {
+            for row in window.rows()? {
+                account.add(&row, || self.bench.shown_path(row.index));
+                settled.insert(row.index);
+            }
+        }
+        Ok((account, settled))
+    }
+
+    /// Fill windows on one thread while this one commits those that are full.
+    fn stage_and_commit(&self, todo: &[(u32, u32)], committer: &mut Committer<'_, '_>) -> Result<Next> {
+        // No buffer: one window is filled while one is committed, so that memory and descriptors stay bounded.
+        let (windows, full) = mpsc::sync_channel(0);
+        let stores = (self.source, self.sink);
+        let places =
+            Places::new(self.bench.plan, self.bench.pipeline, self.bench.manifest, stores, &self.task.fingerprints);
+        let crew = Crew { engine: self.engine, bench: self.bench, places, windows, open_files: window_open_files() };
+        std::thread::scope(|scope| {
+            let staging = std::thread::Builder::new().name("pravah-crew".into());
+            let staging = staging.spawn_scoped(scope, || crew.run(todo)).expect("the system has a thread for the crew");
+            let mut answer = Ok(Next::Go);
+            for window in &full {
+                answer = committer.commit(window);
+                if !matches!(answer, Ok(Next::Go)) {
+                    self.bench.control.drain();
+                    break;
+                }
+            }
+            drop(full);
+            match staging.join() {
+                Ok(staged) => staged.and(answer),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+}

@@ -1,0 +1,444 @@
+//! What became of entries: the rows of a window, and how windows are kept in the ledger.
+//!
+//! A window's blob serves twice. Recorded ahead of publishing, it tells a later holder what may stand at which
+//! name; once acknowledged, it is the account of its files. So nothing is written twice, and there is no row per file.
+
+use std::sync::Arc;
+
+use arrow_array::{
+    Array, Int64Array, RecordBatch, StringArray, UInt8Array, UInt32Array, UInt64Array,
+    builder::{Int64Builder, StringBuilder, StringDictionaryBuilder, UInt8Builder, UInt32Builder, UInt64Builder},
+    cast::AsArray,
+    types::{Int32Type, UInt32Type},
+};
+use arrow_schema::ArrowError;
+
+use crate::{
+    Error, Result,
+    manifest::{column, decode, encode},
+};
+
+/// What became of one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Outcome {
+    /// Published, or read where nothing is published.
+    Done = 0,
+    /// Left alone, for a reason.
+    Skipped = 1,
+    /// Failed, with an error.
+    Failed = 2,
+    /// Gone when it was its turn.
+    Vanished = 3,
+    /// Killed the process that worked on it.
+    Poisoned = 4,
+    /// In amendments only: the window does not acknowledge this entry, it is done again.
+    Redo = 5,
+}
+
+impl Outcome {
+    /// The word for it in reports and wire forms.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Vanished => "vanished",
+            Self::Poisoned => "poisoned",
+            Self::Redo => "remaining",
+        }
+    }
+
+    fn from_code(code: u8) -> Result<Self> {
+        const ALL: [Outcome; 6] =
+            [Outcome::Done, Outcome::Skipped, Outcome::Failed, Outcome::Vanished, Outcome::Poisoned, Outcome::Redo];
+        ALL.get(usize::from(code)).copied().ok_or_else(|| damaged(format!("outcome is {code}, known are 0 to 5")))
+    }
+}
+
+/// What identifies the content of a source: equal before and after a read, or the read does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SourceFingerprint {
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Modification time, in nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// Time of the last change of the inode, in nanoseconds since 1970.
+    pub changed_ns: i64,
+    /// Inode number.
+    pub inode: u64,
+}
+
+/// What identifies a file that Pravah wrote, before and after its rename.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Modification time, in nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// Birth time, in nanoseconds since 1970; 0 where the file system keeps none.
+    pub born_ns: i64,
+}
+
+/// How an output gets its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Publish {
+    /// Only if nothing has the name.
+    Create = 1,
+    /// In place of what has the name.
+    Replace = 2,
+}
+
+/// An output that waits under a temporary name, or under none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Staged {
+    /// The last part of the temporary's name; none: the file has no name yet.
+    pub temporary: Option<u32>,
+    /// How it gets its name.
+    pub publish: Publish,
+    /// What identifies it.
+    pub identity: Identity,
+}
+
+/// Why an entry was skipped, or failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// Stable word: `unchanged`, `symlink`, … or an error's kind.
+    pub kind: String,
+    /// The step that failed; none where the store did.
+    pub step: Option<String>,
+    /// For people; empty for skipped entries.
+    pub message: String,
+}
+
+/// One entry's line in a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Position in the task's manifest.
+    pub index: u32,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why, where it is not done.
+    pub reason: Option<Reason>,
+    /// Bytes read.
+    pub bytes_in: u64,
+    /// Bytes of the output.
+    pub bytes_out: u64,
+    /// Time spent on it, in microseconds.
+    pub duration_us: u32,
+    /// Tries it took.
+    pub attempts: u32,
+    /// The source as it was read; none where it was not.
+    pub source: Option<SourceFingerprint>,
+    /// The source was so young when it was read that its times prove nothing (see [`RACY_NS`]).
+    pub racy: bool,
+    /// The output that is to be published; none where there is none.
+    pub staged: Option<Staged>,
+    /// What inspect steps found: one JSON object a line.
+    pub records: Option<String>,
+}
+
+/// Times within this many nanoseconds of a read may not change with the content (protocol, rule 23).
+pub const RACY_NS: i64 = 2_000_000_000;
+
+impl Row {
+    /// An entry that ended without being read.
+    pub fn unread(index: u32, outcome: Outcome, reason: Reason) -> Self {
+        Self {
+            index,
+            outcome,
+            reason: Some(reason),
+            bytes_in: 0,
+            bytes_out: 0,
+            duration_us: 0,
+            attempts: 0,
+            source: None,
+            racy: false,
+            staged: None,
+            records: None,
+        }
+    }
+
+    /// An entry that is left alone.
+    pub fn skipped(index: u32, kind: &str) -> Self {
+        Self::unread(index, Outcome::Skipped, Reason { kind: kind.to_owned(), step: None, message: String::new() })
+    }
+}
+
+/// Encode the rows of a window.
+pub fn encode_rows(rows: &[Row]) -> Result<Vec<u8>> {
+    let mut columns = Columns::default();
+    for row in rows {
+        columns.push(row)?;
+    }
+    encode(&columns.finish()?)
+}
+
+/// Decode the rows of a window.
+pub fn decode_rows(blob: &[u8]) -> Result<Vec<Row>> {
+    let batch = decode("window", blob)?;
+    let columns = Decoded::new(&batch)?;
+    (0..batch.num_rows()).map(|at| columns.row(at)).collect()
+}
+
+/// A window as the ledger keeps it.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The rows as they were recorded, before publishing.
+    pub blob: Vec<u8>,
+    /// Rows that publishing changed.
+    pub amendments: Option<Vec<u8>>,
+    /// Whether its entries count.
+    pub acknowledged: bool,
+}
+
+impl Recorded {
+    /// The rows that count: amended, and without those that are done again.
+    pub fn rows(&self) -> Result<Vec<Row>> {
+        let mut rows = decode_rows(&self.blob)?;
+        if let Some(amendments) = &self.amendments {
+            let amended = decode_rows(amendments)?;
+            let mut by_index: std::collections::HashMap<u32, Row> =
+                amended.into_iter().map(|row| (row.index, row)).collect();
+            for row in &mut rows {
+                if let Some(amendment) = by_index.remove(&row.index) {
+                    *row = amendment;
+                }
+            }
+        }
+        rows.retain(|row| row.outcome != Outcome::Redo);
+        Ok(rows)
+    }
+}
+
+#[derive(Default)]
+struct Columns {
+    index: UInt32Builder,
+    outcome: UInt8Builder,
+    kind: StringDictionaryBuilder<Int32Type>,
+    step: StringDictionaryBuilder<Int32Type>,
+    message: StringBuilder,
+    bytes_in: UInt64Builder,
+    bytes_out: UInt64Builder,
+    duration: UInt32Builder,
+    attempts: UInt8Builder,
+    source_size: UInt64Builder,
+    source_modified: Int64Builder,
+    source_changed: Int64Builder,
+    source_inode: UInt64Builder,
+    racy: UInt8Builder,
+    temporary: UInt32Builder,
+    publish: UInt8Builder,
+    device: UInt64Builder,
+    inode: UInt64Builder,
+    size: UInt64Builder,
+    modified: Int64Builder,
+    born: Int64Builder,
+    records: StringBuilder,
+}
+
+impl Columns {
+    fn push(&mut self, row: &Row) -> Result<()> {
+        let reason = row.reason.as_ref();
+        self.index.append_value(row.index);
+        self.outcome.append_value(row.outcome as u8);
+        self.kind.append_option(reason.map(|reason| &reason.kind));
+        self.step.append_option(reason.and_then(|reason| reason.step.as_ref()));
+        self.message.append_option(reason.map(|reason| &reason.message).filter(|message| !message.is_empty()));
+        self.bytes_in.append_value(row.bytes_in);
+        self.bytes_out.append_value(row.bytes_out);
+        self.duration.append_value(row.duration_us);
+        self.attempts.append_value(u8::try_from(row.attempts).unwrap_or(u8::MAX));
+        self.source_size.append_option(row.source.map(|source| source.size_bytes));
+        self.source_modified.append_option(row.source.map(|source| source.modified_ns));
+        self.source_changed.append_option(row.source.map(|source| source.changed_ns));
+        self.source_inode.append_option(row.source.map(|source| source.inode));
+        self.racy.append_value(u8::from(row.racy));
+        self.temporary.append_option(row.staged.and_then(|staged| staged.temporary));
+        self.publish.append_option(row.staged.map(|staged| staged.publish as u8));
+        let identity = row.staged.map(|staged| staged.identity);
+        self.device.append_option(identity.map(|identity| identity.device));
+        self.inode.append_option(identity.map(|identity| identity.inode));
+        self.size.append_option(identity.map(|identity| identity.size_bytes));
+        self.modified.append_option(identity.map(|identity| identity.modified_ns));
+        self.born.append_option(identity.map(|identity| identity.born_ns));
+        self.records.append_option(row.records.as_ref());
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<RecordBatch> {
+        RecordBatch::try_from_iter_with_nullable([
+            ("index", Arc::new(self.index.finish()) as Arc<dyn Array>, false),
+            ("outcome", Arc::new(self.outcome.finish()), false),
+            ("kind", Arc::new(self.kind.finish()), true),
+            ("step", Arc::new(self.step.finish()), true),
+            ("message", Arc::new(self.message.finish()), true),
+            ("bytes_in", Arc::new(self.bytes_in.finish()), false),
+            ("bytes_out", Arc::new(self.bytes_out.finish()), false),
+            ("duration", Arc::new(self.duration.finish()), false),
+            ("attempts", Arc::new(self.attempts.finish()), false),
+            ("source_size", Arc::new(self.source_size.finish()), true),
+            ("source_modified", Arc::new(self.source_modified.finish()), true),
+            ("source_changed", Arc::new(self.source_changed.finish()), true),
+            ("source_inode", Arc::new(self.source_inode.finish()), true),
+            ("racy", Arc::new(self.racy.finish()), false),
+            ("temporary", Arc::new(self.temporary.finish()), true),
+            ("publish", Arc::new(self.publish.finish()), true),
+            ("device", Arc::new(self.device.finish()), true),
+            ("inode", Arc::new(self.inode.finish()), true),
+            ("size", Arc::new(self.size.finish()), true),
+            ("modified", Arc::new(self.modified.finish()), true),
+            ("born", Arc::new(self.born.finish()), true),
+            ("records", Arc::new(self.records.finish()), true),
+        ])
+        .map_err(|error: ArrowError| damaged(error.to_string()))
+    }
+}
+
+struct Decoded<'b> {
+    batch: &'b RecordBatch,
+    kinds: Option<StringArray>,
+    steps: Option<StringArray>,
+}
+
+impl<'b> Decoded<'b> {
+    fn new(batch: &'b RecordBatch) -> Result<Self> {
+        let plain = |name| -> Result<Option<StringArray>> {
+            if batch.num_rows() == 0 {
+                return Ok(None);
+            }
+            let dictionary = column(batch, name)?.as_dictionary::<Int32Type>();
+            let values = dictionary.values().as_string::<i32>();
+            Ok(Some(dictionary.keys().iter().map(|key| key.map(|key| values.value(key as usize).to_owned())).collect()))
+        };
+        Ok(Self { batch, kinds: plain("kind")?, steps: plain("step")? })
+    }
+
+    fn row(&self, at: usize) -> Result<Row> {
+        let outcome = Outcome::from_code(self.u8("outcome", at)?.unwrap_or(u8::MAX))?;
+        Ok(Row {
+            index: self.u32("index", at)?.unwrap_or_default(),
+            outcome,
+            reason: self.reason(at)?,
+            bytes_in: self.u64("bytes_in", at)?.unwrap_or_default(),
+            bytes_out: self.u64("bytes_out", at)?.unwrap_or_default(),
+            duration_us: self.u32("duration", at)?.unwrap_or_default(),
+            attempts: u32::from(self.u8("attempts", at)?.unwrap_or_default()),
+            source: self.source(at)?,
+            racy: self.u8("racy", at)? == Some(1),
+            staged: self.staged(at)?,
+            records: self.text("records", at)?,
+        })
+    }
+
+    fn reason(&self, at: usize) -> Result<Option<Reason>> {
+        let pick = |words: &Option<StringArray>| {
+            words.as_ref().filter(|words| words.is_valid(at)).map(|words| words.value(at).to_owned())
+        };
+        let message = self.text("message", at)?.unwrap_or_default();
+        Ok(pick(&self.kinds).map(|kind| Reason { kind, step: pick(&self.steps), message }))
+    }
+
+    fn source(&self, at: usize) -> Result<Option<SourceFingerprint>> {
+        let Some(size_bytes) = self.u64("source_size", at)? else { return Ok(None) };
+        Ok(Some(SourceFingerprint {
+            size_bytes,
+            modified_ns: self.i64("source_modified", at)?.unwrap_or_default(),
+            changed_ns: self.i64("source_changed", at)?.unwrap_or_default(),
+            inode: self.u64("source_inode", at)?.unwrap_or_default(),
+        }))
+    }
+
+    fn staged(&self, at: usize) -> Result<Option<Staged>> {
+        let publish = match self.u8("publish", at)? {
+            None => return Ok(None),
+            Some(1) => Publish::Create,
+            Some(2) => Publish::Replace,
+            Some(code) => return Err(damaged(format!("publish is {code}, known are 1 and 2"))),
+        };
+        let identity = Identity {
+            device: self.u64("device", at)?.unwrap_or_default(),
+            inode: self.u64("inode", at)?.unwrap_or_default(),
+            size_bytes: self.u64("size", at)?.unwrap_or_default(),
+            modified_ns: self.i64("modified", at)?.unwrap_or_default(),
+            born_ns: self.i64("born", at)?.unwrap_or_default(),
+        };
+        Ok(Some(Staged { temporary: self.u32("temporary", at)?, publish, identity }))
+    }
+
+    fn u8(&self, name: &'static str, at: usize) -> Result<Option<u8>> {
+        let array: &UInt8Array = column(self.batch, name)?.as_primitive();
+        Ok(array.is_valid(at).then(|| array.value(at)))
+    }
+
+    fn u32(&self, name: &'static str, at: usize) -> Result<Option<u32>> {
+        let array: &UInt32Array = column(self.batch, name)?.as_primitive::<UInt32Type>();
+        Ok(array.is_valid(at).then(|| array.value(at)))
+    }
+
+    fn u64(&self, name: &'static str, at: usize) -> Result<Option<u64>> {
+        let array: &UInt64Array = column(self.batch, name)?.as_primitive();
+        Ok(array.is_valid(at).then(|| array.value(at)))
+    }
+
+    fn i64(&self, name: &'static str, at: usize) -> Result<Option<i64>> {
+        let array: &Int64Array = column(self.batch, name)?.as_primitive();
+        Ok(array.is_valid(at).then(|| array.value(at)))
+    }
+
+    fn text(&self, name: &'static str, at: usize) -> Result<Option<String>> {
+        let array: &StringArray = column(self.batch, name)?.as_string();
+        Ok(array.is_valid(at).then(|| array.value(at).to_owned()))
+    }
+}
+
+fn damaged(message: String) -> Error {
+    Error::DamagedBlob { what: "window", message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(index: u32, outcome: Outcome) -> Row {
+        Row {
+            index,
+            outcome,
+            reason: Some(Reason { kind: "io_error".into(), step: Some("copy".into()), message: "x".into() }),
+            bytes_in: 5,
+            bytes_out: 6,
+            duration_us: 7,
+            attempts: 2,
+            source: Some(SourceFingerprint { size_bytes: 5, modified_ns: -3, changed_ns: 4, inode: 9 }),
+            racy: true,
+            staged: Some(Staged {
+                temporary: None,
+                publish: Publish::Replace,
+                identity: Identity { device: 1, inode: 2, size_bytes: 6, modified_ns: 3, born_ns: 0 },
+            }),
+            records: Some("{}".into()),
+        }
+    }
+
+    #[test]
+    fn rows_decoded_equal_what_was_encoded() {
+        let rows = vec![row(3, Outcome::Done), Row::skipped(4, "symlink"), row(9, Outcome::Failed)];
+        assert_eq!(decode_rows(&encode_rows(&rows).expect("encodes")).expect("decodes"), rows);
+        assert_eq!(decode_rows(&encode_rows(&[]).expect("encodes")).expect("decodes"), []);
+    }
+
+    #[test]
+    fn recorded_with_amendments_replaces_rows_and_drops_those_done_again() {
+        let recorded = Recorded {
+            blob: encode_rows(&[row(0, Outcome::Done), row(1, Outcome::Done), row(2, Outcome::Done)]).expect("encodes"),
+            amendments: Some(encode_rows(&[row(1, Outcome::Failed), row(2, Outcome::Redo)]).expect("encodes")),
+            acknowledged: true,
+        };
+        assert_eq!(recorded.rows().expect("reads"), [row(0, Outcome::Done), row(1, Outcome::Failed)]);
+    }
+}

@@ -1,0 +1,186 @@
+//! Stores: where bytes live. A source is read; a sink stages outputs, then publishes them.
+//!
+//! A store is a folder of its own and one line in [`open_source`] and [`open_sink`]. Publishing is in the store's
+//! hands, since each has its own way to make a name appear whole: `stage`, `publish`, `adopt`, `discard`.
+//! Stores decide nothing about jobs: what may be replaced is said by the caller.
+
+pub mod local;
+mod null;
+
+use std::{any::Any, sync::Arc};
+
+use crate::{
+    Error, Result,
+    outcome::{Identity, Publish, SourceFingerprint, Staged},
+    plan::{Durability, Plan, SinkPlan},
+};
+
+/// Where entries are read.
+pub trait Source: Send + Sync {
+    /// Open a directory, given by the plan's root and the path below it.
+    fn open_directory(&self, root: u16, directory: &[u8]) -> Result<Arc<dyn SourceDirectory>>;
+}
+
+/// A directory of a source.
+pub trait SourceDirectory: Send + Sync {
+    /// Look at a file without opening it.
+    fn fingerprint(&self, name: &[u8]) -> Result<SourceFingerprint>;
+
+    /// Open a regular file for reading.
+    fn open(&self, name: &[u8]) -> Result<Box<dyn Reading>>;
+}
+
+/// An open source file.
+pub trait Reading {
+    /// Read on; 0 is the end of the file.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
+
+    /// Look at the open file as it is now.
+    fn fingerprint(&self) -> Result<SourceFingerprint>;
+}
+
+/// Where outputs are published.
+///
+/// Life of an output: `stage` → (`make_durable`, the ledger records it) → `publish` → `make_published_durable`
+/// → the ledger acknowledges it. After a kill, `adopt` tells whether `publish` had happened.
+pub trait Sink: Send + Sync {
+    /// Open a directory of outputs, and make it where it is missing.
+    fn open_directory(&self, directory: &[u8]) -> Result<Arc<dyn SinkDirectory>>;
+
+    /// Open a directory of outputs if there is one.
+    fn find_directory(&self, directory: &[u8]) -> Result<Option<Arc<dyn SinkDirectory>>>;
+
+    /// Wait until the staged outputs are on disk. After an error they must be discarded, and staged anew.
+    fn make_durable(&self, outputs: &[Output]) -> Result<()>;
+
+    /// Wait until the names in these directories are on disk.
+    fn make_published_durable(&self, directories: &[Arc<dyn SinkDirectory>]) -> Result<()>;
+
+    /// Descriptors that one staged output keeps open until it is published.
+    fn open_files_per_output(&self) -> usize;
+}
+
+/// A directory of a sink.
+pub trait SinkDirectory: Send + Sync {
+    /// Look at what has this name.
+    fn look(&self, name: &[u8]) -> Result<Standing>;
+
+    /// Begin an output. It is invisible under its final name until it is published.
+    fn stage(&self, temporary: &Temporary, publish: Publish) -> Result<Box<dyn Staging>>;
+
+    /// Give an output its final name; `output_exists` if `Create` finds the name taken.
+    fn publish(&self, output: &mut Output, publish: Publish) -> Result<()>;
+
+    /// Tell whether a file that was found is the one that is remembered.
+    fn same(&self, found: &Identity, remembered: &Identity) -> bool;
+
+    /// Tell whether the file at this name is the one that was staged: its publishing had come about.
+    fn adopt(&self, name: &[u8], staged: &Staged) -> Result<bool>;
+
+    /// Remove a staged output that will not be published.
+    fn discard(&self, output: &mut Output);
+
+    /// Remove the temporaries of a task's earlier attempts; gives their number.
+    fn sweep(&self, temporary: &Temporary) -> Result<usize>;
+
+    /// Tell directories apart.
+    fn id(&self) -> (u64, u64);
+
+    /// The store's own view of this directory.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// An output while it is written.
+pub trait Staging {
+    /// Append bytes.
+    fn write(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// All is written: what was staged, and what the store keeps of it until it is published.
+    fn finish(self: Box<Self>) -> Result<(Staged, Box<dyn Any + Send>)>;
+}
+
+/// A staged output on its way to its name.
+pub struct Output {
+    /// Where it is published.
+    pub directory: Arc<dyn SinkDirectory>,
+    /// Its final name.
+    pub name: Vec<u8>,
+    /// Its temporary name.
+    pub temporary: Temporary,
+    /// What identifies it.
+    pub staged: Staged,
+    /// What the store keeps of it (an open file, an upload).
+    pub held: Box<dyn Any + Send>,
+}
+
+impl Output {
+    /// Give it its final name; `output_exists` if `Create` finds the name taken.
+    pub fn publish(&mut self, publish: Publish) -> Result<()> {
+        let directory = Arc::clone(&self.directory);
+        directory.publish(self, publish)
+    }
+
+    /// Remove it: it will not be published.
+    pub fn discard(&mut self) {
+        let directory = Arc::clone(&self.directory);
+        directory.discard(self);
+    }
+}
+
+/// What stands at a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    Free,
+    /// A file, or a link.
+    File(Identity),
+    /// A directory.
+    Directory,
+}
+
+/// The name of a temporary: `.pravah-<job>-<task>-<token counter>-<n>`, whatever the length of the final name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Temporary {
+    /// The task that stages it: `.pravah-<job>-<task>-`.
+    pub task: Arc<str>,
+    /// The counter of the token under which it is staged.
+    pub counter: u64,
+    /// Its number within the attempt.
+    pub number: u32,
+}
+
+impl Temporary {
+    /// The beginning of the names of a task's temporaries.
+    pub fn task_prefix(job: &str, task: i64) -> Arc<str> {
+        format!("{PREFIX}{job}-{task}-").into()
+    }
+
+    /// The whole name.
+    pub fn name(&self) -> String {
+        format!("{}{}-{}", self.task, self.counter, self.number)
+    }
+
+    /// Whether `name` is a temporary of an earlier attempt of the same task.
+    pub fn is_earlier(&self, name: &[u8]) -> bool {
+        let Ok(name) = std::str::from_utf8(name) else { return false };
+        let counter = name.strip_prefix(&*self.task).and_then(|rest| rest.split_once('-')).map(|(counter, _)| counter);
+        counter.and_then(|counter| counter.parse::<u64>().ok()).is_some_and(|counter| counter < self.counter)
+    }
+}
+
+/// How every temporary's name begins; such names are never listed as entries.
+pub const PREFIX: &str = ".pravah-";
+
+/// Open the source of a plan.
+pub fn open_source(plan: &Plan) -> Result<Box<dyn Source>> {
+    Ok(Box::new(local::LocalSource::open(plan)?))
+}
+
+/// Open the sink of a plan.
+pub fn open_sink(sink: &SinkPlan, durability: Durability) -> Result<Box<dyn Sink>> {
+    match sink.uri.split_once(':') {
+        Some(("file", _)) => Ok(Box::new(local::LocalSink::open(&sink.uri, durability)?)),
+        Some(("null", _)) => Ok(Box::new(null::NullSink)),
+        _ => Err(Error::InvalidPlan(format!("no store for the sink `{}`", sink.uri))),
+    }
+}
