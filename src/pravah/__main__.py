@@ -1,0 +1,5 @@
+"""`python -m pravah` is the command `pravah`."""
+
+from pravah.cli import main
+
+main()

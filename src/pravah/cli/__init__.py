@@ -1,0 +1,30 @@
+"""The command line. Its commands are listed in `commands.py`, one module or package per noun.
+
+Nothing heavy is imported here: a command imports what it needs when it runs.
+"""
+
+import sys
+
+
+def main() -> None:
+    """Run `pravah` with this process's arguments; never returns."""
+    arguments = sys.argv[1:]
+    # What scripts, prompts and newcomers ask for does not pay for the parser's import.
+    if arguments == ["--version"]:
+        print_version()
+        sys.exit(0)
+    if arguments in (["--help"], ["-h"]):
+        from pravah.cli.commands import root_help
+
+        sys.stdout.write(root_help())
+        sys.exit(0)
+    from pravah.cli.entry import run
+
+    sys.exit(run(arguments))
+
+
+def print_version() -> None:
+    """Print the version of the installed package."""
+    from pravah import __version__
+
+    sys.stdout.write(f"pravah {__version__}\n")

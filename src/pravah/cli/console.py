@@ -1,0 +1,98 @@
+"""Where output goes: data to stdout, everything else to stderr; colour only on a terminal.
+
+`Console` is also the group of options that every command takes.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from shutil import get_terminal_size
+from typing import Annotated, Any, TextIO
+
+from typer import Option
+
+from pravah.cli.render import Painter
+
+# Lines with something at their right end have this width where no terminal says otherwise.
+PLAIN_COLUMNS = 100
+
+
+@dataclass(frozen=True)
+class Console:
+    """The options that every command has, and the two streams as they are to be used."""
+
+    json: Annotated[bool, Option("--json", help="Print data as JSON.")] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Print errors only.")] = False
+    verbose: Annotated[bool, Option("--verbose", "-v", help="Say more.")] = False
+    ledger: Annotated[
+        str | None, Option(metavar="FILE", help="Use this ledger file or database URL.")
+    ] = None
+    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False
+
+    def line(self, text: str = "") -> None:
+        """Print a line of text for people to stdout."""
+        sys.stdout.write(f"{_encodable(text)}\n")
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print lines of text for people to stdout."""
+        for text in lines:
+            self.line(text)
+
+    def data(self, value: Mapping[str, Any] | list[Any]) -> None:
+        """Print one JSON value on a line of its own to stdout."""
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+    def raw(self, chunks: Iterable[bytes]) -> None:
+        """Write bytes to stdout as they are."""
+        sys.stdout.flush()
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+
+    def say(self, text: str = "") -> None:
+        """Tell people something on stderr, unless they asked for quiet."""
+        if not self.quiet:
+            sys.stderr.write(f"{_encodable(text)}\n")
+            sys.stderr.flush()
+
+    def detail(self, text: str) -> None:
+        """Tell people something on stderr if they asked for more."""
+        if self.verbose:
+            self.say(text)
+
+    @property
+    def painter(self) -> Painter:
+        """Paint for stdout."""
+        return Painter(_shows_colour(sys.stdout))
+
+    @property
+    def painter_err(self) -> Painter:
+        """Paint for stderr."""
+        return Painter(_shows_colour(sys.stderr))
+
+    @property
+    def columns(self) -> int | None:
+        """Give the width of the terminal that stdout is; None: nothing needs shortening."""
+        return get_terminal_size().columns if sys.stdout.isatty() else None
+
+    @property
+    def columns_err(self) -> int:
+        """Give the width for text on stderr."""
+        return get_terminal_size().columns if sys.stderr.isatty() else PLAIN_COLUMNS
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Tell whether a stream can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _shows_colour(stream: TextIO) -> bool:
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def _encodable(text: str) -> str:
+    # A stream in the C locale can't take `✓`, and a name may hold lone surrogates.
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)

@@ -1,0 +1,115 @@
+"""Runs one command line and turns whatever happens into words and an exit code.
+
+The only place that catches everything: a traceback reaches nobody without `--debug`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from pravah.cli.app import command
+from pravah.cli.exit_codes import ExitCode
+from pravah.cli.names import printable
+from pravah.errors import PravahError
+
+ISSUES_URL = "https://github.com/your-org/pravah/issues"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that these arguments name; give its exit code."""
+    debug = "--debug" in arguments
+    try:
+        code = command().main(list(arguments), prog_name="pravah", standalone_mode=False)
+        sys.stdout.flush()
+    except PravahError as error:
+        return _told(error, debug=debug)
+    except typer.TyperException as error:
+        return _usage(error)
+    except (typer.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return _reader_went_away()
+    except Exception as error:  # noqa: BLE001 - the last resort, see above
+        return _bug(error, debug=debug)
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def error_lines(error: PravahError) -> list[str]:
+    """Write an error for people: what failed, the causes, what to do next."""
+    lines = [f"error: {_safe(error.message)}"]
+    lines += [f"  {_safe(cause)}" for cause in error.causes]
+    if error.hint:
+        lines.append(f"hint: {_safe(error.hint)}")
+    return lines
+
+
+def _told(error: PravahError, *, debug: bool) -> int:
+    if debug:
+        _traceback()
+    _say(error_lines(error))
+    return error.exit_code
+
+
+def _usage(error: typer.TyperException) -> int:
+    text = error.format_message().strip() if hasattr(error, "format_message") else str(error)
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        _say([text])
+        return ExitCode.USAGE
+    path = context.command_path if context is not None else "pravah"
+    what, hint = _in_house_style(text)
+    _say([f"error: {_safe(what)}", f"hint: {hint}`{path} --help` shows what it takes"])
+    return ExitCode.USAGE
+
+
+def _in_house_style(text: str) -> tuple[str, str]:
+    """Turn the parser's sentence into ours: lower case, backticks, the guess as a hint."""
+    text = text.replace("'", "`").rstrip(".")
+    what, _, guess = text.partition(". Did you mean ")
+    if not guess:
+        what, _, guess = text.partition(" (Possible options: ")
+        guess = (
+            ", ".join(f"`{option}`" for option in guess.rstrip(")").split(", ")) if guess else ""
+        )
+    hint = f"did you mean {guess.rstrip('?')}? " if guess else ""
+    return what[:1].lower() + what[1:], hint
+
+
+def _bug(error: Exception, *, debug: bool) -> int:
+    if debug:
+        _traceback()
+    name = type(error).__name__
+    _say(
+        [
+            f"error: a bug of ours: {name}: {_safe(str(error))}",
+            f"hint: please report it with the output of the same command and --debug: {ISSUES_URL}",
+        ]
+    )
+    return ExitCode.BUG
+
+
+def _traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
+def _reader_went_away() -> int:
+    # Python would write what is buffered at exit, and fail again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.BROKEN_PIPE
+
+
+def _say(lines: Sequence[str]) -> None:
+    encoding = sys.stderr.encoding or "utf-8"
+    text = "".join(f"{line}\n" for line in lines)
+    sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stderr.flush()
+
+
+def _safe(text: str) -> str:
+    return "\n  ".join(printable(line) for line in text.split("\n"))

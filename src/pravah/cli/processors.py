@@ -1,0 +1,93 @@
+"""`pravah processors`: what steps can be made of. Reads the registry, never loads the core."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from typer import Argument
+
+from pravah.cli.console import Console
+from pravah.cli.render import Column, pairs, table
+from pravah.registry import Descriptor, registry
+from pravah.registry.schema import choices, resolve, type_names
+
+COMMANDS = {
+    "list": ("pravah.cli.processors:list_processors", "List every processor."),
+    "show": ("pravah.cli.processors:show", "Show a processor's parameters and examples."),
+}
+
+
+def _names(incomplete: str) -> list[tuple[str, str]]:
+    return [(d.name, d.summary) for d in registry() if d.name.startswith(incomplete)]
+
+
+def list_processors(console: Console) -> None:
+    """List every processor."""
+    if console.json:
+        for descriptor in registry():
+            console.data(descriptor.to_dict())
+        return
+    columns = [Column("NAME"), Column("SHAPE"), Column("PAYLOAD"), Column("SUMMARY", shrink="end")]
+    rows = [(d.name, d.shape, _payload(d), d.summary) for d in registry()]
+    console.lines(table(columns, rows, console.columns))
+
+
+def show(
+    name: Annotated[str, Argument(help="The processor's name.", autocompletion=_names)],
+    console: Console,
+) -> None:
+    """Show a processor's parameters and examples."""
+    descriptor = registry().find(name)
+    if console.json:
+        console.data(descriptor.to_dict())
+        return
+    console.line(f"{descriptor.name}  {descriptor.summary}")
+    console.line()
+    console.lines(
+        pairs(
+            [
+                ("shape", descriptor.shape),
+                ("payload", _payload(descriptor)),
+                ("version", str(descriptor.version)),
+                ("pure", "yes" if descriptor.pure else "no"),
+            ],
+            indent="  ",
+        )
+    )
+    if descriptor.properties:
+        console.line("\nparameters")
+        console.lines(pairs(_parameters(descriptor), indent="  "))
+    if descriptor.examples:
+        console.line("\nexamples")
+        console.lines(
+            pairs([(f"-s {e.step}", e.explains) for e in descriptor.examples], indent="  ")
+        )
+
+
+def _payload(descriptor: Descriptor) -> str:
+    return f"{descriptor.input} → {descriptor.output}"
+
+
+def _parameters(descriptor: Descriptor) -> list[tuple[str, str]]:
+    return [
+        (
+            name + ("*" if name == descriptor.primary else ""),
+            _described(schema, descriptor, primary=name == descriptor.primary),
+        )
+        for name, schema in descriptor.properties.items()
+    ]
+
+
+def _described(schema: Mapping[str, Any], descriptor: Descriptor, *, primary: bool) -> str:
+    """Write what a parameter is for, what it takes and its default, one idea a line."""
+    schema = resolve(schema, descriptor.parameters)
+    allowed = choices(schema, descriptor.parameters)
+    words = [str(choice) for choice in allowed or () if choice is not None]
+    types = [name for name in type_names(schema, descriptor.parameters) if name != "null"]
+    taken = ", ".join(words) if words else " or ".join(types)
+    default = schema.get("default")
+    if default is not None:
+        taken += f" (default: {default})"
+    lines = [line for line in (schema.get("description"), taken) if line]
+    if primary:
+        lines.append(f"may be written `{descriptor.name}:VALUE`")
+    return "\n".join(lines)

@@ -1,0 +1,202 @@
+"""The flags that describe a job, shared by `run`, `plan` and `jobs create`.
+
+Flags, `--set` and a YAML file build one mapping, which becomes a `JobSpec`: whoever describes
+a job in another way (REST, Python) gets the same checks.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+from urllib.parse import quote_from_bytes
+
+from typer import Argument, Option
+
+from pravah.cli import spec_file
+from pravah.errors import NotYetError, SpecError
+from pravah.model.spec import JobSpec
+from pravah.registry import Registry, registry
+
+
+class Overwrite(StrEnum):
+    """What happens to a file that has the output's name."""
+
+    CHANGED = "changed"
+    NEVER = "never"
+    NEWER = "newer"
+    ALWAYS = "always"
+    ERROR = "error"
+
+
+class Durability(StrEnum):
+    """How outputs reach the disk before they count."""
+
+    NONE = "none"
+    BATCH = "batch"
+    ALWAYS = "always"
+
+
+def _step_names(incomplete: str) -> list[tuple[str, str]]:
+    return [(d.name, d.summary) for d in registry() if d.name.startswith(incomplete)]
+
+
+@dataclass(frozen=True)
+class SpecFlags:
+    """The flags that describe a job; each field is one of them."""
+
+    sources: Annotated[
+        list[str] | None, Argument(metavar="SOURCE", help="Directories and files to work on.")
+    ] = None
+    source_path: Annotated[
+        list[str] | None, Option(metavar="SOURCE", help="The same as SOURCE.")
+    ] = None
+    file: Annotated[
+        str | None, Option("--file", "-f", metavar="SPEC", help="Read the job from a YAML file.")
+    ] = None
+    to: Annotated[
+        str | None,
+        Option("--to", "--destination-path", metavar="SINK", help="Where outputs go."),
+    ] = None
+    step: Annotated[
+        list[str] | None,
+        Option(
+            "--step", "-s", "--processor",
+            metavar="STEP",
+            help="NAME, NAME:VALUE, NAME:key=value,… or a YAML flow map; repeatable.",
+            autocompletion=_step_names,
+        ),
+    ] = None  # fmt: skip
+    include: Annotated[
+        list[str] | None,
+        Option(metavar="RULE", help="Only files that match (gitignore rules); repeatable."),
+    ] = None
+    exclude: Annotated[
+        list[str] | None, Option(metavar="RULE", help="Leave these out; repeatable.")
+    ] = None
+    name: Annotated[str | None, Option(help="Name the job.")] = None
+    overwrite: Annotated[
+        Overwrite | None, Option(help="What to do where an output exists (default: changed).")
+    ] = None
+    durability: Annotated[
+        Durability | None, Option(help="How outputs reach the disk (default: batch).")
+    ] = None
+    budget: Annotated[
+        str | None, Option(metavar="COUNT|PERCENT", help="Failed files to tolerate (default: 0).")
+    ] = None
+    memory: Annotated[
+        str | None, Option(metavar="SIZE", help="Memory for the engine (default: 1GiB).")
+    ] = None
+    set: Annotated[
+        list[str] | None,
+        Option(metavar="KEY=VALUE", help="Set any key of the spec, as in sink.uri=out/."),
+    ] = None
+
+
+def job_spec(flags: SpecFlags) -> JobSpec:
+    """Make the job spec that these flags describe, checked as far as no file is touched."""
+    known = registry()
+    mapping = spec_mapping(flags, known)
+    spec = JobSpec.parse(mapping)
+    known.check([(step.name, step.params) for step in spec.steps])
+    return spec
+
+
+def spec_mapping(flags: SpecFlags, known: Registry) -> dict[str, Any]:
+    """Merge file, flags and `--set`, in this order; what comes later wins."""
+    mapping = spec_file.load(flags.file) if flags.file else {}
+    _take_source(mapping, flags)
+    if flags.step:
+        mapping["steps"] = list(flags.step)
+    if flags.to is not None:
+        _section(mapping, "sink")["uri"] = _uri(_sink(flags.to))
+    for section, key, value in (
+        ("sink", "overwrite", flags.overwrite),
+        ("sink", "durability", flags.durability),
+        ("on_error", "budget", flags.budget),
+        ("limits", "memory", flags.memory),
+    ):
+        if value is not None:
+            _section(mapping, section)[key] = str(value)
+    if flags.name is not None:
+        mapping["name"] = flags.name
+    for assignment in flags.set or ():
+        spec_file.assign(mapping, assignment)
+    if isinstance(mapping.get("steps"), list):
+        mapping["steps"] = [_step(step, known) for step in mapping["steps"]]
+    _complete(mapping)
+    return mapping
+
+
+def _take_source(mapping: dict[str, Any], flags: SpecFlags) -> None:
+    roots = [*(flags.sources or ()), *(flags.source_path or ())]
+    if roots:
+        uris = [_uri(root) for root in roots]
+        _section(mapping, "source")["uri"] = uris[0] if len(uris) == 1 else uris
+    for key, rules in (("include", flags.include), ("exclude", flags.exclude)):
+        if rules:
+            _section(mapping, "source")[key] = list(rules)
+
+
+def _section(mapping: dict[str, Any], name: str) -> dict[str, Any]:
+    """Give a section of the spec as a map; a bare string stands for its URI."""
+    section = mapping.get(name)
+    if not isinstance(section, dict):
+        section = {} if section is None else {"uri": section}
+        mapping[name] = section
+    return section
+
+
+def _step(step: object, known: Registry) -> object:
+    """Write a typed step as the spec has it; a map's bare value is the primary parameter."""
+    if isinstance(step, str):
+        name, parameters = known.read_step(step)
+        return {name: parameters} if parameters else name
+    if isinstance(step, dict) and len(step) == 1:
+        name, value = next(iter(step.items()))
+        primary = known.find(str(name)).primary
+        if primary and not isinstance(value, dict | None):
+            return {name: {primary: value}}
+    return step
+
+
+def _sink(to: str) -> str:
+    if to == "-":
+        raise NotYetError(
+            "writing outputs to stdout (`--to -`) is not part of this release",
+            hint="name a file or a directory after `--to`",
+        )
+    return to
+
+
+def _uri(path: str) -> str:
+    """Keep what can be written in a spec; a name that is not UTF-8 becomes a `file://` URI."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        slash = b"/" if path.endswith("/") else b""
+        return "file://" + quote_from_bytes(os.path.abspath(os.fsencode(path)) + slash, safe="/")  # noqa: PTH100 - bytes
+    return path
+
+
+def _complete(mapping: dict[str, Any]) -> None:
+    """Say in the command line's own words what a spec can't do without."""
+    missing = [(key, how) for key, how in _NEEDED if not mapping.get(key)]
+    if missing:
+        raise SpecError(
+            f"{_joined([key for key, _ in missing])} missing",
+            hint=", ".join(how for _, how in missing),
+        )
+
+
+_NEEDED = (
+    ("source", "name a directory or a file to work on"),
+    ("steps", "name a step, as in `-s compress`"),
+)
+
+
+def _joined(keys: Sequence[str]) -> str:
+    words = {"source": "the source", "steps": "steps"}
+    named = [words[key] for key in keys]
+    verb = "is" if named == ["the source"] else "are"
+    return f"{' and '.join(named)} {verb}"
