@@ -1,0 +1,104 @@
+"""The data sets: the same bytes for everybody who makes them, made once and kept.
+
+Everything is below one cache directory; a set is complete when its marker is there, so an
+interrupted generation starts again.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import string
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+VERSION = 1  # part of each marker: a change of the generators makes the sets anew
+
+CSV_DIRECTORIES = 20
+CSV_PER_DIRECTORY = 500
+FILES_PER_TREE_DIRECTORY = 100
+
+
+def csv_files(cache: Path) -> Path:
+    """Give 10,000 CSV files in 20 directories, about 147 MB."""
+    return _made(cache / "csv", _make_csv_files)
+
+
+def csv_copies(cache: Path, copies: int) -> Path:
+    """Give that many copies of `csv_files` below one directory."""
+    one = csv_files(cache)
+
+    def make(target: Path) -> None:
+        for number in range(copies):
+            shutil.copytree(one, target / f"copy{number}")
+
+    return _made(cache / f"csv-x{copies}", make)
+
+
+def tree(cache: Path, directories: int) -> Path:
+    """Give empty files, 100 in each of `directories` directories."""
+
+    def make(target: Path) -> None:
+        for number in range(directories):
+            directory = target / f"{number // 100:03}" / f"{number % 100:02}"
+            directory.mkdir(parents=True)
+            for name in range(FILES_PER_TREE_DIRECTORY):
+                (directory / f"file-{name:03}.dat").touch()
+
+    return _made(cache / f"tree-{directories}", make)
+
+
+def ten_files(cache: Path) -> Path:
+    """Give ten CSV files in one directory, for what start-up costs."""
+
+    def make(target: Path) -> None:
+        target.mkdir()
+        for file in sorted((csv_files(cache) / "00").iterdir())[:10]:
+            shutil.copy(file, target)
+
+    return _made(cache / "ten", make)
+
+
+def _made(target: Path, make: Callable[[Path], None]) -> Path:
+    marker = target.with_name(f"{target.name}.v{VERSION}.complete")
+    if not marker.exists():
+        print(f"bench: making the data set {target.name}", file=sys.stderr, flush=True)
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        make(target)
+        os.sync()
+        marker.touch()
+    return target
+
+
+def _make_csv_files(target: Path) -> None:
+    chance = random.Random(20260101)
+    words = [
+        "".join(chance.choices(string.ascii_lowercase, k=chance.randint(4, 12)))
+        for _ in range(5000)
+    ]
+    for directory_number in range(CSV_DIRECTORIES):
+        directory = target / f"{directory_number:02}"
+        directory.mkdir(parents=True)
+        for file_number in range(CSV_PER_DIRECTORY):
+            text = _csv(chance, words, rows=chance.randint(50, 400))
+            (directory / f"part-{file_number:04}.csv").write_text(text, "ascii")
+
+
+def _csv(chance: random.Random, words: list[str], rows: int) -> str:
+    moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=chance.randrange(10_000_000))
+    lines = ["id,timestamp,first,second,amount,flag\n"]
+    identity = chance.randrange(1_000_000)
+    for row in range(rows):
+        moment += timedelta(milliseconds=chance.randrange(5_000))
+        first, second = chance.choice(words), chance.choice(words)
+        flag = "true" if chance.random() < 0.37 else "false"
+        amount = chance.random() * 10_000
+        lines.append(
+            f"{identity + row},{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03},"
+            f"{first},{second},{amount:.4f},{flag}\n"
+        )
+    return "".join(lines)

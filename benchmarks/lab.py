@@ -1,0 +1,91 @@
+"""What every row works with: the scale, the data, a place for output, and the programs."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from benchmarks import data
+from benchmarks.contest import Contest, Entrant, compete
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parent
+PYTHON = Path(sys.executable)
+PRAVAH = PYTHON.with_name("pravah")
+
+
+class Scale(Enum):
+    """How large the data sets are."""
+
+    SMALL = "small"  # all rows within about ten minutes
+    FULL = "full"  # the sizes that the targets name
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The place where rows are measured."""
+
+    scale: Scale
+    cache: Path
+
+    def compete(self, title: str, entrants: Sequence[Entrant], rounds: int = 5) -> Contest:
+        """Run a contest with this lab's scratch directory."""
+        return compete(title, entrants, self.cache / "scratch", rounds)
+
+    @property
+    def tree_files(self) -> int:
+        """Give the number of files in `tree`."""
+        return 1_000_000 if self.scale is Scale.FULL else 100_000
+
+    def tree(self) -> Path:
+        """Give a tree of empty files, 100 in each directory."""
+        return data.tree(self.cache, self.tree_files // data.FILES_PER_TREE_DIRECTORY)
+
+    def csv_files(self, copies: int) -> Path:
+        """Give 10,000 CSV files, or several copies of them."""
+        return data.csv_copies(self.cache, copies) if copies > 1 else data.csv_files(self.cache)
+
+    def ten_files(self) -> Path:
+        """Give a directory of ten small files."""
+        return data.ten_files(self.cache)
+
+    def limit(self) -> Path | None:
+        """Build the program that only lists, and give its path; None without a C compiler."""
+        program = self.cache / "getdents"
+        source = HERE / "limits" / "getdents.c"
+        built = _succeeds(["cc", "-O2", "-pthread", "-o", str(program), str(source)])
+        return program if built else None
+
+    def peers(self) -> Path | None:
+        """Build the listing libraries' program, and give its path; None where it does not build."""
+        target = self.cache / "peers"
+        manifest = HERE / "peers" / "Cargo.toml"
+        built = _succeeds(
+            [
+                *("cargo", "build", "--quiet", "--release", "--locked"),
+                *("--manifest-path", str(manifest), "--target-dir", str(target)),
+            ]
+        )
+        return target / "release" / "peers" if built else None
+
+
+def pravah(arguments: str) -> str:
+    """Give a shell command that runs Pravah with a home of the round's own."""
+    return f"PRAVAH_HOME={{out}}.home {shlex.quote(str(PRAVAH))} {arguments}"
+
+
+def python(program: str) -> str:
+    """Give a shell command that runs a Python program text."""
+    return f"{shlex.quote(str(PYTHON))} -c {shlex.quote(program)}"
+
+
+def _succeeds(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, check=False).returncode == 0
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,16 @@
+"""The rows of the table: each module measures one subject and gives its contests."""
+
+from collections.abc import Callable
+
+from benchmarks.contest import Contest
+from benchmarks.lab import Lab
+from benchmarks.rows import incremental, ledger, resume, scan, small_files, start_up
+
+ROWS: dict[str, Callable[[Lab], list[Contest]]] = {
+    "start-up": start_up.contests,
+    "scan": scan.contests,
+    "small-files": small_files.contests,
+    "ledger": ledger.contests,
+    "incremental": incremental.contests,
+    "resume": resume.contests,
+}
