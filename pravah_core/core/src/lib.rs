@@ -10,6 +10,7 @@
 //! - [`outcome`], [`fingerprint`]: what became of files; what is remembered of published ones
 //! - [`engine`]: runs scans and tasks: stage, record, publish, acknowledge; takes over what a kill left
 //! - [`wire`], [`dataset`]: the account of files; the records of inspect steps
+//! - [`retry`]: a new round for what did not come about
 //! - [`error`]: every failure, with its stable kind
 
 pub mod dataset;
@@ -22,6 +23,7 @@ pub mod outcome;
 pub mod pipeline;
 pub mod plan;
 pub mod processors;
+pub mod retry;
 pub mod scan;
 pub mod stores;
 pub mod wire;

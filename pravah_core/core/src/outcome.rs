@@ -34,6 +34,8 @@ pub enum Outcome {
     Poisoned = 4,
     /// In amendments only: the window does not acknowledge this entry, it is done again.
     Redo = 5,
+    /// A later round took the entry into a task of its own: this task counts it no longer.
+    Moved = 6,
 }
 
 impl Outcome {
@@ -45,14 +47,21 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Vanished => "vanished",
             Self::Poisoned => "poisoned",
-            Self::Redo => "remaining",
+            Self::Redo | Self::Moved => "remaining",
         }
     }
 
     fn from_code(code: u8) -> Result<Self> {
-        const ALL: [Outcome; 6] =
-            [Outcome::Done, Outcome::Skipped, Outcome::Failed, Outcome::Vanished, Outcome::Poisoned, Outcome::Redo];
-        ALL.get(usize::from(code)).copied().ok_or_else(|| damaged(format!("outcome is {code}, known are 0 to 5")))
+        const ALL: [Outcome; 7] = [
+            Outcome::Done,
+            Outcome::Skipped,
+            Outcome::Failed,
+            Outcome::Vanished,
+            Outcome::Poisoned,
+            Outcome::Redo,
+            Outcome::Moved,
+        ];
+        ALL.get(usize::from(code)).copied().ok_or_else(|| damaged(format!("outcome is {code}, known are 0 to 6")))
     }
 }
 

@@ -49,7 +49,9 @@ struct FileError {
     step: Option<String>,
 }
 
-/// The account of a task's entries, in the order of its manifest. Entries that no window acknowledged are `remaining`.
+/// The account of a task's entries, in the order of its manifest.
+///
+/// Entries that no window acknowledged are `remaining`; those that moved to a later round's task are told there.
 pub fn file_lines(plan: &Plan, manifest: &[u8], windows: &[Recorded]) -> Result<Vec<FileLine>> {
     let manifest = Manifest::decode(manifest)?;
     let pipeline = plan.pipeline()?;
@@ -72,7 +74,8 @@ pub fn file_lines(plan: &Plan, manifest: &[u8], windows: &[Recorded]) -> Result<
         });
         file_line(&plan.source_path(root, directory, name), manifest.size_bytes(index), row, output)
     };
-    Ok(rows.into_iter().enumerate().map(line).collect())
+    let here = |(_, row): &(usize, Option<Row>)| row.as_ref().is_none_or(|row| row.outcome != Outcome::Moved);
+    Ok(rows.into_iter().enumerate().filter(here).map(line).collect())
 }
 
 /// Lines as NDJSON, those of one outcome where one is given, at most `limit` of them.

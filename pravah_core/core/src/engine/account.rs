@@ -83,7 +83,7 @@ impl Account {
             Outcome::Failed => counts.failed += 1,
             Outcome::Vanished => counts.vanished += 1,
             Outcome::Poisoned => counts.poisoned += 1,
-            Outcome::Redo => return,
+            Outcome::Redo | Outcome::Moved => return,
         }
         counts.bytes_in += row.bytes_in;
         counts.bytes_out += row.bytes_out;
@@ -115,7 +115,7 @@ impl Summary {
 
     fn add_failure(&mut self, row: &Row, path: &impl Fn() -> String) {
         let Some(reason) = &row.reason else { return };
-        let pattern = normalised(&reason.message);
+        let pattern = failure_pattern(&reason.message);
         let full = self.failures.len() >= GROUPS;
         let known = self
             .failures
@@ -141,7 +141,7 @@ impl Summary {
 }
 
 /// A message without what differs from file to file: numbers become `N`, quoted names `…`.
-fn normalised(message: &str) -> String {
+pub fn failure_pattern(message: &str) -> String {
     let mut plain = String::with_capacity(message.len());
     let mut quoted = false;
     let mut number = false;

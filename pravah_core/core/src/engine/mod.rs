@@ -21,7 +21,7 @@ pub mod task;
 
 use std::sync::Arc;
 
-pub use account::Counts;
+pub use account::{Account, Counts, failure_pattern};
 use budget::Budget;
 pub use control::{Control, Ending, Progress, Verdict};
 pub use task::{Task, WindowRecord};
