@@ -33,6 +33,9 @@ pub enum Error {
     /// Input that ends too early.
     #[error("{0}")]
     TruncatedInput(String),
+    /// Input that is well-formed, but needs what this build or its limits don't give.
+    #[error("{0}")]
+    UnsupportedInput(String),
     /// `decompress` on something that no known codec has made.
     #[error("{0}")]
     NotCompressed(String),
@@ -88,6 +91,7 @@ impl Error {
             Self::ChangedWhileRead(_) => "changed_while_read",
             Self::CorruptInput(_) => "corrupt_input",
             Self::TruncatedInput(_) => "truncated_input",
+            Self::UnsupportedInput(_) => "unsupported_input",
             Self::NotCompressed(_) => "not_compressed",
             Self::OutputExists(_) => "output_exists",
             Self::OutputCollision(_) => "output_collision",

@@ -1,13 +1,28 @@
 //! Processors: code that acts on entries, without I/O of its own.
 //!
-//! One file per processor; a line in [`NATIVE`] is all that a new one needs outside its file.
+//! One file per processor; its module and its line in [`NATIVE`] are all that a new one needs outside its file.
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
+//!
+//! - [`checksum`], [`compress`], [`copy`], [`decompress`]: the processors
+//! - [`descriptor`]: what they say about themselves; [`parameters`]: how their parameters are read
+//! - [`blocks`]: cuts what is pushed at fixed offsets; [`codecs`]: gzip and zstd; [`contexts`]: codec contexts, reused
+
+mod blocks;
+mod checksum;
+mod codecs;
+mod compress;
+mod contexts;
+mod copy;
+mod decompress;
+mod descriptor;
+mod parameters;
 
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
+
+pub use descriptor::{Descriptor, Example, Expected, Sample, Shape, descriptors, descriptors_json};
 
 /// What flows through a pipeline.
 #[derive(Debug, Clone)]
@@ -30,7 +45,14 @@ pub enum Event {
 /// A configured processor: parsed parameters, immutable, shared by all threads.
 pub trait Processor: Send + Sync {
     /// Peak bytes that one file of `size_bytes` takes, beside the buffers of the store.
+    ///
+    /// Counts the codec context too, although a thread uses it again for its next file.
     fn need(&self, size_bytes: u64) -> u64;
+
+    /// Most bytes that come out when `size_bytes` go in; the next step's need follows from it.
+    fn output_bound(&self, size_bytes: u64) -> u64 {
+        size_bytes
+    }
 
     /// Start on one file.
     fn open(&self) -> Result<Box<dyn Step>>;
@@ -48,8 +70,9 @@ pub trait Processor: Send + Sync {
 
 /// The work on one file: events are pushed in, and pulled out until there is none.
 ///
-/// After each `push` the caller pulls until `None`. A pull yields at most 1 MiB,
-/// so neither a bomb nor a slow sink is ever met inside a call.
+/// After each `push` the caller pulls until `None`. A pull yields at most [`PULL_BYTES`] (a step that
+/// passes its input on: the pieces it got), so neither a bomb nor a slow sink is ever met inside a call.
+/// After an error, or after `End` has been pulled, a step is only dropped.
 pub trait Step: Send {
     /// Take the next event.
     fn push(&mut self, event: Event) -> Result<()>;
@@ -61,66 +84,24 @@ pub trait Step: Send {
 /// Most bytes that one [`Step::pull`] yields.
 pub const PULL_BYTES: usize = 1 << 20;
 
-/// How many outputs a processor makes of its inputs (design: shapes).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Shape {
-    /// One in, one out.
-    Map,
-    /// One in, records out; the payload passes on unchanged.
-    Inspect,
-}
-
-/// A processor as people and programs see it, before it has parameters.
-#[derive(Debug, Clone, Serialize)]
-pub struct Descriptor {
-    /// snake_case verb.
-    pub name: &'static str,
-    /// Raised when the same parameters give other bytes.
-    pub version: u32,
-    /// One line.
-    pub summary: &'static str,
-    /// One in, how many out.
-    pub shape: Shape,
-    /// Payload kind taken.
-    pub input: &'static str,
-    /// Payload kind given.
-    pub output: &'static str,
-    /// Equal input and parameters give equal output.
-    pub pure: bool,
-    /// The parameter that `NAME:VALUE` sets, if there is one.
-    pub primary: Option<&'static str>,
-    /// JSON Schema of the parameters.
-    pub parameters: Value,
-    /// Specs of this step that run as tests.
-    pub examples: Vec<Example>,
-}
-
-/// A step, an input and what comes of it; runs as a test.
-#[derive(Debug, Clone, Serialize)]
-pub struct Example {
-    /// The step as it is typed after `-s`.
-    pub step: &'static str,
-    /// What the step does to the input.
-    pub explains: &'static str,
-}
-
-/// A native processor: its descriptor and how it is built.
+/// A native processor: its name, its descriptor and how it is built.
 pub struct Native {
+    /// The name in specs; the descriptor has the same.
+    pub name: &'static str,
     /// Describe it.
     pub describe: fn() -> Descriptor,
-    /// Build it from checked parameters.
+    /// Build it; parameters that it does not take are [`Error::InvalidParameter`].
     pub build: fn(&Map<String, Value>) -> Result<Box<dyn Processor>>,
 }
 
-/// Every native processor.
-pub const NATIVE: &[Native] = &[];
+/// Every native processor, by name.
+pub const NATIVE: &[Native] = &[checksum::NATIVE, compress::NATIVE, copy::NATIVE, decompress::NATIVE];
 
 /// Build a processor by its name.
 pub fn build(name: &str, params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
     NATIVE
         .iter()
-        .find(|native| (native.describe)().name == name)
+        .find(|native| native.name == name)
         .ok_or_else(|| Error::UnknownProcessor(name.to_owned()))
         .and_then(|native| (native.build)(params))
 }

@@ -1,0 +1,250 @@
+//! `compress`: cuts each file at fixed offsets, and makes a gzip member or zstd frame of each block.
+//!
+//! Blocks depend on nothing but their own bytes, so the same file gives the same output in whatever
+//! pieces it arrives, and blocks of one file may be compressed in parallel.
+
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Descriptor, Event, Example, Expected, Native, PULL_BYTES, Processor, Sample, Shape, Step,
+    blocks::Blocks,
+    codecs::Codec,
+    parameters::{self, invalid, parse},
+};
+use crate::Result;
+
+/// The registry's line.
+pub const NATIVE: Native = Native { name: "compress", describe, build };
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    /// The format.
+    #[serde(default = "default_codec")]
+    #[schemars(extend("default" = "zstd"))]
+    codec: Codec,
+    /// How hard to try: zstd takes 1 to 22 (3 if not given), gzip 1 to 12 (6 if not given).
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    level: Option<i64>,
+}
+
+/// Codec and level, checked.
+#[derive(Debug, Clone, Copy)]
+struct Compress {
+    codec: Codec,
+    level: i32,
+}
+
+struct CompressStep {
+    compress: Compress,
+    begin: Option<Event>,
+    blocks: Blocks,
+    has_blocks: bool,
+    /// What remains of a compressed block, to be pulled.
+    output: Bytes,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// More input may come.
+    Filling,
+    /// All input is here.
+    Ending,
+    /// The last block has been compressed.
+    Flushing,
+    Ended,
+}
+
+fn describe() -> Descriptor {
+    Descriptor {
+        name: "compress",
+        version: 1,
+        summary: "compress each file with gzip or zstd",
+        shape: Shape::Map,
+        input: "bytes",
+        output: "bytes",
+        pure: true,
+        primary: Some("codec"),
+        parameters: parameters::schema::<Parameters>(),
+        examples: examples(),
+    }
+}
+
+fn examples() -> Vec<Example> {
+    let example = |step, explains, params, name, content| Example {
+        step,
+        params,
+        explains,
+        name: "a.txt",
+        input: Sample::Text("Pravah Pravah Pravah Pravah\n"),
+        expected: Expected::File { name, content: Sample::Hex(content), records: Vec::new() },
+    };
+    vec![
+        example("compress", "compresses with zstd at level 3, `a.txt` to `a.txt.zst`", Map::new(), "a.txt.zst", ""),
+        example(
+            "compress:codec=gzip,level=9",
+            "compresses with gzip, small rather than fast",
+            Map::from_iter([("codec".to_owned(), json!("gzip")), ("level".to_owned(), json!(9))]),
+            "a.txt.gz",
+            "",
+        ),
+    ]
+}
+
+fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
+    let Parameters { codec, level } = parse(NATIVE.name, params)?;
+    Ok(Box::new(Compress { codec, level: checked_level(codec, level)? }))
+}
+
+fn checked_level(codec: Codec, level: Option<i64>) -> Result<i32> {
+    let Some(level) = level else { return Ok(codec.default_level()) };
+    let levels = codec.levels();
+    i32::try_from(level).ok().filter(|level| levels.contains(level)).ok_or_else(|| {
+        let (name, first, last) = (codec.name(), levels.start(), levels.end());
+        invalid(NATIVE.name, format!("level is {level}, {name} takes {first} to {last}"))
+    })
+}
+
+fn default_codec() -> Codec {
+    Codec::Zstd
+}
+
+impl Compress {
+    fn block_bytes(&self) -> usize {
+        self.codec.block_bytes(self.level)
+    }
+
+    /// Compress one block; all that this needs to know is here.
+    fn block(&self, block: &[u8]) -> Result<Bytes> {
+        self.codec.compress(self.level, block).map(Bytes::from)
+    }
+
+    fn append_extension(&self, name: &[u8]) -> Vec<u8> {
+        [name, self.codec.extension()].concat()
+    }
+}
+
+impl Processor for Compress {
+    fn need(&self, size_bytes: u64) -> u64 {
+        let block = size_bytes.min(self.block_bytes() as u64);
+        block + self.codec.bound(block) + self.codec.context_bytes(self.level, block)
+    }
+
+    fn output_bound(&self, size_bytes: u64) -> u64 {
+        let block_bytes = self.block_bytes() as u64;
+        let full = (size_bytes / block_bytes).saturating_mul(self.codec.bound(block_bytes));
+        full.saturating_add(self.codec.bound(size_bytes % block_bytes))
+    }
+
+    fn open(&self) -> Result<Box<dyn Step>> {
+        Ok(Box::new(CompressStep {
+            compress: *self,
+            begin: None,
+            blocks: Blocks::new(self.block_bytes()),
+            has_blocks: false,
+            output: Bytes::new(),
+            phase: Phase::Filling,
+        }))
+    }
+
+    fn output_name(&self, name: &[u8]) -> Vec<u8> {
+        self.append_extension(name)
+    }
+}
+
+impl Step for CompressStep {
+    fn push(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Begin { name, .. } => {
+                let name = self.compress.append_extension(&name).into();
+                self.begin = Some(Event::Begin { name, size_bytes: None });
+            }
+            Event::Bytes(bytes) => self.blocks.push(bytes),
+            Event::End => self.phase = Phase::Ending,
+            // Findings pass by; a pipeline never pushes them.
+            Event::Record(_) => {}
+        }
+        Ok(())
+    }
+
+    fn pull(&mut self) -> Result<Option<Event>> {
+        if let Some(begin) = self.begin.take() {
+            return Ok(Some(begin));
+        }
+        if self.output.is_empty()
+            && let Some(block) = self.next_block()
+        {
+            self.output = self.compress.block(&block)?;
+        }
+        if !self.output.is_empty() {
+            let size = self.output.len().min(PULL_BYTES);
+            return Ok(Some(Event::Bytes(self.output.split_to(size))));
+        }
+        if self.phase == Phase::Flushing {
+            self.phase = Phase::Ended;
+            return Ok(Some(Event::End));
+        }
+        Ok(None)
+    }
+}
+
+impl CompressStep {
+    /// Cut the next block off the input. An empty file is one empty block.
+    fn next_block(&mut self) -> Option<Bytes> {
+        if let Some(block) = self.blocks.full() {
+            self.has_blocks = true;
+            return Some(block);
+        }
+        if self.phase != Phase::Ending {
+            return None;
+        }
+        self.phase = Phase::Flushing;
+        let rest = self.blocks.rest();
+        (!rest.is_empty() || !self.has_blocks).then_some(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(params: Value) -> Result<Box<dyn Processor>> {
+        build(&params.as_object().cloned().unwrap_or_default())
+    }
+
+    #[test]
+    fn test_level_out_of_range_names_both_values() {
+        let told = |params| built(params).err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(told(json!({"codec": "zstd", "level": 99})), "compress: level is 99, zstd takes 1 to 22");
+        assert_eq!(told(json!({"codec": "gzip", "level": 13})), "compress: level is 13, gzip takes 1 to 12");
+        assert_eq!(told(json!({"codec": "lz4"})), "compress: codec is \"lz4\", `gzip` or `zstd` is expected");
+    }
+
+    #[test]
+    fn test_names_get_the_extension_of_the_codec() {
+        assert_eq!(built(json!({})).expect("built").output_name(b"a.csv"), b"a.csv.zst");
+        assert_eq!(built(json!({"codec": "gzip"})).expect("built").output_name(b".gz"), b".gz.gz");
+    }
+
+    #[test]
+    fn test_blocks_are_codec_units_of_their_own() {
+        let compress = Compress { codec: Codec::Gzip, level: 1 };
+        let content = vec![b'x'; compress.block_bytes() + 1];
+        let mut step = compress.open().expect("opened");
+        let mut output = Vec::new();
+        for event in [Event::Bytes(content.clone().into()), Event::End] {
+            step.push(event).expect("pushed");
+            while let Some(Event::Bytes(bytes)) = step.pull().expect("pulled") {
+                output.extend_from_slice(&bytes);
+            }
+        }
+        let (first, second) = content.split_at(compress.block_bytes());
+        let expected = [compress.block(first), compress.block(second)].map(|block| block.expect("compressed"));
+        assert_eq!(output, expected.concat());
+    }
+}

@@ -1,0 +1,101 @@
+//! Reads the parameters of a step into its processor's struct, and describes that struct as JSON Schema.
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+/// Read the parameters of `step`; an error names the parameter, its value and what is taken instead.
+pub fn parse<T: DeserializeOwned>(step: &str, params: &Map<String, Value>) -> Result<T> {
+    serde_json::from_value(Value::Object(params.clone())).map_err(|error| {
+        let told = error.to_string();
+        invalid(step, culprit::<T>(params).unwrap_or(told))
+    })
+}
+
+/// Refuse a parameter.
+pub fn invalid(step: &str, message: impl Into<String>) -> Error {
+    Error::InvalidParameter { step: step.to_owned(), message: message.into() }
+}
+
+/// Describe a parameter struct as JSON Schema, without references, so that every reader can show it.
+pub fn schema<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.remove("title");
+    schema.remove("description");
+    schema.to_value()
+}
+
+/// Find the parameter that can't be read: serde says what it expected, not where.
+fn culprit<T: DeserializeOwned>(params: &Map<String, Value>) -> Option<String> {
+    params.iter().find_map(|(name, value)| {
+        let alone = Map::from_iter([(name.clone(), value.clone())]);
+        let told = serde_json::from_value::<T>(Value::Object(alone)).err()?.to_string();
+        if told.starts_with("missing field") {
+            return None;
+        }
+        match told.split_once("expected ") {
+            Some((start, expected)) if !start.starts_with("unknown field") => {
+                Some(format!("{name} is {value}, {} is expected", plain(expected)))
+            }
+            _ => Some(told),
+        }
+    })
+}
+
+fn plain(expected: &str) -> String {
+    match expected {
+        "i32" | "i64" | "u32" | "u64" | "usize" => "an integer".to_owned(),
+        other => other.strip_prefix("one of ").unwrap_or(other).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Parameters {
+        #[serde(default)]
+        kind: Kind,
+        level: Option<i64>,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        #[default]
+        Fast,
+        Small,
+    }
+
+    fn message(params: Value) -> String {
+        let params = params.as_object().cloned().unwrap_or_default();
+        parse::<Parameters>("demo", &params).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn test_parse_of_a_wrong_value_names_parameter_and_value() {
+        assert_eq!(message(json!({"level": "x"})), r#"demo: level is "x", an integer is expected"#);
+        assert_eq!(message(json!({"level": 3.5})), "demo: level is 3.5, an integer is expected");
+        assert_eq!(
+            message(json!({"level": 1, "kind": "big"})),
+            r#"demo: kind is "big", `fast` or `small` is expected"#
+        );
+    }
+
+    #[test]
+    fn test_parse_of_an_unknown_parameter_names_it_and_the_known_ones() {
+        assert_eq!(message(json!({"levl": 3})), "demo: unknown field `levl`, expected `kind` or `level`");
+    }
+}
