@@ -1,0 +1,120 @@
+"""Leases: claiming tasks with a fencing token, and giving them back."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from pravah.db.queries import query
+from pravah.db.transitions import move_job, move_task, now_us
+from pravah.model.ledger import Fingerprint, Lease, Purpose, Release, TaskBlobs, TaskKind, Window
+from pravah.model.status import JobStatus
+
+# A token is a counter and so many random bits; a signed 64-bit column holds 8 million attempts.
+_RANDOM_BITS = 40
+# Directories in one statement, far below SQLite's limit of bound parameters (32,766).
+_DIRECTORIES_AT_ONCE = 500
+
+
+def claim(
+    connection: Connection, worker_id: str, job_id: str | None, wanted: Mapping[TaskKind, int]
+) -> list[Lease]:
+    """Lease up to so many tasks of each kind; those of jobs that pause or end are only settled."""
+    leases = []
+    for kind, number in wanted.items():
+        if number <= 0:
+            continue
+        values = {"job_id": job_id, "kind": kind, "wanted": number}
+        name = "claimable_closing" if kind == TaskKind.CLOSING else "claimable"
+        rows = connection.execute(query(name), values).all()
+        leases += [_lease(connection, worker_id, row, Purpose.WORK) for row in rows]
+        if kind == TaskKind.ENTRIES and len(rows) < number:
+            values = {"job_id": job_id, "wanted": number - len(rows)}
+            rows = connection.execute(query("settleable"), values).all()
+            leases += [_lease(connection, worker_id, row, Purpose.SETTLE) for row in rows]
+    return leases
+
+
+def load(connection: Connection, lease: Lease) -> TaskBlobs:
+    """Give what a holder needs to know of its task."""
+    row = connection.execute(query("get_task_blobs"), {"task_id": lease.task_id}).one()
+    return TaskBlobs(
+        lease.task_id, row.blob, windows(connection, lease.task_id), row.summary, row.entries
+    )
+
+
+def windows(connection: Connection, task_id: int) -> list[Window]:
+    """Give a task's windows in order."""
+    rows = connection.execute(query("list_windows"), {"task_id": task_id})
+    return [Window(row.blob, row.amendments, bool(row.acknowledged)) for row in rows]
+
+
+def manifests(connection: Connection, lease: Lease) -> list[bytes]:
+    """Give every manifest of the job."""
+    return list(connection.execute(query("list_manifests"), {"job_id": lease.job_id}).scalars())
+
+
+def fingerprints(
+    connection: Connection, lease: Lease, directories: Sequence[bytes]
+) -> list[Fingerprint]:
+    """Give what was published for those directories, oldest first."""
+    job = {"job_id": lease.job_id}
+    if not directories or connection.execute(query("has_fingerprints"), job).first() is None:
+        return []
+    found: list[Fingerprint] = []
+    for start in range(0, len(directories), _DIRECTORIES_AT_ONCE):
+        part = list(directories[start : start + _DIRECTORIES_AT_ONCE])
+        rows = connection.execute(query("list_fingerprints"), {**job, "directories": part})
+        found += [(row.directory, row.blob) for row in rows]
+    return found
+
+
+def release(connection: Connection, lease: Lease, how: Release) -> bool:
+    """Give a task back; False where the lease is lost."""
+    if not advance(connection, lease):
+        return False
+    free(connection, lease.job_id, lease.task_id, how)
+    return True
+
+
+def free(connection: Connection, job_id: str, task_id: int, how: Release) -> None:
+    """Put a running task back to pending, without a token."""
+    values = {"id": task_id, "unclean": how != Release.CLEAN, "strikes": int(how == Release.STRUCK)}
+    connection.execute(query("free_task"), values)
+    connection.execute(query("drop_lease"), {"task_id": task_id})
+    move_task(connection, job_id, task_id, "release", how=how)
+
+
+def advance(connection: Connection, lease: Lease) -> bool:
+    """Make the write that only the holder of the lease can make."""
+    values = {"id": lease.task_id, "token": lease.token, "seq": lease.seq}
+    return connection.execute(query("advance_only"), values).rowcount == 1
+
+
+def _lease(connection: Connection, worker_id: str, row: Row[Any], purpose: Purpose) -> Lease:
+    counter = row.counter + 1
+    token = counter << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+    connection.execute(query("lease_task"), {"id": row.id, "token": token, "counter": counter})
+    connection.execute(
+        query("add_lease"), {"task_id": row.id, "token": token, "worker_id": worker_id}
+    )
+    move_task(connection, row.job_id, row.id, "claim", worker=worker_id)
+    if row.job_status == JobStatus.PENDING:
+        move_job(connection, row.job_id, "start", worker=worker_id)
+        connection.execute(query("set_started"), {"id": row.job_id, "at_us": now_us()})
+    kind = TaskKind(row.kind)
+    return Lease(
+        row.id,
+        row.job_id,
+        kind,
+        purpose,
+        token,
+        counter,
+        row.seq,
+        row.strikes,
+        bool(row.unclean),
+        row.entries,
+    )

@@ -1,0 +1,184 @@
+"""Reads and stores jobs: rows become the model's jobs, with books summed over their tasks."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from pravah.db.queries import query
+from pravah.db.transitions import add_event, now_us
+from pravah.errors import NotFoundError
+from pravah.model.ids import shown
+from pravah.model.job import Books, Counts, Event, Job
+from pravah.model.ledger import NewJob, Request, TaskKind
+from pravah.model.status import JobStatus
+
+
+def create(connection: Connection, job: NewJob) -> None:
+    """Store a pending job and the scan task of its roots."""
+    connection.execute(
+        query("add_job"),
+        {
+            "id": job.id,
+            "name": job.name,
+            "spec": json.dumps(job.spec),
+            "plan": json.dumps(job.plan),
+            "spec_hash": job.spec_hash,
+            "pipeline_hash": job.pipeline_hash,
+            "scope": job.scope,
+            "priority": job.priority,
+            "labels": json.dumps(dict(job.labels)),
+            "host": job.host,
+            "created_us": now_us(),
+        },
+    )
+    add_task(connection, job.id, TaskKind.SCAN)
+    add_event(connection, job.id, "job_created", {})
+
+
+def add_task(
+    connection: Connection,
+    job_id: str,
+    kind: TaskKind,
+    *,
+    parent_id: int | None = None,
+    entries: int = 0,
+    size_bytes: int = 0,
+) -> int:
+    """Store a pending task of the job's round; give its id."""
+    values = {
+        "job_id": job_id,
+        "kind": kind,
+        "parent_id": parent_id,
+        "entries": entries,
+        "size_bytes": size_bytes,
+    }
+    task_id: int = connection.execute(query("add_task"), values).scalar_one()
+    return task_id
+
+
+def find_unfinished(connection: Connection, spec_hash: str) -> str | None:
+    """Give the latest job of that spec that has not ended."""
+    found: str | None = connection.execute(
+        query("find_unfinished"), {"spec_hash": spec_hash}
+    ).scalar()
+    return found
+
+
+def find_ids(connection: Connection, prefix: str, limit: int) -> list[str]:
+    """Give up to `limit` ids that begin so."""
+    # Ids end with Z at the latest; the sign behind it in ASCII ends the range.
+    values = {"first": prefix, "behind": prefix + "[", "wanted": limit}
+    return list(connection.execute(query("find_ids"), values).scalars())
+
+
+def get(connection: Connection, job_id: str, location: str) -> Job:
+    """Give a job with its books."""
+    row = connection.execute(query("get_job"), {"id": job_id}).first()
+    if row is None:
+        raise missing(job_id, location)
+    return _job(row, books(connection, job_id))
+
+
+def page(
+    connection: Connection, status: JobStatus | None, limit: int, before: str | None
+) -> list[Job]:
+    """List jobs, the latest first; the books of ended ones are those of their reports."""
+    values = {"status": status, "before": before, "wanted": limit}
+    rows = connection.execute(query("list_jobs"), values).all()
+    return [_job(row, _reported(connection, row) or books(connection, row.id)) for row in rows]
+
+
+def status(connection: Connection, job_id: str, location: str) -> tuple[JobStatus, Request | None]:
+    """Give a job's status and what was asked of it."""
+    row = connection.execute(query("get_status"), {"id": job_id}).first()
+    if row is None:
+        raise missing(job_id, location)
+    return JobStatus(row.status), Request(row.request) if row.request else None
+
+
+def books(connection: Connection, job_id: str) -> Books:
+    """Sum a job's books over its tasks."""
+    sums = connection.execute(query("sum_tasks"), {"job_id": job_id}).one()
+    outcomes = {
+        name: getattr(sums, name) for name in ("done", "skipped", "failed", "vanished", "poisoned")
+    }
+    counts = Counts(
+        listed=sums.entries + sums.filtered,
+        filtered=sums.filtered,
+        remaining=sums.entries - sum(outcomes.values()),
+        **outcomes,
+    )
+    reasons: Counter[str] = Counter()
+    for summary in summaries(connection, job_id):
+        reasons.update(summary.get("reasons", {}))
+    return Books(counts, sums.size_bytes, sums.bytes_in, sums.bytes_out, dict(reasons))
+
+
+def summaries(connection: Connection, job_id: str) -> Iterator[Mapping[str, Any]]:
+    """Give the summary of each task that has one."""
+    for text in connection.execute(query("list_summaries"), {"job_id": job_id}).scalars():
+        yield json.loads(text)
+
+
+def report(connection: Connection, job_id: str, round_number: int | None) -> dict[str, Any] | None:
+    """Give the report of a round, or of the last that has one."""
+    text = connection.execute(
+        query("get_report"), {"job_id": job_id, "round": round_number}
+    ).scalar()
+    found: dict[str, Any] | None = json.loads(text) if text else None
+    return found
+
+
+def events(connection: Connection, job_id: str, after: int, limit: int) -> list[Event]:
+    """List what happened to a job behind an event."""
+    values = {"job_id": job_id, "after": after, "wanted": limit}
+    rows = connection.execute(query("list_events"), values)
+    return [Event(row.id, job_id, row.at_us, row.kind, json.loads(row.detail)) for row in rows]
+
+
+def missing(job_id: str, location: str) -> NotFoundError:
+    """Make the error of a job that is not there."""
+    return NotFoundError(
+        f"no job `{shown(job_id)}` in the ledger {location}",
+        kind="job_not_found",
+        hint="`pravah jobs list` shows the latest; DATABASE_URL chooses another ledger",
+    )
+
+
+def _reported(connection: Connection, row: Row[Any]) -> Books | None:
+    found = report(connection, row.id, row.round) if JobStatus(row.status).ended else None
+    if found is None:
+        return None
+    return Books(
+        Counts(**found["counts"]),
+        found["listed_bytes"],
+        found["bytes_in"],
+        found["bytes_out"],
+        found["reasons"],
+    )
+
+
+def _job(row: Row[Any], summed: Books) -> Job:
+    return Job(
+        id=row.id,
+        name=row.name,
+        status=JobStatus(row.status),
+        request=row.request,
+        spec=json.loads(row.spec),
+        plan=json.loads(row.plan),
+        books=summed,
+        created_us=row.created_us,
+        started_us=row.started_us,
+        finished_us=row.finished_us,
+        scan_complete=bool(row.scan_complete),
+        round=row.round,
+        priority=row.priority,
+        labels=json.loads(row.labels),
+        error=json.loads(row.error) if row.error else None,
+        results=json.loads(row.results) if row.results else None,
+    )

@@ -1,0 +1,38 @@
+"""Alembic's entry: migrates the ledger of the settings, or the connection it is handed."""
+
+from alembic import context
+from sqlalchemy import Connection
+
+from pravah.db.connect import sqlite_engine
+from pravah.db.open import create_missing, sqlite_path
+from pravah.db.schema import metadata
+from pravah.settings import Settings
+
+
+def migrate(connection: Connection) -> None:
+    """Run every migration that is missing, in one transaction."""
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        context.run_migrations()
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+
+
+def main() -> None:
+    """Migrate the handed connection, or the ledger of the settings, created if it is missing."""
+    handed = context.config.attributes.get("connection")
+    if handed is not None:
+        migrate(handed)
+        return
+    path = sqlite_path(Settings().database_url)
+    create_missing(path)
+    engine = sqlite_engine(path)
+    with engine.connect() as connection:
+        migrate(connection)
+    engine.dispose()
+
+
+main()

@@ -1,0 +1,1 @@
+"""How a ledger's schema came to be: one file per change, run by Alembic."""

@@ -1,0 +1,378 @@
+-- Every statement of the ledger. Values are always bound; statuses that are searched for are
+-- written out, so that partial indexes are used.
+
+-- ---------------------------------------------------------------------------------- statuses
+
+-- name: move_job
+-- Changes a job's status if it is still one of those that the change starts from.
+UPDATE jobs SET status = :target WHERE id = :id AND status IN :sources;
+
+-- name: move_task
+-- Changes a task's status if it is still one of those that the change starts from.
+UPDATE tasks SET status = :target WHERE id = :id AND status IN :sources;
+
+-- name: add_event
+-- Appends to a job's history.
+INSERT INTO events (job_id, at_us, kind, detail) VALUES (:job_id, :at_us, :kind, :detail);
+
+-- -------------------------------------------------------------------------------------- jobs
+
+-- name: add_job
+-- Stores a pending job.
+INSERT INTO jobs (id, name, status, spec, plan, spec_hash, pipeline_hash, scope, round, priority, labels, host, created_us)
+VALUES (:id, :name, 'pending', :spec, :plan, :spec_hash, :pipeline_hash, :scope, 1, :priority, :labels, :host, :created_us);
+
+-- name: find_unfinished
+-- The latest job of a spec that has not ended: what retyping a command goes on with.
+SELECT id FROM jobs
+WHERE spec_hash = :spec_hash AND status IN ('pending', 'running', 'paused') AND NOT deleting
+  AND (request IS NULL OR request <> 'cancel') AND error IS NULL
+ORDER BY id DESC LIMIT 1;
+
+-- name: find_ids
+-- Ids between a prefix and the first text behind all that begin with it.
+SELECT id FROM jobs WHERE id >= :first AND id < :behind AND NOT deleting ORDER BY id LIMIT :wanted;
+
+-- name: get_job
+-- One job, whole.
+SELECT * FROM jobs WHERE id = :id AND NOT deleting;
+
+-- name: get_status
+-- What a worker polls while it works on a job.
+SELECT status, request, error FROM jobs WHERE id = :id AND NOT deleting;
+
+-- name: list_jobs
+-- A page of jobs, the latest first.
+SELECT * FROM jobs
+WHERE NOT deleting AND (:status IS NULL OR status = :status) AND (:before IS NULL OR id < :before)
+ORDER BY id DESC LIMIT :wanted;
+
+-- name: sum_tasks
+-- A job's books: sums over its tasks, never a row that tasks share.
+SELECT
+  COALESCE(SUM(entries), 0) AS entries, COALESCE(SUM(filtered), 0) AS filtered,
+  COALESCE(SUM(done), 0) AS done, COALESCE(SUM(skipped), 0) AS skipped,
+  COALESCE(SUM(failed), 0) AS failed, COALESCE(SUM(vanished), 0) AS vanished,
+  COALESCE(SUM(poisoned), 0) AS poisoned, COALESCE(SUM(size_bytes), 0) AS size_bytes,
+  COALESCE(SUM(bytes_in), 0) AS bytes_in, COALESCE(SUM(bytes_out), 0) AS bytes_out
+FROM tasks WHERE job_id = :job_id;
+
+-- name: list_summaries
+-- What each task tells of its reasons, failures and slowest files.
+SELECT summary FROM tasks WHERE job_id = :job_id AND summary IS NOT NULL ORDER BY id;
+
+-- name: next_blobs
+-- The next task of entries behind an id, with its manifest.
+SELECT t.id, t.entries, t.summary, m.blob FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id
+WHERE t.job_id = :job_id AND t.id > :after AND t.entries > 0
+  AND (NOT :failed_only OR t.failed + t.vanished + t.poisoned > 0)
+ORDER BY t.id LIMIT 1;
+
+-- name: list_windows
+-- A task's windows in order.
+SELECT blob, amendments, acknowledged FROM windows WHERE task_id = :task_id ORDER BY seq;
+
+-- name: next_result_part
+-- The next part of findings behind a position.
+SELECT r.task_id, r.seq, r.blob FROM results AS r JOIN tasks AS t ON t.id = r.task_id
+WHERE t.job_id = :job_id AND (r.task_id > :task_id OR (r.task_id = :task_id AND r.seq > :seq))
+ORDER BY r.task_id, r.seq LIMIT 1;
+
+-- name: get_report
+-- The report of a round, or of the last round that has one.
+SELECT report FROM reports WHERE job_id = :job_id AND (:round IS NULL OR round = :round)
+ORDER BY round DESC LIMIT 1;
+
+-- name: list_events
+-- What happened to a job behind an event.
+SELECT id, at_us, kind, detail FROM events WHERE job_id = :job_id AND id > :after ORDER BY id LIMIT :wanted;
+
+-- ---------------------------------------------------------------------------------- requests
+
+-- name: set_request
+-- Asks for a pause or a cancel; a cancel is never taken back by a pause.
+UPDATE jobs SET request = :request
+WHERE id = :id AND NOT deleting AND (request IS NULL OR request <> 'cancel')
+  AND (status IN ('pending', 'running') OR (:request = 'cancel' AND status = 'paused'));
+
+-- name: take_back_pause
+-- A pause that has not taken effect yet is forgotten.
+UPDATE jobs SET request = NULL WHERE id = :id AND request = 'pause';
+
+-- name: has_lease
+-- Whether anybody works on a job.
+SELECT 1 FROM leases AS l JOIN tasks AS t ON t.id = l.task_id WHERE t.job_id = :job_id LIMIT 1;
+
+-- name: open_round
+-- A retry begins: the account of the round before stays in its report.
+UPDATE jobs SET round = round + 1, request = NULL, error = NULL, results = NULL, started_us = NULL, finished_us = NULL
+WHERE id = :id;
+
+-- name: list_retried
+-- Tasks that a retry looks at: with failures, or with entries that have no outcome.
+SELECT id, kind, status, entries, seq, failed + vanished + poisoned AS failures,
+  entries - done - skipped - failed - vanished - poisoned AS remaining,
+  unclean OR EXISTS (SELECT 1 FROM windows AS w WHERE w.task_id = tasks.id AND NOT w.acknowledged) AS unsettled
+FROM tasks
+WHERE job_id = :job_id AND kind <> 'closing' AND id <= :last_id
+  AND (failed + vanished + poisoned > 0 OR entries > done + skipped + failed + vanished + poisoned
+       OR (kind = 'scan' AND status <> 'completed'))
+ORDER BY id;
+
+-- name: last_task
+-- The newest task of a job.
+SELECT COALESCE(MAX(id), 0) FROM tasks WHERE job_id = :job_id;
+
+-- name: reopen_task
+-- A task that was given up goes on in the new round where it stopped.
+UPDATE tasks SET round = :round, strikes = 0 WHERE id = :id;
+
+-- name: shrink_task
+-- What a retry leaves of a task: entries that moved away are counted there no more.
+UPDATE tasks SET seq = seq + 1, entries = entries - :gone, size_bytes = size_bytes - :gone_bytes, done = :done,
+  skipped = :skipped, failed = :failed, vanished = :vanished, poisoned = :poisoned, bytes_in = :bytes_in,
+  bytes_out = :bytes_out, summary = :summary
+WHERE id = :id;
+
+-- name: set_scan_complete
+-- The scan has ended when none of its units is left.
+UPDATE jobs SET scan_complete =
+  NOT EXISTS (SELECT 1 FROM tasks WHERE job_id = :id AND kind = 'scan' AND status <> 'completed')
+WHERE id = :id;
+
+-- name: mark_deleting
+-- From here on the job is gone for everybody; its rows follow in small batches.
+UPDATE jobs SET deleting = TRUE WHERE id = :id AND status IN ('completed', 'failed', 'cancelled') AND NOT deleting;
+
+-- name: list_deleting
+-- Jobs whose deletion began and perhaps stopped.
+SELECT id FROM jobs WHERE deleting ORDER BY id;
+
+-- name: first_tasks
+-- The next tasks to remove.
+SELECT id FROM tasks WHERE job_id = :job_id ORDER BY id DESC LIMIT :wanted;
+
+-- name: drop_results
+-- Part of a deletion.
+DELETE FROM results WHERE task_id IN :ids;
+
+-- name: drop_windows
+-- Part of a deletion.
+DELETE FROM windows WHERE task_id IN :ids;
+
+-- name: drop_manifests
+-- Part of a deletion.
+DELETE FROM manifests WHERE task_id IN :ids;
+
+-- name: drop_tasks
+-- Part of a deletion.
+DELETE FROM tasks WHERE id IN :ids;
+
+-- name: drop_events
+-- Part of a deletion.
+DELETE FROM events WHERE id IN (SELECT id FROM events WHERE job_id = :job_id LIMIT :wanted);
+
+-- name: drop_reports
+-- Part of a deletion.
+DELETE FROM reports WHERE job_id = :job_id;
+
+-- name: drop_job
+-- The last row of a deletion.
+DELETE FROM jobs WHERE id = :id AND deleting;
+
+-- ------------------------------------------------------------------------------------ claims
+
+-- name: claimable
+-- Pending tasks of one kind, jobs by priority and age, tasks in the order in which they were listed.
+SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.unclean, t.entries, j.status AS job_status
+FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
+WHERE j.status IN ('pending', 'running') AND j.request IS NULL AND j.error IS NULL AND NOT j.deleting
+  AND t.status = 'pending' AND t.kind = :kind AND (:job_id IS NULL OR j.id = :job_id)
+ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted;
+
+-- name: claimable_closing
+-- Closing tasks: they exist only when nothing else is left to do, whatever was asked since.
+SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.unclean, t.entries, j.status AS job_status
+FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
+WHERE j.status IN ('pending', 'running', 'paused') AND NOT j.deleting
+  AND t.status = 'pending' AND t.kind = 'closing' AND (:job_id IS NULL OR j.id = :job_id)
+ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted;
+
+-- name: settleable
+-- Tasks of jobs that pause or end whose recorded window or litter somebody has to deal with.
+SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.unclean, t.entries, j.status AS job_status
+FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
+WHERE j.status IN ('pending', 'running', 'paused') AND (j.request IS NOT NULL OR j.error IS NOT NULL) AND NOT j.deleting
+  AND t.status = 'pending' AND t.kind = 'entries' AND (:job_id IS NULL OR j.id = :job_id)
+  AND (t.unclean OR EXISTS (SELECT 1 FROM windows AS w WHERE w.task_id = t.id AND NOT w.acknowledged))
+ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted;
+
+-- name: lease_task
+-- Gives a task its new token.
+UPDATE tasks SET token = :token, counter = :counter, attempts = attempts + 1 WHERE id = :id AND status = 'pending';
+
+-- name: add_lease
+-- Who works on what.
+INSERT INTO leases (task_id, token, worker_id) VALUES (:task_id, :token, :worker_id);
+
+-- name: drop_lease
+-- Nobody works on it any more.
+DELETE FROM leases WHERE task_id = :task_id;
+
+-- name: set_started
+-- When a round of a job was first worked on.
+UPDATE jobs SET started_us = COALESCE(started_us, :at_us) WHERE id = :id;
+
+-- name: get_task_blobs
+-- What a new holder of a task needs of it.
+SELECT t.entries, t.summary, m.blob FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id WHERE t.id = :task_id;
+
+-- name: list_manifests
+-- Every manifest of a job: what a scan that begins again must not list twice.
+SELECT m.blob FROM manifests AS m JOIN tasks AS t ON t.id = m.task_id WHERE t.job_id = :job_id ORDER BY t.id;
+
+-- name: list_fingerprints
+-- What was published for some directories, oldest first.
+SELECT f.directory, f.blob FROM fingerprints AS f
+WHERE f.scope = (SELECT scope FROM jobs WHERE id = :job_id) AND f.directory IN :directories ORDER BY f.id;
+
+-- name: has_fingerprints
+-- Whether a job's source and sink have met before.
+SELECT 1 FROM fingerprints WHERE scope = (SELECT scope FROM jobs WHERE id = :job_id) LIMIT 1;
+
+-- ----------------------------------------------------------------------------------- windows
+
+-- name: advance_task
+-- The write that every other one of a window's transaction depends on: matches only under the lease it was made for.
+UPDATE tasks SET seq = seq + 1, strikes = CASE WHEN :progress THEN 0 ELSE strikes END, done = :done, skipped = :skipped,
+  failed = :failed, vanished = :vanished, poisoned = :poisoned, bytes_in = :bytes_in, bytes_out = :bytes_out, summary = :summary
+WHERE id = :id AND token = :token AND seq = :seq;
+
+-- name: advance_scan
+-- The same for a scan: counts are those of the attempt that holds the lease.
+UPDATE tasks SET seq = seq + 1, strikes = 0, filtered = :filtered, summary = :summary
+WHERE id = :id AND token = :token AND seq = :seq;
+
+-- name: advance_only
+-- The same for writes that change no count: giving a task back, ending it.
+UPDATE tasks SET seq = seq + 1 WHERE id = :id AND token = :token AND seq = :seq;
+
+-- name: get_position
+-- Read once when a write matched no row: was it applied, its reply lost?
+SELECT token, seq FROM tasks WHERE id = :id;
+
+-- name: acknowledge_window
+-- The window recorded before is published: its entries count from here on.
+UPDATE windows SET acknowledged = TRUE, amendments = COALESCE(:amendments, amendments)
+WHERE task_id = :task_id AND NOT acknowledged;
+
+-- name: add_window
+-- Records a window, or with acknowledged set the rows that a retry moved away.
+INSERT INTO windows (task_id, seq, acknowledged, blob) VALUES (:task_id, :seq, :acknowledged, :blob);
+
+-- name: add_results
+-- Findings of an acknowledged window.
+INSERT INTO results (task_id, seq, blob) VALUES (:task_id, :seq, :blob);
+
+-- name: add_fingerprint
+-- What an acknowledged window published in a directory.
+INSERT INTO fingerprints (scope, directory, blob)
+SELECT scope, :directory, :blob FROM jobs WHERE id = :job_id AND scope IS NOT NULL;
+
+-- name: add_task
+-- A slice of entries, a scan unit, or the closing.
+INSERT INTO tasks (job_id, parent_id, kind, round, status, entries, size_bytes)
+SELECT id, :parent_id, :kind, round, 'pending', :entries, :size_bytes FROM jobs WHERE id = :job_id
+RETURNING id;
+
+-- name: add_manifest
+-- The immutable list of a task's entries.
+INSERT INTO manifests (task_id, blob) VALUES (:task_id, :blob);
+
+-- name: free_task
+-- A task is given back; what its attempt left behind is remembered.
+UPDATE tasks SET token = NULL, unclean = :unclean, strikes = strikes + :strikes WHERE id = :id;
+
+-- name: set_error
+-- The job can't go on; the first reason stays.
+UPDATE jobs SET error = COALESCE(error, :error) WHERE id = :id;
+
+-- ----------------------------------------------------------------------------------- workers
+
+-- name: add_worker
+-- A process that works begins.
+INSERT INTO workers (id, host, pid, started_ticks, boot_id, beat_s, lock_path)
+VALUES (:id, :host, :pid, :started_ticks, :boot_id, :beat_s, :lock_path);
+
+-- name: beat
+-- A worker shows that it is alive.
+UPDATE workers SET beat_s = :beat_s WHERE id = :id;
+
+-- name: list_workers
+-- Every worker but oneself.
+SELECT * FROM workers WHERE id <> :id;
+
+-- name: get_beat
+-- When a worker last showed that it is alive.
+SELECT beat_s FROM workers WHERE id = :id;
+
+-- name: list_leases
+-- What a worker holds.
+SELECT l.task_id, t.job_id FROM leases AS l JOIN tasks AS t ON t.id = l.task_id WHERE l.worker_id = :worker_id;
+
+-- name: drop_worker
+-- A worker is gone.
+DELETE FROM workers WHERE id = :id;
+
+-- ------------------------------------------------------------------------------------ ending
+
+-- name: closable
+-- Jobs without leases that may have nothing left to do, or are asked to stop.
+SELECT j.id FROM jobs AS j
+WHERE (j.status IN ('pending', 'running') OR (j.status = 'paused' AND j.request = 'cancel')) AND NOT j.deleting
+  AND NOT EXISTS (SELECT 1 FROM tasks AS t JOIN leases AS l ON l.task_id = t.id WHERE t.job_id = j.id)
+  AND (j.request IS NOT NULL OR j.error IS NOT NULL
+       OR NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.job_id = j.id AND t.status = 'pending'))
+ORDER BY j.priority DESC, j.id;
+
+-- name: may_close
+-- Whether nothing is left to do for a job but to close it.
+SELECT 1 FROM jobs AS j
+WHERE j.id = :job_id AND NOT j.deleting
+  AND NOT EXISTS (SELECT 1 FROM tasks AS t JOIN leases AS l ON l.task_id = t.id WHERE t.job_id = j.id)
+  AND NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.job_id = j.id AND t.kind = 'closing' AND t.round = j.round)
+  AND ((j.status IN ('pending', 'running') AND j.request IS NULL AND j.error IS NULL
+        AND NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.job_id = j.id AND t.status = 'pending'))
+       OR ((j.request = 'cancel' OR j.error IS NOT NULL) AND j.status IN ('pending', 'running', 'paused')
+           AND NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.job_id = j.id AND t.status = 'pending' AND t.kind = 'entries'
+             AND (t.unclean OR EXISTS (SELECT 1 FROM windows AS w WHERE w.task_id = t.id AND NOT w.acknowledged)))));
+
+-- name: list_pending
+-- Tasks that a job leaves undone when it was cancelled or given up.
+SELECT id FROM tasks WHERE job_id = :job_id AND status = 'pending' AND kind <> 'closing';
+
+-- name: set_ended
+-- The books of a job are closed.
+UPDATE jobs SET request = NULL, finished_us = :at_us, error = COALESCE(:error, error), results = :results WHERE id = :id;
+
+-- name: add_report
+-- The account of a round; final for it.
+INSERT INTO reports (job_id, round, report) SELECT id, round, :report FROM jobs WHERE id = :job_id;
+
+-- name: torn_directories
+-- Directories whose fingerprints lie in several rows, as several tasks published in them.
+SELECT directory FROM fingerprints WHERE scope = (SELECT scope FROM jobs WHERE id = :job_id)
+GROUP BY directory HAVING COUNT(*) > 1 LIMIT :wanted;
+
+-- name: directory_fingerprints
+-- The rows of one directory, oldest first.
+SELECT id, blob FROM fingerprints
+WHERE scope = (SELECT scope FROM jobs WHERE id = :job_id) AND directory = :directory ORDER BY id;
+
+-- name: drop_fingerprints
+-- Rows whose union was stored.
+DELETE FROM fingerprints WHERE id IN :ids;
+
+-- name: set_fingerprint
+-- The union takes the place of the newest of its parts, so that what came later stays later.
+UPDATE fingerprints SET blob = :blob WHERE id = :id;

@@ -1,0 +1,172 @@
+"""What people ask of jobs: pause, cancel, resume, retry, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from pravah.db import jobs
+from pravah.db.claims import windows
+from pravah.db.connect import Transactions
+from pravah.db.queries import query
+from pravah.db.transitions import add_event, move_job, move_task
+from pravah.db.windows import add_entries, add_window
+from pravah.errors import StatusError
+from pravah.model.ids import shown
+from pravah.model.ledger import Moved, Request, TaskBlobs, TaskKind
+from pravah.model.status import JobStatus, TaskStatus
+
+# Tasks removed in one transaction: some 30 MB of manifests and windows, a fraction of a second.
+_DELETED_AT_ONCE = 100
+
+Move = Callable[[TaskBlobs], Moved | None]
+
+
+def request(connection: Connection, job_id: str, wish: Request, location: str) -> None:
+    """Ask for a pause or a cancel."""
+    status, asked = jobs.status(connection, job_id, location)
+    if asked == wish or (wish == Request.PAUSE and status == JobStatus.PAUSED):
+        return
+    if connection.execute(query("set_request"), {"id": job_id, "request": wish}).rowcount == 0:
+        raise StatusError(
+            f"can't {wish} {shown(job_id)}: it is {'being cancelled' if asked else status}",
+            hint=f"`pravah jobs show {shown(job_id)}` tells how it ended" if status.ended else None,
+        )
+    add_event(connection, job_id, f"{wish}_requested", {})
+
+
+def resume(connection: Connection, job_id: str, location: str) -> None:
+    """Take back a pause, or put a paused job back to pending."""
+    status, asked = jobs.status(connection, job_id, location)
+    if status.ended or asked == Request.CANCEL:
+        raise StatusError(
+            f"can't resume {shown(job_id)}: it is {'being cancelled' if asked else status}",
+            hint=f"`pravah jobs retry {shown(job_id)}` puts its failed files back to work",
+        )
+    connection.execute(query("take_back_pause"), {"id": job_id})
+    move_job(connection, job_id, "resume")
+
+
+def apply_pause(connection: Connection, job_id: str, location: str) -> bool:
+    """Pause a job that was asked to, once no lease of it is held."""
+    _, asked = jobs.status(connection, job_id, location)
+    if asked != Request.PAUSE or connection.execute(query("has_lease"), {"job_id": job_id}).first():
+        return False
+    connection.execute(query("take_back_pause"), {"id": job_id})
+    return move_job(connection, job_id, "pause")
+
+
+def retry(connection: Connection, job_id: str, move: Move, location: str) -> int:
+    """Open the next round: what `move` takes out of each task goes to new ones."""
+    status, _ = jobs.status(connection, job_id, location)
+    connection.execute(query("open_round"), {"id": job_id})
+    if not move_job(connection, job_id, "retry"):
+        raise StatusError(
+            f"can't retry {shown(job_id)}: it is {status}, not ended",
+            hint=f"`pravah jobs resume {shown(job_id)}` goes on with it",
+        )
+    last_id = connection.execute(query("last_task"), {"job_id": job_id}).scalar_one()
+    values = {"job_id": job_id, "last_id": last_id}
+    reopened = _Reopened(connection, jobs.get(connection, job_id, location).round, job_id)
+    for row in connection.execute(query("list_retried"), values).all():
+        reopened.take(row, move)
+    if not reopened.anything:
+        raise StatusError(f"nothing to retry in {shown(job_id)}", kind="nothing_to_retry")
+    if reopened.scan_again:
+        jobs.add_task(connection, job_id, TaskKind.SCAN)
+    connection.execute(query("set_scan_complete"), {"id": job_id})
+    return reopened.entries
+
+
+def delete(transactions: Transactions, job_id: str) -> None:
+    """Remove an ended job, in small batches; killed in between, `sweep_deleted` goes on."""
+    with transactions.write("delete") as connection:
+        status, _ = jobs.status(connection, job_id, transactions.location)
+        if connection.execute(query("mark_deleting"), {"id": job_id}).rowcount == 0:
+            raise StatusError(
+                f"can't delete {shown(job_id)}: it is {status}, not ended",
+                hint=f"`pravah jobs cancel {shown(job_id)}` ends it",
+            )
+    _sweep(transactions, job_id)
+
+
+def sweep_deleted(transactions: Transactions) -> None:
+    """Go on with deletions that were killed."""
+    with transactions.read() as connection:
+        begun = list(connection.execute(query("list_deleting")).scalars())
+    for job_id in begun:
+        _sweep(transactions, job_id)
+
+
+class _Reopened:
+    """Gathers what a retry puts back to work."""
+
+    def __init__(self, connection: Connection, round_number: int, job_id: str) -> None:
+        self._connection = connection
+        self._round = round_number
+        self._job_id = job_id
+        self.entries = 0
+        self.anything = False
+        self.scan_again = False
+
+    def take(self, row: Row[Any], move: Move) -> None:
+        # A task that stopped goes on itself where it has nothing to give away, or where what it
+        # left on the disk is known to it alone.
+        untouched = row.failures == 0 and row.seq == 0
+        stopped = row.status != TaskStatus.COMPLETED
+        if row.kind == TaskKind.SCAN or (stopped and (untouched or row.unsettled)):
+            self._reopen(row)
+            return
+        blob = self._connection.execute(query("get_task_blobs"), {"task_id": row.id}).one()
+        listed = windows(self._connection, row.id)
+        moved = move(TaskBlobs(row.id, blob.blob, listed, blob.summary, row.entries))
+        if moved is not None:
+            self._move(row, moved)
+
+    def _reopen(self, row: Row[Any]) -> None:
+        self._connection.execute(query("reopen_task"), {"id": row.id, "round": self._round})
+        move_task(self._connection, self._job_id, row.id, "retry")
+        self.entries += row.remaining
+        self.anything = True
+
+    def _move(self, row: Row[Any], moved: Moved) -> None:
+        values = {
+            "id": row.id,
+            "gone": moved.gone,
+            "gone_bytes": moved.size_bytes,
+            "summary": moved.summary,
+        }
+        self._connection.execute(query("shrink_task"), {**values, **asdict(moved.counts)})
+        if moved.window is not None:
+            add_window(self._connection, row.id, row.seq, moved.window, acknowledged=True)
+        if moved.task is not None:
+            add_entries(self._connection, self._job_id, row.id, moved.task)
+        self.scan_again = self.scan_again or moved.scan_again
+        self.entries += moved.gone
+        self.anything = True
+
+
+def _sweep(transactions: Transactions, job_id: str) -> None:
+    while _drop_tasks(transactions, job_id):
+        pass
+    values = {"job_id": job_id, "wanted": _DELETED_AT_ONCE * 100}
+    dropped = 1
+    while dropped:
+        with transactions.write("delete_events") as connection:
+            dropped = connection.execute(query("drop_events"), values).rowcount
+    with transactions.write("delete_job") as connection:
+        connection.execute(query("drop_reports"), {"job_id": job_id})
+        connection.execute(query("drop_job"), {"id": job_id})
+
+
+def _drop_tasks(transactions: Transactions, job_id: str) -> int:
+    """Remove the newest tasks: children before their parents."""
+    with transactions.write("delete_tasks") as connection:
+        values = {"job_id": job_id, "wanted": _DELETED_AT_ONCE}
+        ids = list(connection.execute(query("first_tasks"), values).scalars())
+        for part in ("results", "windows", "manifests", "tasks") if ids else ():
+            connection.execute(query(f"drop_{part}"), {"ids": ids})
+    return len(ids)

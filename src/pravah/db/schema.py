@@ -1,0 +1,205 @@
+"""The tables, as SQLAlchemy Core metadata; migrations lead to the same, which a test compares.
+
+No row per file: a task's entries are one blob, their outcomes are the blobs of its windows.
+Times are microseconds since 1970. Statuses change only through `transitions`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+)
+
+# The newest migration; a test compares it with Alembic's head.
+HEAD = "0001"
+
+metadata = MetaData()
+
+# SQLite gives row ids only to columns that are exactly INTEGER PRIMARY KEY.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=false())
+
+
+def _task_id() -> Column[int]:
+    return Column("task_id", _Id, ForeignKey("tasks.id"), primary_key=True, autoincrement=False)
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("name", Text),
+    Column("status", String(9), nullable=False),
+    Column("request", String(6)),
+    Column("spec", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("spec_hash", String(64), nullable=False),
+    Column("pipeline_hash", String(64), nullable=False),
+    # Whose fingerprints the job reads and writes: source roots and sink. None: it needs none.
+    Column("scope", String(64)),
+    Column("round", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    _flag("scan_complete"),
+    Column("created_us", BigInteger, nullable=False),
+    Column("started_us", BigInteger),
+    Column("finished_us", BigInteger),
+    Column("error", Text),
+    Column("results", Text),
+    _flag("deleting"),
+    Index("jobs_by_status", "status", "id"),
+    Index("jobs_by_spec", "spec_hash", "id"),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("job_id", String(26), ForeignKey("jobs.id"), nullable=False),
+    Column("parent_id", BigInteger, ForeignKey("tasks.id")),
+    Column("kind", String(7), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("status", String(9), nullable=False),
+    _count("seq"),
+    Column("token", BigInteger),
+    _count("counter"),
+    _count("attempts"),
+    # Attempts that ended badly since the last progress.
+    _count("strikes"),
+    # An attempt did not end by itself: temporaries may lie about.
+    _flag("unclean"),
+    _count("entries"),
+    _count("size_bytes"),
+    _count("filtered"),
+    _count("done"),
+    _count("skipped"),
+    _count("failed"),
+    _count("vanished"),
+    _count("poisoned"),
+    _count("bytes_in"),
+    _count("bytes_out"),
+    # What a scan unit has not yet covered by emitted tasks.
+    Column("frontier", Text),
+    # Last, as it is the widest: sums over the columns above need not read it.
+    Column("summary", Text),
+    Index("tasks_by_job", "job_id", "id"),
+    Index(
+        "tasks_pending",
+        "job_id",
+        "kind",
+        "id",
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
+    Index(
+        "tasks_closing",
+        "job_id",
+        "round",
+        unique=True,
+        sqlite_where=text("kind = 'closing'"),
+        postgresql_where=text("kind = 'closing'"),
+    ),
+)
+
+manifests = Table(
+    "manifests",
+    metadata,
+    _task_id(),
+    Column("blob", LargeBinary, nullable=False),
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    _task_id(),
+    Column("seq", BigInteger, primary_key=True, nullable=False),
+    Column("acknowledged", Boolean, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Column("amendments", LargeBinary),
+    Index(
+        "windows_open",
+        "task_id",
+        sqlite_where=text("NOT acknowledged"),
+        postgresql_where=text("NOT acknowledged"),
+    ),
+)
+
+results = Table(
+    "results",
+    metadata,
+    _task_id(),
+    Column("seq", BigInteger, primary_key=True, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    # Ticks from boot to the start of the process: tells it from a later one with its pid.
+    Column("started_ticks", BigInteger),
+    Column("boot_id", Text),
+    # Seconds of the boot clock, which goes on while the machine sleeps and is never set.
+    Column("beat_s", BigInteger, nullable=False),
+    Column("lock_path", Text, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    _task_id(),
+    Column("token", BigInteger, nullable=False),
+    Column("worker_id", String(26), ForeignKey("workers.id"), nullable=False),
+    Index("leases_by_worker", "worker_id"),
+)
+
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("scope", String(64), nullable=False),
+    Column("directory", LargeBinary, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Index("fingerprints_by_directory", "scope", "directory"),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("job_id", String(26), ForeignKey("jobs.id"), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("report", Text, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("job_id", String(26), ForeignKey("jobs.id"), nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("events_by_job", "job_id", "id"),
+)

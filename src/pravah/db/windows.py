@@ -1,0 +1,123 @@
+"""The writes of running tasks: windows, emitted tasks, failures; each only under its lease."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection
+
+from pravah.db.claims import advance
+from pravah.db.jobs import add_task
+from pravah.db.queries import query
+from pravah.db.transitions import add_event, move_task
+from pravah.model.ledger import Emission, Lease, NewTask, TaskKind, Verdict, WindowRecord
+
+
+def commit_window(connection: Connection, lease: Lease, record: WindowRecord) -> Verdict:
+    """Record window n, acknowledge window n-1, with everything that follows from it."""
+    values = {
+        "id": lease.task_id,
+        "token": lease.token,
+        "seq": lease.seq,
+        "progress": record.acknowledge or record.window is not None,
+        "summary": record.summary,
+        **asdict(record.counts),
+    }
+    if connection.execute(query("advance_task"), values).rowcount == 0:
+        return _verdict_of_miss(connection, lease)
+    if record.acknowledge:
+        _acknowledge(connection, lease, record)
+    if record.window is not None:
+        add_window(connection, lease.task_id, lease.seq, record.window, acknowledged=False)
+    if record.finished:
+        end_task(connection, lease, "complete")
+    return verdict(connection, lease.job_id)
+
+
+def emit(connection: Connection, lease: Lease, emission: Emission) -> Verdict:
+    """Store the tasks that a scan cut, and its counts."""
+    values = {
+        "id": lease.task_id,
+        "token": lease.token,
+        "seq": lease.seq,
+        "filtered": emission.filtered,
+        "summary": json.dumps({"reasons": dict(emission.reasons)}),
+    }
+    if connection.execute(query("advance_scan"), values).rowcount == 0:
+        return _verdict_of_miss(connection, lease)
+    for task in emission.tasks:
+        add_entries(connection, lease.job_id, lease.task_id, task)
+    if emission.finished:
+        end_task(connection, lease, "complete")
+        connection.execute(query("set_scan_complete"), {"id": lease.job_id})
+    return verdict(connection, lease.job_id)
+
+
+def fail_task(connection: Connection, lease: Lease, error: Mapping[str, Any]) -> Verdict:
+    """End a task that can't be done; its job can't go on either, what is left stays `remaining`."""
+    if not advance(connection, lease):
+        return _verdict_of_miss(connection, lease)
+    end_task(connection, lease, "fail", error=dict(error))
+    set_error(connection, lease.job_id, error)
+    return Verdict.DRAIN
+
+
+def set_error(connection: Connection, job_id: str, error: Mapping[str, Any]) -> None:
+    """Give the reason why a job can't go on; workers drain, and its closing ends it as failed."""
+    connection.execute(query("set_error"), {"id": job_id, "error": json.dumps(dict(error))})
+    add_event(connection, job_id, "job_error", dict(error))
+
+
+def verdict(connection: Connection, job_id: str) -> Verdict:
+    """Tell whether a job's workers may begin anything new."""
+    row = connection.execute(query("get_status"), {"id": job_id}).one()
+    return Verdict.DRAIN if row.request or row.error else Verdict.COMMITTED
+
+
+def add_entries(connection: Connection, job_id: str, parent_id: int | None, task: NewTask) -> int:
+    """Store a slice of entries as a pending task."""
+    task_id = add_task(
+        connection,
+        job_id,
+        TaskKind.ENTRIES,
+        parent_id=parent_id,
+        entries=task.entries,
+        size_bytes=task.size_bytes,
+    )
+    connection.execute(query("add_manifest"), {"task_id": task_id, "blob": task.manifest})
+    return task_id
+
+
+def add_window(
+    connection: Connection, task_id: int, seq: int, blob: bytes, *, acknowledged: bool
+) -> None:
+    """Store a window under the sequence number of the write that records it."""
+    values = {"task_id": task_id, "seq": seq, "acknowledged": acknowledged, "blob": blob}
+    connection.execute(query("add_window"), values)
+
+
+def end_task(connection: Connection, lease: Lease, transition: str, **detail: object) -> None:
+    """Move a task to an end status and give up its lease; the token stays for the re-read."""
+    connection.execute(query("drop_lease"), {"task_id": lease.task_id})
+    move_task(connection, lease.job_id, lease.task_id, transition, **detail)
+
+
+def _acknowledge(connection: Connection, lease: Lease, record: WindowRecord) -> None:
+    task = {"task_id": lease.task_id}
+    connection.execute(query("acknowledge_window"), {**task, "amendments": record.amendments})
+    if record.results is not None:
+        connection.execute(query("add_results"), {**task, "seq": lease.seq, "blob": record.results})
+    if record.fingerprints:
+        rows = [{"job_id": lease.job_id, "directory": d, "blob": b} for d, b in record.fingerprints]
+        connection.execute(query("add_fingerprint"), rows)
+
+
+def _verdict_of_miss(connection: Connection, lease: Lease) -> Verdict:
+    """Read once why a write matched no row: my token one further means it was applied before."""
+    row = connection.execute(query("get_position"), {"id": lease.task_id}).first()
+    if row is not None and (row.token, row.seq) == (lease.token, lease.seq + 1):
+        return verdict(connection, lease.job_id)
+    return Verdict.FENCED

@@ -1,0 +1,90 @@
+"""Who works: registering, showing life, and taking over from the dead and the hung."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from pravah.db import claims, worker_lock
+from pravah.db.connect import Transactions
+from pravah.db.queries import query
+from pravah.db.worker_lock import ProcessIdentity, WorkerLock, boot_clock_s
+from pravah.model.ledger import Release
+
+# A worker beats every few seconds; one silent for so long is stopped or hung (protocol, rule 2).
+HUNG_AFTER_S = 30
+# A machine that has slept wakes with old beats: a living worker gets this long to beat again.
+SECOND_LOOK_S = 1.0
+
+
+def join(connection: Connection, lock: WorkerLock) -> None:
+    """Register this process as the worker that holds the lock."""
+    identity = ProcessIdentity.of(os.getpid())
+    connection.execute(
+        query("add_worker"),
+        {
+            "id": lock.worker_id,
+            "host": platform.node(),
+            "pid": identity.pid,
+            "started_ticks": identity.started_ticks,
+            "boot_id": identity.boot_id,
+            "beat_s": boot_clock_s(),
+            "lock_path": str(lock.path),
+        },
+    )
+
+
+def beat(connection: Connection, worker_id: str) -> None:
+    """Show that this worker is alive."""
+    connection.execute(query("beat"), {"id": worker_id, "beat_s": boot_clock_s()})
+
+
+def leave(connection: Connection, worker_id: str) -> None:
+    """Stop working; tasks that are still leased go back as unclean."""
+    _free_leases(connection, worker_id)
+
+
+def take_over(transactions: Transactions, own_id: str) -> int:
+    """Free the tasks of every worker whose lock can be gained; give how many."""
+    with transactions.read() as connection:
+        others = connection.execute(query("list_workers"), {"id": own_id}).all()
+    return sum(_take_over_from(transactions, worker) for worker in others)
+
+
+def _take_over_from(transactions: Transactions, worker: Row[Any]) -> int:
+    fd = worker_lock.gain(Path(worker.lock_path))
+    if fd is None and _hung(transactions, worker):
+        worker_lock.kill(ProcessIdentity(worker.pid, worker.started_ticks, worker.boot_id))
+        time.sleep(SECOND_LOOK_S / 10)
+        fd = worker_lock.gain(Path(worker.lock_path))
+    if fd is None:
+        return 0
+    try:
+        with transactions.write("take_over") as connection:
+            freed = _free_leases(connection, worker.id)
+        Path(worker.lock_path).unlink(missing_ok=True)
+    finally:
+        os.close(fd)
+    return freed
+
+
+def _hung(transactions: Transactions, worker: Row[Any]) -> bool:
+    if boot_clock_s() - worker.beat_s < HUNG_AFTER_S:
+        return False
+    time.sleep(SECOND_LOOK_S)
+    with transactions.read() as connection:
+        beat_s = connection.execute(query("get_beat"), {"id": worker.id}).scalar()
+    return bool(beat_s == worker.beat_s)
+
+
+def _free_leases(connection: Connection, worker_id: str) -> int:
+    leases = connection.execute(query("list_leases"), {"worker_id": worker_id}).all()
+    for lease in leases:
+        claims.free(connection, lease.job_id, lease.task_id, Release.UNCLEAN)
+    connection.execute(query("drop_worker"), {"id": worker_id})
+    return len(leases)

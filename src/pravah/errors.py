@@ -1,0 +1,150 @@
+"""Every error that Pravah raises on purpose, each with a stable `kind`.
+
+    PravahError                      70  a bug of ours, unless a class below says otherwise
+    ├── SpecError                     2  the job spec, a step or an option can't be used
+    │   └── OverlapError              2  source and sink lie in each other
+    ├── SettingError                  2  a setting has a value that can't be used
+    ├── StatusError                   2  the job's status does not allow it
+    ├── NotYetError                   2  known, and not part of this release
+    ├── NotFoundError                 3  (LookupError) a job, a failure group, a report
+    │   └── SourceMissingError        3  (FileNotFoundError) a source that is not there
+    ├── ForbiddenError                4  (PermissionError) the system does not allow it
+    ├── LedgerError                   7  the database can't be used
+    │   ├── LedgerBusyError           7  somebody else has held its write lock for too long
+    │   ├── LedgerDamagedError        7  its file is not what Pravah wrote
+    │   └── LedgerVersionError        7  its schema is of another release
+    └── EngineError                   1  the core gave up a task or a plan
+        └── RunnerError               1  the process that ran the core died or hung
+
+The number is the exit code. `kind` is the same word in Python, Rust, API, CLI and docs.
+Messages are lower case, without a full stop, and name the path and both values.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class PravahError(Exception):
+    """Say what failed, why, and what to do next."""
+
+    kind: str = "internal_error"
+    exit_code: ClassVar[int] = 70
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str | None = None,
+        hint: str | None = None,
+        causes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind or type(self).kind
+        self.hint = hint
+        self.causes = causes
+
+    def __str__(self) -> str:
+        return self.message
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the form that a job's `error` has on the wire."""
+        form: dict[str, Any] = {"kind": self.kind, "message": self.message}
+        if self.causes:
+            form["causes"] = list(self.causes)
+        if self.hint:
+            form["hint"] = self.hint
+        return form
+
+
+class SpecError(PravahError):
+    """A job spec, a step or an option that can't be used."""
+
+    kind = "invalid_spec"
+    exit_code = 2
+
+
+class OverlapError(SpecError):
+    """Source and sink are the same or lie in each other."""
+
+    kind = "source_is_sink"
+
+
+class SettingError(PravahError):
+    """A setting whose value can't be used."""
+
+    kind = "invalid_setting"
+    exit_code = 2
+
+
+class StatusError(PravahError):
+    """The job's status does not allow what was asked."""
+
+    kind = "wrong_status"
+    exit_code = 2
+
+
+class NotYetError(PravahError):
+    """Something known that this release can't do."""
+
+    kind = "not_yet"
+    exit_code = 2
+
+
+class NotFoundError(PravahError, LookupError):
+    """Something named that is not there."""
+
+    kind = "not_found"
+    exit_code = 3
+
+
+class SourceMissingError(NotFoundError, FileNotFoundError):
+    """A source that is not there."""
+
+    kind = "source_missing"
+
+
+class ForbiddenError(PravahError, PermissionError):
+    """The operating system does not allow it."""
+
+    kind = "permission_denied"
+    exit_code = 4
+
+
+class LedgerError(PravahError):
+    """The database can't be reached or used."""
+
+    kind = "ledger_unreachable"
+    exit_code = 7
+
+
+class LedgerBusyError(LedgerError):
+    """Somebody else has held the database's write lock for too long."""
+
+    kind = "ledger_busy"
+
+
+class LedgerDamagedError(LedgerError):
+    """The database is not what Pravah wrote."""
+
+    kind = "ledger_damaged"
+
+
+class LedgerVersionError(LedgerError):
+    """The database's schema belongs to another release."""
+
+    kind = "ledger_too_new"
+
+
+class EngineError(PravahError):
+    """The core gave up a task or refused a plan; `kind` is the core's."""
+
+    kind = "engine_error"
+    exit_code = 1
+
+
+class RunnerError(EngineError):
+    """The process that ran the core died or hung."""
+
+    kind = "runner_died"

@@ -1,0 +1,33 @@
+"""Identifiers that sort by the time they were made: ULIDs, shown with the prefix `job_`."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+# Crockford's base 32: digits and letters without I, L, O and U.
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PREFIX = "job_"
+_TYPED = re.compile(r"[0-9A-HJKMNP-TV-Z]{1,26}\Z")
+
+
+def new_id() -> str:
+    """Make a ULID: 48 bits of milliseconds and 80 random bits, as 26 letters."""
+    number = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def shown(job_id: str) -> str:
+    """Write a job's id as people see it."""
+    return _PREFIX + job_id
+
+
+def typed(text: str) -> str | None:
+    """Read an id or its beginning as people type it; None where it can't be one.
+
+    >>> typed("job_01kab7"), typed("../x")
+    ('01KAB7', None)
+    """
+    word = text.strip().rstrip("…").removeprefix(_PREFIX).upper()
+    return word if _TYPED.match(word) else None

@@ -1,0 +1,303 @@
+"""What the rest of Pravah asks of a ledger; SQLite answers it, other databases can.
+
+The rules behind it are the protocol's: every write of a task names the token and the sequence
+number that it was made under, counters are absolute, and a write that matches no row says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pravah.model.job import Books, Event, Job
+from pravah.model.status import JobStatus
+
+
+class TaskKind(StrEnum):
+    """What a task is about."""
+
+    SCAN = "scan"
+    ENTRIES = "entries"
+    CLOSING = "closing"
+
+
+class Purpose(StrEnum):
+    """Why a task was claimed."""
+
+    WORK = "work"
+    SETTLE = "settle"  # its job ends or pauses: deal with what is recorded, begin nothing
+
+
+class Verdict(StrEnum):
+    """What the ledger says to a write of a task."""
+
+    COMMITTED = "committed"
+    FENCED = "fenced"  # the lease is lost: stop, touch nothing
+    DRAIN = "drain"  # committed; begin nothing new
+
+
+class Request(StrEnum):
+    """What a person has asked of a job that is worked on."""
+
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
+@dataclass(slots=True)
+class Lease:
+    """The right to work on a task; `seq` grows with each write of it."""
+
+    task_id: int
+    job_id: str
+    kind: TaskKind
+    purpose: Purpose
+    token: int
+    counter: int
+    seq: int
+    strikes: int
+    unclean: bool
+    entries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A recorded window of a task."""
+
+    blob: bytes
+    amendments: bytes | None
+    acknowledged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskBlobs:
+    """A task's manifest and its windows, in order."""
+
+    task_id: int
+    manifest: bytes
+    windows: list[Window]
+    summary: str | None
+    entries: int = 0
+
+
+Fingerprint = tuple[bytes, bytes]
+"""A directory, and what was published for its entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A slice of entries that the scan, or a retry, hands to the ledger."""
+
+    manifest: bytes
+    entries: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """What a scan has found since its last write; counts are of the whole attempt."""
+
+    tasks: Sequence[NewTask]
+    filtered: int
+    reasons: Mapping[str, int]
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCounts:
+    """Acknowledged entries of a whole task, by outcome, and their bytes."""
+
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    vanished: int = 0
+    poisoned: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRecord:
+    """One write of a task: window n recorded, window n-1 acknowledged."""
+
+    window: bytes | None
+    acknowledge: bool
+    amendments: bytes | None
+    fingerprints: Sequence[Fingerprint]
+    results: bytes | None
+    counts: TaskCounts
+    summary: str
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a retry takes out of a task: new tasks, and what stays behind."""
+
+    task: NewTask | None
+    gone: int
+    size_bytes: int
+    counts: TaskCounts
+    summary: str
+    window: bytes | None = None
+    scan_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A planned job on its way into the ledger."""
+
+    id: str
+    spec: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    spec_hash: str
+    pipeline_hash: str
+    scope: str | None
+    host: str
+    name: str | None = None
+    priority: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How a job ends."""
+
+    status: JobStatus
+    report: Mapping[str, Any]
+    error: Mapping[str, Any] | None = None
+    results: Mapping[str, Any] | None = None
+
+
+class Release(StrEnum):
+    """In what condition a task is given back."""
+
+    CLEAN = "clean"
+    UNCLEAN = "unclean"  # litter may lie about
+    STRUCK = "struck"  # unclean, and the attempt itself may be the reason
+
+
+class Ledger(Protocol):
+    """Jobs, tasks, outcomes and events in a database."""
+
+    location: str
+    """The database as people may see it: a path, or a URL without its password."""
+
+    # Jobs
+
+    def create(self, job: NewJob) -> None:
+        """Store a pending job and the scan task of its roots."""
+
+    def find_unfinished(self, spec_hash: str) -> str | None:
+        """Give the latest job of that spec that has not ended."""
+
+    def find_ids(self, prefix: str) -> list[str]:
+        """Give up to a few ids that begin so."""
+
+    def job(self, job_id: str) -> Job:
+        """Give a job with its books; NotFoundError if there is none."""
+
+    def status(self, job_id: str) -> tuple[JobStatus, Request | None]:
+        """Give a job's status and what was asked of it: one cheap read."""
+
+    def jobs(self, status: JobStatus | None, limit: int, before: str | None) -> list[Job]:
+        """List jobs, the latest first, those with ids below `before`."""
+
+    def books(self, job_id: str) -> Books:
+        """Sum a job's books over its tasks, in one snapshot."""
+
+    def summaries(self, job_id: str) -> Iterator[Mapping[str, Any]]:
+        """Give the summary of each task that has one."""
+
+    def blobs(self, job_id: str, *, failed_only: bool = False) -> Iterator[TaskBlobs]:
+        """Give manifest and windows of each task of entries, one at a time."""
+
+    def result_parts(self, job_id: str) -> Iterator[bytes]:
+        """Give the recorded findings of inspect steps."""
+
+    def report(self, job_id: str, round_number: int | None = None) -> Mapping[str, Any] | None:
+        """Give the report of a round, by default of the last one that ended."""
+
+    def events(self, job_id: str, after: int, limit: int) -> list[Event]:
+        """List a job's events behind an id, in order."""
+
+    # Requests
+
+    def request(self, job_id: str, request: Request) -> None:
+        """Ask for a pause or a cancel; StatusError where the status does not allow it."""
+
+    def resume(self, job_id: str) -> None:
+        """Take back a pause, or put a paused job back to pending."""
+
+    def apply_pause(self, job_id: str) -> bool:
+        """Pause a job that was asked to, once no lease of it is held."""
+
+    def retry(self, job_id: str, move: Callable[[TaskBlobs], Moved | None]) -> int:
+        """Open the next round with what `move` takes out of each task; give the entries moved."""
+
+    def delete(self, job_id: str) -> None:
+        """Remove an ended job, in small batches."""
+
+    # Work
+
+    def join(self) -> str:
+        """Begin to work: give this worker's id."""
+
+    def beat(self) -> None:
+        """Show that this worker is alive."""
+
+    def leave(self) -> None:
+        """Stop working; leases still held count as lost."""
+
+    def inherited_fds(self) -> tuple[int, ...]:
+        """Give the descriptors that the runner has to inherit for the lease to hold."""
+
+    def take_over(self) -> int:
+        """Free the tasks of workers that are dead or hung; give how many."""
+
+    def claim(self, job_id: str | None, wanted: Mapping[TaskKind, int]) -> list[Lease]:
+        """Lease up to so many tasks of each kind, of one job or of any."""
+
+    def load(self, lease: Lease) -> TaskBlobs:
+        """Give the manifest, the windows and the last summary of a leased task."""
+
+    def fingerprints(self, lease: Lease, directories: Sequence[bytes]) -> list[Fingerprint]:
+        """Give what was published for those directories, oldest first."""
+
+    def manifests(self, lease: Lease) -> list[bytes]:
+        """Give every manifest of the leased scan's job."""
+
+    def emit(self, lease: Lease, emission: Emission) -> Verdict:
+        """Store what a scan found."""
+
+    def commit_window(self, lease: Lease, record: WindowRecord) -> Verdict:
+        """Record one window and acknowledge the one before."""
+
+    def release(self, lease: Lease, how: Release) -> Verdict:
+        """Give a task back."""
+
+    def fail_task(self, lease: Lease, error: Mapping[str, Any]) -> Verdict:
+        """End a task that can't be done, and with it the job."""
+
+    # Ends
+
+    def open_closing(self, job_id: str) -> bool:
+        """Create the closing task where nothing else is left to do."""
+
+    def closable(self) -> list[str]:
+        """List the jobs that may be ready for a pause or for closing."""
+
+    def torn_directories(
+        self, job_id: str, limit: int
+    ) -> list[tuple[bytes, list[int], list[bytes]]]:
+        """List directories that have several fingerprints: their ids and blobs."""
+
+    def merge_fingerprints(self, ids: Sequence[int], blob: bytes) -> None:
+        """Replace the fingerprints of one directory by their union."""
+
+    def close(self, lease: Lease, closed: Closed) -> Verdict:
+        """Set the end status, store the report and give the lease back, in one transaction."""
+
+    def dispose(self) -> None:
+        """Close every connection."""

@@ -1,0 +1,229 @@
+"""The job spec: what a job shall do, as YAML, JSON, the command line and Python build it.
+
+Structural only: which processors there are and what they take is the registry's knowledge,
+whether a path exists is the planner's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from pravah.errors import SpecError
+from pravah.model import units
+from pravah.model.uri import absolute_uri
+
+Size = Annotated[
+    int,
+    BeforeValidator(units.read_size),
+    PlainSerializer(units.write_size),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["64MiB"]}),
+]
+Duration = Annotated[
+    float,
+    BeforeValidator(units.read_duration),
+    PlainSerializer(units.write_duration),
+    WithJsonSchema({"type": "string", "examples": ["5min"]}),
+]
+
+
+class Part(BaseModel):
+    """A part of the spec: immutable, and without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, value: object) -> object:
+        for key in value if isinstance(value, Mapping) else ():
+            if key not in cls.model_fields:
+                meant = get_close_matches(str(key), cls.model_fields, n=1)
+                hint = f"did you mean `{meant[0]}`?" if meant else _listed(cls)
+                raise PydanticCustomError(
+                    "unknown_key", "unknown key `{key}`", {"key": str(key), "hint": hint}
+                )
+        return value
+
+
+class Source(Part):
+    """Where entries are listed, and which of them count."""
+
+    uri: list[str] = Field(min_length=1, description="Files and directories.")
+    include: list[str] = Field([], description="gitignore rules; none: everything.")
+    exclude: list[str] = Field([], description="gitignore rules of what is left out.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_short_forms(cls, value: object) -> object:
+        if isinstance(value, str | list):
+            value = {"uri": value}
+        if isinstance(value, Mapping) and isinstance(value.get("uri"), str):
+            return {**value, "uri": [value["uri"]]}
+        return value
+
+    @model_serializer(mode="wrap")
+    def _write_one_uri(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        form: dict[str, Any] = write(self)
+        return {**form, "uri": self.uri[0] if len(self.uri) == 1 else self.uri}
+
+
+class Step(Part):
+    """A configured processor: `NAME`, or one key: parameters."""
+
+    name: str
+    params: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_short_forms(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"name": value}
+        # A processor called `name` would have a map behind it, never a word.
+        if not isinstance(value, Mapping) or isinstance(value.get("name"), str):
+            return value
+        if len(value) != 1:
+            raise PydanticCustomError(
+                "step",
+                "a step is `NAME` or one key: parameters, this has {count} keys",
+                {"count": len(value)},
+            )
+        ((name, params),) = value.items()
+        return {"name": name, "params": {} if params is None else params}
+
+    @model_serializer
+    def _write(self) -> str | dict[str, Any]:
+        return {self.name: self.params} if self.params else self.name
+
+
+class Sink(Part):
+    """Where and how outputs are published."""
+
+    uri: str
+    overwrite: Literal["changed", "never", "newer", "always", "error"] = "changed"
+    durability: Literal["none", "batch", "always"] = "batch"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_short_form(cls, value: object) -> object:
+        return {"uri": value} if isinstance(value, str) else value
+
+
+class Results(Part):
+    """What becomes of the findings of inspect steps."""
+
+    format: Literal["ndjson"] = "ndjson"
+
+
+def _read_budget(value: object) -> int | str:
+    text = str(value).strip()
+    share = text.removesuffix("%")
+    if share != text and share.replace(".", "", 1).isdecimal() and float(share) <= 100:
+        return text
+    if text.isdecimal() and not isinstance(value, bool):
+        return int(text)
+    raise ValueError(f"is `{value}`, a number of files or a share such as `1%` is expected")
+
+
+class OnError(Part):
+    """What happens when files fail."""
+
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    budget: Annotated[int | str, BeforeValidator(_read_budget)] = 0
+
+    def tolerates(self, failed: int, listed: int) -> bool:
+        """Tell whether so many failed files of so many listed ones are within the budget."""
+        if isinstance(self.budget, int):
+            return failed <= self.budget
+        return failed <= math.floor(listed * float(self.budget.removesuffix("%")) / 100)
+
+
+class Limits(Part):
+    """What a job may take."""
+
+    memory: Size = 1 << 30
+    stall_timeout: Duration = 300.0
+
+
+class JobSpec(Part):
+    """One job, as it was asked for."""
+
+    version: Literal[1] = 1
+    name: str | None = Field(None, max_length=200)
+    source: Source
+    steps: list[Step] = Field(min_length=1)
+    sink: Sink | None = None
+    results: Results | None = None
+    on_error: OnError = OnError()
+    limits: Limits = Limits()
+    priority: int = Field(0, ge=-1000, le=1000)
+    labels: dict[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_short_steps(cls, value: object) -> object:
+        if isinstance(value, Mapping) and isinstance(value.get("steps"), str):
+            return {**value, "steps": [value["steps"]]}
+        return value
+
+    @classmethod
+    def parse(cls, data: object) -> Self:
+        """Read a spec from plain data; SpecError names the first wrong key and every other one."""
+        if not isinstance(data, Mapping):
+            raise SpecError(
+                "a job spec is a map of keys", hint="`source` and `steps` are the least"
+            )
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise _spec_error(error) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the wire form: plain data, from which `parse` makes the same spec again."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def resolved(self, directory: bytes) -> Self:
+        """Give the same spec with absolute URIs, as typed in `directory`."""
+        uris = [absolute_uri(uri, directory) for uri in self.source.uri]
+        source = self.source.model_copy(update={"uri": uris})
+        if self.sink is None:
+            return self.model_copy(update={"source": source})
+        sink = self.sink.model_copy(update={"uri": absolute_uri(self.sink.uri, directory)})
+        return self.model_copy(update={"source": source, "sink": sink})
+
+
+def _listed(part: type[Part]) -> str:
+    return f"known are {', '.join(part.model_fields)}"
+
+
+def _spec_error(error: ValidationError) -> SpecError:
+    lines = [_line(problem) for problem in error.errors(include_url=False)]
+    hints = [p.get("ctx", {}).get("hint") for p in error.errors(include_url=False)]
+    return SpecError(lines[0], hint=next(filter(None, hints), None), causes=tuple(lines[1:]))
+
+
+def _line(problem: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"the key `{path}` is missing"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] in ("unknown_key", "step"):
+        return f"{path}: {message}" if path else message
+    if problem["type"] == "value_error":
+        return f"{path} {message}"
+    return f"{path} is `{problem['input']}`: {message[:1].lower()}{message[1:]}"

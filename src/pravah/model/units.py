@@ -1,0 +1,81 @@
+"""Sizes, durations and times as people write them: `64MiB`, `5min`, `2026-01-31T12:00:00Z`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+# KiB is 1,024 and kB is 1,000 (IEC 80000-13); a bare number is bytes.
+_SIZES = {
+    "B": 1,
+    **{f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)},
+    **{f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)},
+}
+_DURATIONS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)\Z")
+
+
+def read_size(value: object) -> int:
+    """Read a size in bytes.
+
+    >>> read_size("1.5KiB"), read_size("2kB"), read_size(7)
+    (1536, 2000, 7)
+    """
+    return round(_quantity(value, _SIZES, bare="B", example="64MiB"))
+
+
+def read_duration(value: object) -> float:
+    """Read a duration in seconds.
+
+    >>> read_duration("5min"), read_duration("250ms")
+    (300.0, 0.25)
+    """
+    return float(_quantity(value, _DURATIONS, bare=None, example="5min"))
+
+
+def write_size(size_bytes: int) -> str:
+    """Write a size with the largest unit that divides it.
+
+    >>> write_size(1 << 30), write_size(1000)
+    ('1GiB', '1000B')
+    """
+    units = [(factor, unit) for unit, factor in _SIZES.items() if unit == "B" or "i" in unit]
+    fitting = [(f, u) for f, u in units if size_bytes >= f and size_bytes % f == 0]
+    factor, unit = max(fitting, default=(1, "B"))
+    return f"{size_bytes // factor}{unit}"
+
+
+def write_duration(duration_s: float) -> str:
+    """Write a duration with the largest unit that divides it.
+
+    >>> write_duration(300), write_duration(0.25)
+    ('5min', '250ms')
+    """
+    duration_ms = round(duration_s * 1000)
+    units = [(round(factor * 1000), unit) for unit, factor in _DURATIONS.items()]
+    fitting = [(f, u) for f, u in units if duration_ms >= f and duration_ms % f == 0]
+    factor, unit = max(fitting, default=(1, "ms"))
+    return f"{duration_ms // factor}{unit}"
+
+
+def write_time(time_us: int | None) -> str | None:
+    """Write microseconds since 1970 as RFC 3339 in UTC.
+
+    >>> write_time(1_500_000)
+    '1970-01-01T00:00:01.500000Z'
+    """
+    if time_us is None:
+        return None
+    seconds, microseconds = divmod(time_us, 1_000_000)
+    time = datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _quantity(value: object, units: dict[str, float], *, bare: str | None, example: str) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and bare and value >= 0:
+        return value * units[bare]
+    found = _QUANTITY.match(value.strip()) if isinstance(value, str) else None
+    unit = (found.group(2) or bare) if found else None
+    if found is None or unit not in units:
+        raise ValueError(f"is `{value}`, a number with a unit such as `{example}` is expected")
+    return float(found.group(1)) * units[unit]

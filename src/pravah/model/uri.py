@@ -1,0 +1,91 @@
+"""Paths and URIs: what people type becomes an absolute `file://` URI that any name survives.
+
+Paths are bytes; in URIs they are percent-encoded, so names that are not UTF-8 stay whole in JSON.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from pravah.errors import NotYetError, SpecError
+
+NULL = "null:"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+
+
+def absolute_uri(typed: str, directory: bytes) -> str:
+    """Give the URI of a path or URI that was typed in `directory`; a trailing slash is kept.
+
+    >>> absolute_uri("out/", b"/data"), absolute_uri("/a b", b"/")
+    ('file:///data/out/', 'file:///a%20b')
+    """
+    if typed == NULL:
+        return NULL
+    path = _typed_path(typed)
+    # Bytes all the way: pathlib takes only names that can be decoded.
+    absolute = path if path.startswith(b"/") else directory + b"/" + path
+    # `link/..` is not where it looks: only the file system knows where it leads.
+    normal = os.path.realpath(absolute) if b".." in path.split(b"/") else os.path.normpath(absolute)
+    # POSIX lets a path begin with two slashes, and normpath keeps them.
+    normal = b"/" + normal.lstrip(b"/")
+    slash = b"/" if path.endswith(b"/") and normal != b"/" else b""
+    return path_uri(normal + slash)
+
+
+def path_uri(path: bytes) -> str:
+    """Write an absolute path as a URI."""
+    return "file://" + quote(path)
+
+
+def uri_path(uri: str) -> bytes:
+    """Give the path of a `file://` URI, without a trailing slash."""
+    path = unquote_to_bytes(uri.removeprefix("file://"))
+    return path.rstrip(b"/") or b"/"
+
+
+def quote(path: bytes) -> str:
+    """Percent-encode a path or a name."""
+    return quote_from_bytes(path, safe="/")
+
+
+def shown_path(path: bytes) -> str:
+    """Write a path for people; bytes that are no UTF-8 appear as they do in Python."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def shown_uri(uri: str) -> str:
+    """Write a URI for people: local ones as a path."""
+    return shown_path(unquote_to_bytes(uri[7:])) if uri.startswith("file://") else uri
+
+
+def _typed_path(typed: str) -> bytes:
+    scheme = _SCHEME.match(typed)
+    if "\0" in typed or not typed:
+        raise SpecError("a path is empty or holds a NUL byte", kind="invalid_path")
+    if typed.startswith("file://"):
+        host, slash, rest = typed[7:].partition("/")
+        if not slash or host not in ("", "localhost"):
+            raise SpecError(
+                f"`{typed}` names no absolute local path",
+                kind="invalid_uri",
+                hint="a local URI begins with `file:///`",
+            )
+        return unquote_to_bytes("/" + rest)
+    if scheme and typed[scheme.end() :].startswith("//"):
+        raise _unknown_scheme(typed, scheme.group(1))
+    return os.fsencode(typed)
+
+
+def _unknown_scheme(typed: str, scheme: str) -> Exception:
+    if scheme == "s3" or scheme.startswith("s3+"):
+        return NotYetError(
+            f"can't reach `{typed}`: this release works on local files only",
+            hint="object stores come with a later release; copy the files to a local directory",
+        )
+    return SpecError(
+        f"`{typed}` has the scheme `{scheme}`, which no store knows",
+        kind="unknown_scheme",
+        hint=f"for a path of that name write `./{typed}`",
+    )

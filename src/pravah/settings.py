@@ -1,0 +1,213 @@
+"""Settings: from the environment, then `.env`, then defaults; each remembers where it came from.
+
+Read by hand and not by a library, as start-up is part of the product (importing pydantic_settings
+alone takes 161 ms). Nothing here connects to anything.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from pravah.errors import SettingError
+
+Value = str | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its name in the environment, its default and what it is for."""
+
+    name: str
+    default: str | None
+    summary: str
+    read: Callable[[str], Value] = str
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A setting's value as people may see it, and where it came from."""
+
+    name: str
+    value: str | None
+    origin: str
+    summary: str
+
+    def to_dict(self) -> dict[str, str | None]:
+        """Give the wire form, as `config show --origin --json` prints it."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "origin": self.origin,
+            "summary": self.summary,
+        }
+
+
+def _log_level(text: str) -> str:
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+    if text.upper() not in levels:
+        raise ValueError(f"one of {', '.join(levels)} is expected")
+    return text.upper()
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ValueError("a port from 1 to 65535 is expected")
+    return int(text)
+
+
+def _flag(text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.lower() not in words:
+        raise ValueError("true or false is expected")
+    return words[text.lower()]
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("a number of threads from 1 on is expected")
+    return int(text)
+
+
+SETTINGS = (
+    Setting("LOG_LEVEL", "INFO", "least severe messages that are logged", _log_level),
+    Setting("APP_HOST", "127.0.0.1", "address that the API listens on"),
+    Setting("APP_PORT", "8000", "port that the API listens on", _port),
+    Setting("DATABASE_URL", None, "the ledger; unset: SQLite below PRAVAH_HOME"),
+    Setting("S3_ACCESS_KEY_ID", None, "access key of the object store"),
+    Setting("S3_SECRET_ACCESS_KEY", None, "secret key of the object store", secret=True),
+    Setting("S3_BUCKET_NAME", None, "bucket that `s3:///key` means"),
+    Setting("S3_ENDPOINT_URL", None, "endpoint of the object store; unset: AWS"),
+    Setting("S3_REGION_NAME", None, "region of the object store"),
+    Setting("S3_USE_SSL", "true", "speak TLS where the endpoint names no scheme", _flag),
+    Setting("PRAVAH_HOME", None, "data directory: the embedded ledger, locks and scratch files"),
+    Setting("PRAVAH_THREADS", None, "threads of the engine; unset: the CPU quota", _threads),
+    Setting("PRAVAH_DEV", "false", "a build without optimisation is meant", _flag),
+)
+
+# Where to look for the `.env` file; empty: nowhere (`make demo` must not depend on one).
+ENV_FILE_VARIABLE = "PRAVAH_ENV_FILE"
+
+
+class Settings:
+    """Every setting's value, read and checked once.
+
+    >>> Settings({"APP_PORT": "9000", "PRAVAH_ENV_FILE": ""}).get("APP_PORT")
+    9000
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = os.environ if environment is None else environment
+        path = self._environment.get(ENV_FILE_VARIABLE, ".env")
+        self._file_path = path
+        self._file = read_env_file(Path(path)) if path else {}
+        self._values = {setting.name: self._read(setting) for setting in SETTINGS}
+
+    def get(self, name: str) -> Value | None:
+        """Give the value of the setting called `name`; None where it is unset."""
+        return self._values[name]
+
+    @property
+    def home(self) -> Path:
+        """The data directory: `$PRAVAH_HOME`, by default the platform's place for user data."""
+        return Path(str(self.get("PRAVAH_HOME") or platform_home())).expanduser().absolute()
+
+    @property
+    def database_url(self) -> str:
+        """The ledger's URL; by default SQLite in the data directory."""
+        return str(self.get("DATABASE_URL") or f"sqlite:///{self.home / 'pravah.db'}")
+
+    def origins(self) -> list[Origin]:
+        """Tell of each setting what it is and where it came from; secrets are masked."""
+        derived = {"DATABASE_URL": self.database_url, "PRAVAH_HOME": str(self.home)}
+        listed = []
+        for setting in SETTINGS:
+            text, origin = self._text(setting)
+            text = derived.get(setting.name, text) if text is None else text
+            listed.append(Origin(setting.name, masked(setting, text), origin, setting.summary))
+        return listed
+
+    def _read(self, setting: Setting) -> Value | None:
+        text, origin = self._text(setting)
+        if text is None:
+            return None
+        try:
+            return setting.read(text)
+        except ValueError as error:
+            shown = masked(setting, text)
+            raise SettingError(
+                f"{setting.name} is `{shown}`, {error}",
+                hint=f"it was set in the {origin}" if origin != "default" else None,
+            ) from None
+
+    def _text(self, setting: Setting) -> tuple[str | None, str]:
+        # An empty value counts as unset, as in the lines of an unedited `.env.example`.
+        if value := self._environment.get(setting.name):
+            return value, "environment"
+        if value := self._file.get(setting.name):
+            return value, f"file {self._file_path}"
+        return setting.default, "default"
+
+
+def platform_home() -> Path:
+    """Give the platform's directory for the user's data of this program."""
+    if sys.platform == "darwin":
+        return Path("~/Library/Application Support/pravah")
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local")) / "pravah"
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share") / "pravah"
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read `NAME=value` lines; a file that is not there has none.
+
+    Comments, `export `, and single or double quotes are understood; values are never expanded.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(
+            f"can't read {path}: {error}",
+            kind="unreadable_settings",
+            hint=f"make it readable, or set {ENV_FILE_VARIABLE} to another file or to nothing",
+        ) from error
+    return dict(filter(None, map(_env_line, lines)))
+
+
+def _env_line(line: str) -> tuple[str, str] | None:
+    name, equals, value = line.strip().removeprefix("export ").partition("=")
+    name, value = name.strip(), value.strip()
+    if not equals or name.startswith("#"):
+        return None
+    if value[:1] in ("'", '"') and (end := value.find(value[0], 1)) > 0:
+        return name, value[1:end]
+    return name, value.split(" #", 1)[0].rstrip()
+
+
+def masked(setting: Setting, text: str | None) -> str | None:
+    """Hide what must not be shown: secrets, and the password of a URL."""
+    if text is None:
+        return None
+    return "********" if setting.secret else masked_url(text)
+
+
+def masked_url(text: str) -> str:
+    """Hide the password of a URL; anything else is given back as it is.
+
+    >>> masked_url("postgresql://user:word@host/name")
+    'postgresql://user:********@host/name'
+    """
+    if "://" not in text or "@" not in text:
+        return text
+    parts = urlsplit(text)
+    if parts.password is None:
+        return text
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.split(':')[0]}:********@{host}"))
