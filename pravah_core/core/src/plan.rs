@@ -5,7 +5,7 @@
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use crate::{Error, Result, entry::join, pipeline::Pipeline};
+use crate::{Error, Result, entry::join, manifest::Manifest, pipeline::Pipeline};
 
 /// One job, as far as the engine is concerned. Immutable; the same for all of its tasks.
 #[derive(Debug, Clone, Deserialize)]
@@ -112,6 +112,15 @@ impl Plan {
         Pipeline::new(&self.steps)
     }
 
+    /// The distinct directories, relative to the sink, that the outputs of a manifest go to.
+    pub fn output_directories(&self, manifest: &[u8]) -> Result<Vec<Vec<u8>>> {
+        if self.sink.as_ref().is_some_and(|sink| sink.only.is_some()) {
+            return Ok(vec![Vec::new()]);
+        }
+        let directories = Manifest::decode(manifest)?.directories();
+        Ok(directories.iter().map(|(root, directory)| join(&self.prefix(*root), directory)).collect())
+    }
+
     /// The whole path of a source.
     pub fn source_path(&self, root: u16, directory: &[u8], name: &[u8]) -> Vec<u8> {
         let uri = self.roots[usize::from(root)].uri.as_str();
@@ -126,8 +135,11 @@ impl Plan {
         if let Some(only) = self.sink.as_ref().and_then(|sink| sink.only.as_deref()) {
             return (Vec::new(), decode(only));
         }
-        let prefix = self.roots[usize::from(root)].prefix.as_deref().map(decode).unwrap_or_default();
-        (join(&prefix, directory), pipeline.output_name(name))
+        (join(&self.prefix(root), directory), pipeline.output_name(name))
+    }
+
+    fn prefix(&self, root: u16) -> Vec<u8> {
+        self.roots[usize::from(root)].prefix.as_deref().map(decode).unwrap_or_default()
     }
 }
 

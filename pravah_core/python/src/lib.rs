@@ -1,6 +1,55 @@
-//! x
+//! The binding of `pravah_core` for Python, module `pravah._core`: converts, decides nothing.
+//!
+//! Calls that work release the GIL; callbacks take it. Errors of the engine arrive as `CoreError`.
+
+mod account;
+mod engine;
+mod error;
+mod retry;
+mod task;
+
 use pyo3::prelude::*;
+
 #[pymodule]
-fn _core(_m: &Bound<'_, PyModule>) -> PyResult<()> {
+mod _core {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::{
+        account::{ParquetAccount, Results, files},
+        check_steps, descriptors, die_with_parent,
+        engine::{Control, Engine},
+        error::CoreError,
+        retry::{retry, still_here},
+        task::{manifest_directories, merge_fingerprints},
+    };
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })
+    }
+}
+
+/// The descriptors of all native processors, as JSON.
+#[pyfunction]
+fn descriptors() -> String {
+    pravah_core::processors::descriptors_json()
+}
+
+/// Build the pipeline of these steps, to see whether their parameters hold.
+#[pyfunction]
+fn check_steps(steps: &str) -> PyResult<()> {
+    let steps: Vec<pravah_core::plan::StepConfig> = serde_json::from_str(steps)
+        .map_err(|error| error::raise(&pravah_core::Error::InvalidPlan(error.to_string())))?;
+    pravah_core::pipeline::Pipeline::new(&steps).map(drop).map_err(|error| error::raise(&error))
+}
+
+/// Have this process killed when the thread that started it ends.
+#[pyfunction]
+fn die_with_parent() -> PyResult<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(std::io::Error::from)?;
     Ok(())
 }

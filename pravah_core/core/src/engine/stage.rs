@@ -89,12 +89,10 @@ impl Bench<'_> {
         self.pipeline.need(self.manifest.size_bytes(index as usize)) + 2 * CHUNK_BYTES as u64
     }
 
-    /// Take the entry through the pipeline. Errors become its row; a panic does too.
+    /// Take the entry through the pipeline. Errors become its row.
     pub fn stage(&self, item: Item) -> Staged {
         let start = Instant::now();
-        let attempt = std::panic::AssertUnwindSafe(|| self.attempt(&item));
-        let answer =
-            std::panic::catch_unwind(attempt).unwrap_or_else(|panic| Err(Error::Panicked(panicked(&*panic)).into()));
+        let answer = self.attempt(&item);
         self.control.progress.files.fetch_add(1, Ordering::Relaxed);
         let attempts = item.attempts + 1;
         let (mut row, output) = match answer {
@@ -311,12 +309,6 @@ fn unchanged(before: SourceFingerprint, after: SourceFingerprint) -> Result<()> 
         format!("{} bytes, then {}", before.size_bytes, after.size_bytes)
     };
     Err(Error::ChangedWhileRead(what))
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-    format!("the step panicked: {text}")
 }
 
 fn now_ns() -> i64 {

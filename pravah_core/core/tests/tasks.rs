@@ -1,0 +1,305 @@
+//! Tasks against a real file system: outputs, windows, take-over after a kill, `overwrite`.
+
+use std::{
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use pravah_core::{
+    Result,
+    engine::{Control, Ending, Engine, Task, Verdict, WindowRecord},
+    entry::{Entry, Kind},
+    manifest::ManifestBuilder,
+    outcome::Recorded,
+    plan::Plan,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A source and a sink, and the ledger's side of one task.
+struct Bench {
+    directory: TempDir,
+    overwrite: &'static str,
+    steps: Value,
+    task: Task,
+}
+
+impl Bench {
+    fn new(files: &[(&str, &[u8])]) -> Self {
+        let directory = tempfile::tempdir().expect("makes a directory");
+        let bench = Self {
+            directory,
+            overwrite: "changed",
+            steps: json!([{"name": "copy"}]),
+            task: Task { id: 7, counter: 1, ..Task::default() },
+        };
+        fs::create_dir(bench.source()).expect("makes the source");
+        for (path, content) in files {
+            bench.write(&bench.source().join(path), content);
+        }
+        bench
+    }
+
+    fn source(&self) -> PathBuf {
+        self.directory.path().join("in")
+    }
+
+    fn sink(&self) -> PathBuf {
+        self.directory.path().join("out")
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) {
+        fs::create_dir_all(path.parent().expect("has a parent")).expect("makes its directory");
+        fs::write(path, content).expect("writes");
+    }
+
+    fn plan(&self) -> Plan {
+        let uri = |path: PathBuf| format!("file://{}", path.display());
+        let plan = json!({
+            "job": "01TEST", "roots": [{"uri": uri(self.source())}], "steps": self.steps, "pipeline_hash": "p1",
+            "sink": {"uri": uri(self.sink()), "overwrite": self.overwrite, "durability": "batch"},
+        });
+        Plan::parse(&plan.to_string()).expect("is a plan")
+    }
+
+    /// The manifest of all files of the source, in order of their paths.
+    fn manifest(&mut self) {
+        let mut builder = ManifestBuilder::default();
+        let mut paths: Vec<_> = walkdir::WalkDir::new(self.source())
+            .into_iter()
+            .map(|entry| entry.expect("lists"))
+            .filter(|entry| entry.file_type().is_file())
+            .map(|entry| entry.into_path())
+            .collect();
+        paths.sort();
+        for path in paths {
+            let relative = path.strip_prefix(self.source()).expect("is below");
+            builder
+                .push(&Entry {
+                    root: 0,
+                    directory: relative.parent().expect("has one").as_os_str().as_bytes().to_vec(),
+                    name: relative.file_name().expect("has one").as_bytes().to_vec(),
+                    kind: Kind::File,
+                    size_bytes: fs::metadata(&path).expect("is there").len(),
+                    modified_ns: 0,
+                    problem: None,
+                })
+                .expect("pushes");
+        }
+        self.task.manifest = builder.finish().expect("encodes");
+    }
+
+    /// Run the task as a ledger would, up to the record that `stop` says is lost with the process.
+    fn run(&mut self, stop: impl Fn(usize, &WindowRecord) -> Stop) -> Result<(Ending, Vec<WindowRecord>)> {
+        let (plan, engine) = (self.plan(), Engine::new(Some(2), 64 << 20)?);
+        let (mut records, mut windows, mut fingerprints) = (Vec::new(), self.task.windows.clone(), Vec::new());
+        let ending = engine.run_task(&plan, &self.task, &Control::default(), &mut |record| {
+            let at = stop(records.len(), &record);
+            if at == Stop::Before {
+                return Ok(Verdict::Fenced);
+            }
+            if record.acknowledge {
+                let last = windows.last_mut().expect("a window was recorded");
+                (last.acknowledged, last.amendments) = (true, record.amendments.clone());
+            }
+            fingerprints.extend(record.fingerprints.clone());
+            if let Some(blob) = record.window.clone() {
+                windows.push(Recorded { blob, amendments: None, acknowledged: false });
+            }
+            records.push(record);
+            Ok(if at == Stop::After { Verdict::Fenced } else { Verdict::Committed })
+        })?;
+        self.task.windows = windows;
+        self.task.fingerprints.extend(fingerprints);
+        self.task.counter += 1;
+        Ok((ending, records))
+    }
+
+    fn run_through(&mut self) -> WindowRecord {
+        let (ending, mut records) = self.run(|_, _| Stop::Never).expect("runs");
+        assert_eq!(ending, Ending::Finished);
+        records.pop().expect("ends with a record")
+    }
+
+    /// A later job over the same source: nothing is left but what is remembered of outputs.
+    fn next_job(&mut self) {
+        self.manifest();
+        self.task.windows.clear();
+    }
+
+    fn output(&self, path: &str) -> Vec<u8> {
+        fs::read(self.sink().join(path)).expect("is there")
+    }
+
+    fn litter(&self) -> usize {
+        let all = walkdir::WalkDir::new(self.sink()).into_iter().map(|entry| entry.expect("lists"));
+        all.filter(|entry| entry.file_name().as_bytes().starts_with(b".pravah-")).count()
+    }
+
+    fn account(&self) -> Vec<Value> {
+        let lines = pravah_core::wire::file_lines(&self.plan(), &self.task.manifest, &self.task.windows);
+        let text = pravah_core::wire::ndjson(&lines.expect("reads"), None, None);
+        text.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect()
+    }
+}
+
+/// Where the process dies at a record.
+#[derive(PartialEq)]
+enum Stop {
+    Never,
+    /// The transaction is lost.
+    Before,
+    /// The transaction is committed, and nothing after it happens.
+    After,
+}
+
+/// Make sources look as if they had been written long ago, since young ones are done again.
+fn age(path: &Path) {
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3_600);
+    fs::File::options().write(true).open(path).and_then(|file| file.set_modified(old)).expect("sets the time");
+}
+
+#[test]
+fn run_over_small_and_large_files_publishes_each() {
+    let large = b"0123456789abcdef".repeat(200_000);
+    let mut bench = Bench::new(&[("a", b"one"), ("d/b", b""), ("d/e/large", &large)]);
+    bench.manifest();
+    let last = bench.run_through();
+    assert_eq!((last.counts.done, last.counts.bytes_in), (3, 3 + large.len() as u64));
+    assert_eq!((bench.output("a"), bench.output("d/b"), bench.output("d/e/large")), (b"one".to_vec(), vec![], large));
+    assert_eq!(bench.litter(), 0);
+    let account = bench.account();
+    assert!(account.iter().all(|line| line["outcome"] == "done" && line["attempts"] == 1));
+}
+
+#[test]
+fn run_again_after_a_kill_at_each_record_ends_with_the_same_outputs() {
+    for (stop, at) in [(Stop::Before, 0), (Stop::After, 0), (Stop::Before, 1), (Stop::After, 1)] {
+        let mut bench = Bench::new(&[("a", b"one"), ("b", b"two")]);
+        bench.overwrite = "error"; // our own half-acknowledged outputs must not make it fail
+        bench.manifest();
+        let kill = |number, _: &WindowRecord| match (&stop, number == at) {
+            (Stop::Before, true) => Stop::Before,
+            (Stop::After, true) => Stop::After,
+            _ => Stop::Never,
+        };
+        let (ending, _) = bench.run(kill).expect("runs");
+        assert_eq!(ending, Ending::Fenced);
+        bench.task.unclean = true;
+        let last = bench.run_through();
+        assert_eq!(last.counts.done, 2);
+        assert_eq!((bench.output("a"), bench.output("b")), (b"one".to_vec(), b"two".to_vec()));
+        assert_eq!(bench.litter(), 0);
+    }
+}
+
+#[test]
+fn adopt_an_output_that_a_stranger_replaced_leaves_it_alone() {
+    let mut bench = Bench::new(&[("a", b"one"), ("b", b"two")]);
+    bench.manifest();
+    // The transaction of the last record is lost, after the outputs have been published.
+    bench.run(|_, record| if record.window.is_none() { Stop::Before } else { Stop::Never }).expect("runs");
+    fs::remove_file(bench.sink().join("a")).expect("removes");
+    fs::write(bench.sink().join("a"), b"a stranger's").expect("writes");
+    bench.task.unclean = true;
+    let last = bench.run_through();
+    assert_eq!((last.counts.done, last.counts.failed), (1, 1));
+    assert_eq!(bench.output("a"), b"a stranger's");
+    assert_eq!(bench.account()[0]["error"]["kind"], "output_exists");
+}
+
+#[test]
+fn settle_acknowledges_what_is_published_and_begins_nothing() {
+    let mut bench = Bench::new(&[("a", b"one"), ("b", b"two")]);
+    bench.manifest();
+    bench.run(|_, record| if record.window.is_none() { Stop::Before } else { Stop::Never }).expect("runs");
+    fs::remove_file(bench.sink().join("b")).expect("removes");
+    (bench.task.unclean, bench.task.settle) = (true, true);
+    let (ending, records) = bench.run(|_, _| Stop::Never).expect("runs");
+    assert_eq!((ending, records[0].counts.done, records[0].finished), (Ending::Drained, 1, false));
+    assert!(!bench.sink().join("b").exists());
+}
+
+#[test]
+fn overwrite_changed_skips_what_is_current_and_replaces_what_is_not() {
+    let mut bench = Bench::new(&[("same", b"one"), ("new", b"two"), ("foreign", b"three")]);
+    ["same", "new", "foreign"].iter().for_each(|name| age(&bench.source().join(name)));
+    bench.write(&bench.sink().join("foreign"), b"not ours");
+    bench.manifest();
+    // Inode times can't be set back: wait until they prove something (see RACY_NS).
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    let last = bench.run_through();
+    assert_eq!((last.counts.done, last.counts.failed), (2, 1));
+    bench.write(&bench.source().join("new"), b"changed");
+    bench.next_job();
+    let last = bench.run_through();
+    assert_eq!((last.counts.done, last.counts.skipped, last.counts.failed), (1, 1, 1));
+    assert_eq!((bench.output("new"), bench.output("foreign")), (b"changed".to_vec(), b"not ours".to_vec()));
+    let reasons: Value = serde_json::from_str(&last.summary).expect("is JSON");
+    assert_eq!(reasons["reasons"], json!({"skipped:unchanged": 1, "failed:output_exists": 1}));
+}
+
+#[test]
+fn overwrite_forms_decide_about_a_file_that_stands_there() {
+    for (overwrite, done, skipped, failed) in
+        [("always", 1, 0, 0), ("never", 0, 1, 0), ("error", 0, 0, 1), ("newer", 1, 0, 0), ("changed", 0, 0, 1)]
+    {
+        let mut bench = Bench::new(&[("a", b"ours")]);
+        bench.overwrite = overwrite;
+        bench.write(&bench.sink().join("a"), b"old");
+        age(&bench.sink().join("a"));
+        bench.manifest();
+        let counts = bench.run_through().counts;
+        assert_eq!((counts.done, counts.skipped, counts.failed), (done, skipped, failed), "{overwrite}");
+        assert_eq!(bench.output("a"), if done == 1 { b"ours".to_vec() } else { b"old".to_vec() }, "{overwrite}");
+        assert_eq!(bench.litter(), 0, "{overwrite}");
+    }
+}
+
+#[test]
+fn run_over_files_that_vanished_or_became_something_else_goes_on_with_the_rest() {
+    let mut bench = Bench::new(&[("gone", b"1"), ("here", b"2"), ("link", b"3"), ("lost/x", b"4")]);
+    bench.manifest();
+    fs::remove_file(bench.source().join("gone")).expect("removes");
+    fs::remove_dir_all(bench.source().join("lost")).expect("removes");
+    fs::remove_file(bench.source().join("link")).expect("removes");
+    std::os::unix::fs::symlink("here", bench.source().join("link")).expect("links");
+    let counts = bench.run_through().counts;
+    assert_eq!((counts.done, counts.vanished, counts.failed), (1, 2, 1));
+    assert_eq!(bench.account()[2]["error"]["kind"], "link_loop");
+}
+
+#[test]
+fn run_where_a_directory_has_the_outputs_name_fails_that_file() {
+    let mut bench = Bench::new(&[("a", b"1"), ("b", b"2")]);
+    fs::create_dir_all(bench.sink().join("a")).expect("makes it");
+    bench.overwrite = "always";
+    bench.manifest();
+    let counts = bench.run_through().counts;
+    assert_eq!((counts.done, counts.failed), (1, 1));
+}
+
+#[test]
+fn run_with_a_checksum_keeps_its_record_in_the_account() {
+    let mut bench = Bench::new(&[("a", b"one")]);
+    bench.steps = json!([{"name": "checksum", "params": {"algorithm": "sha256"}}, {"name": "compress"}]);
+    bench.manifest();
+    bench.run_through();
+    let hex = "sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed";
+    assert_eq!(bench.account()[0]["checksum"], hex);
+    assert!(bench.sink().join("a.zst").exists());
+}
+
+#[test]
+fn move_out_of_a_task_takes_failures_into_a_new_manifest() {
+    let mut bench = Bench::new(&[("bad.gz", b"not gzip"), ("good", b"")]);
+    bench.steps = json!([{"name": "decompress"}]);
+    bench.manifest();
+    bench.run_through();
+    let moved = pravah_core::retry::move_out(&bench.plan(), &bench.task.manifest, &bench.task.windows, None);
+    let moved = moved.expect("reads").expect("something failed");
+    assert_eq!((moved.entries, moved.gone, moved.counts.entries()), (2, 2, 0));
+    bench.task.windows.push(Recorded { blob: moved.window, amendments: None, acknowledged: true });
+    assert!(bench.account().is_empty());
+}

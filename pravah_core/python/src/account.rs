@@ -1,0 +1,93 @@
+//! The per-file account and the dataset of inspect steps.
+
+use std::{fs::File, os::fd::BorrowedFd, sync::Mutex};
+
+use pravah_core::{dataset, wire};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
+
+use crate::{
+    error::raise,
+    task::{Window, plan, recorded},
+};
+
+/// The account of a task's entries as NDJSON, those of one outcome if given, at most `limit`.
+#[pyfunction]
+#[pyo3(signature = (plan_json, manifest, windows, outcome=None, limit=None))]
+pub fn files<'py>(
+    py: Python<'py>,
+    plan_json: &str,
+    manifest: &[u8],
+    windows: Vec<Window>,
+    outcome: Option<&str>,
+    limit: Option<usize>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (plan, windows) = (plan(plan_json)?, recorded(windows));
+    let text = py.detach(|| {
+        let lines = wire::file_lines(&plan, manifest, &windows)?;
+        Ok(wire::ndjson(&lines, outcome, limit))
+    });
+    Ok(PyBytes::new(py, text.map_err(|error| raise(&error))?.as_bytes()))
+}
+
+/// Writes the account of a job to a Parquet file.
+#[pyclass]
+pub struct ParquetAccount(Mutex<Option<wire::ParquetAccount>>);
+
+#[pymethods]
+impl ParquetAccount {
+    #[new]
+    fn new(path: &[u8]) -> PyResult<Self> {
+        let file = File::create(dataset::scratch_directory(path))?;
+        Ok(Self(Mutex::new(Some(wire::ParquetAccount::create(file).map_err(|error| raise(&error))?))))
+    }
+
+    /// Add the account of one task.
+    fn add(&mut self, py: Python<'_>, plan_json: &str, manifest: &[u8], windows: Vec<Window>) -> PyResult<()> {
+        let (plan, windows) = (plan(plan_json)?, recorded(windows));
+        let writer = open(&mut self.0)?.as_mut().ok_or_else(ended)?;
+        py.detach(|| writer.add(&wire::file_lines(&plan, manifest, &windows)?)).map_err(|error| raise(&error))
+    }
+
+    /// End the file.
+    fn finish(&mut self, py: Python<'_>) -> PyResult<()> {
+        let writer = open(&mut self.0)?.take().ok_or_else(ended)?;
+        py.detach(|| writer.finish()).map_err(|error| raise(&error))
+    }
+}
+
+/// Gathers the records of inspect steps and writes them in bytewise order of their paths.
+#[pyclass]
+pub struct Results(Option<dataset::Dataset>);
+
+#[pymethods]
+impl Results {
+    /// `scratch` is a directory for what does not fit into memory.
+    #[new]
+    fn new(scratch: &[u8]) -> Self {
+        Self(Some(dataset::Dataset::new(dataset::scratch_directory(scratch))))
+    }
+
+    /// Add the acknowledged records of a task.
+    fn add(&mut self, py: Python<'_>, plan_json: &str, manifest: &[u8], windows: Vec<Window>) -> PyResult<()> {
+        let (plan, windows) = (plan(plan_json)?, recorded(windows));
+        let dataset = self.0.as_mut().ok_or_else(ended)?;
+        py.detach(|| dataset.add(&plan, manifest, &windows)).map_err(|error| raise(&error))
+    }
+
+    /// Write everything as NDJSON to a descriptor, which stays open; gives the number of records.
+    fn write(&mut self, py: Python<'_>, descriptor: i32) -> PyResult<u64> {
+        let dataset = self.0.take().ok_or_else(ended)?;
+        // SAFETY: the caller keeps its descriptor open during the call; only a duplicate is kept.
+        let file = File::from(unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned()?);
+        py.detach(|| dataset.write(file)).map_err(|error| raise(&error))
+    }
+}
+
+/// The Parquet writer may move between threads, but not be shared: hence its mutex, which nobody waits for.
+fn open<T>(writer: &mut Mutex<T>) -> PyResult<&mut T> {
+    writer.get_mut().map_err(|_| ended())
+}
+
+fn ended() -> PyErr {
+    PyValueError::new_err("it has been written already")
+}

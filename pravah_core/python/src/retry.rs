@@ -1,0 +1,46 @@
+//! Moving entries out of a task for another round.
+
+use pravah_core::retry::Group;
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict},
+};
+
+use crate::{
+    error::raise,
+    task::{Window, counts, plan, recorded},
+};
+
+/// Move what did not come about, or one group of failures (kind, step, pattern), into a new manifest.
+#[pyfunction]
+#[pyo3(signature = (plan_json, manifest, windows, group=None))]
+pub fn retry<'py>(
+    py: Python<'py>,
+    plan_json: &str,
+    manifest: &[u8],
+    windows: Vec<Window>,
+    group: Option<(String, Option<String>, String)>,
+) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let (plan, windows) = (plan(plan_json)?, recorded(windows));
+    let group = group.map(|(kind, step, pattern)| Group { kind, step, pattern });
+    let moved = py.detach(|| pravah_core::retry::move_out(&plan, manifest, &windows, group.as_ref()));
+    let Some(moved) = moved.map_err(|error| raise(&error))? else { return Ok(None) };
+    let dict = PyDict::new(py);
+    dict.set_item("manifest", moved.manifest.map(|manifest| PyBytes::new(py, &manifest)))?;
+    dict.set_item("entries", moved.entries)?;
+    dict.set_item("size_bytes", moved.size_bytes)?;
+    dict.set_item("gone", moved.gone)?;
+    dict.set_item("counts", counts(py, &moved.counts)?)?;
+    dict.set_item("summary", moved.summary)?;
+    dict.set_item("window", PyBytes::new(py, &moved.window))?;
+    dict.set_item("scan_again", moved.scan_again)?;
+    Ok(Some(dict))
+}
+
+/// The manifest without what has moved out of it: what a scan that looks again must not emit again.
+#[pyfunction]
+pub fn still_here<'py>(py: Python<'py>, manifest: &[u8], windows: Vec<Window>) -> PyResult<Bound<'py, PyBytes>> {
+    let windows = recorded(windows);
+    let kept = py.detach(|| pravah_core::retry::still_here(manifest, &windows)).map_err(|error| raise(&error))?;
+    Ok(PyBytes::new(py, &kept))
+}

@@ -1,0 +1,115 @@
+//! Tasks and their blobs, between Python's dicts and the engine's structs.
+
+use pravah_core::{
+    engine::{Counts, Task, WindowRecord},
+    outcome::Recorded,
+    plan::Plan,
+};
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict},
+};
+
+use crate::error::raise;
+
+/// A recorded window.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Window {
+    blob: Vec<u8>,
+    amendments: Option<Vec<u8>>,
+    acknowledged: bool,
+}
+
+impl From<Window> for Recorded {
+    fn from(window: Window) -> Self {
+        Self { blob: window.blob, amendments: window.amendments, acknowledged: window.acknowledged }
+    }
+}
+
+/// Windows in the order of their sequence numbers.
+pub fn recorded(windows: Vec<Window>) -> Vec<Recorded> {
+    windows.into_iter().map(Recorded::from).collect()
+}
+
+/// A task as the supervisor sends it.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct TaskArguments {
+    id: i64,
+    counter: u64,
+    manifest: Vec<u8>,
+    windows: Vec<Window>,
+    unclean: bool,
+    fingerprints: Vec<(Vec<u8>, Vec<u8>)>,
+    settle: bool,
+}
+
+impl From<TaskArguments> for Task {
+    fn from(task: TaskArguments) -> Self {
+        Self {
+            id: task.id,
+            counter: task.counter,
+            manifest: task.manifest,
+            windows: recorded(task.windows),
+            unclean: task.unclean,
+            fingerprints: task.fingerprints,
+            settle: task.settle,
+        }
+    }
+}
+
+/// The plan of a job.
+pub fn plan(json: &str) -> PyResult<Plan> {
+    Plan::parse(json).map_err(|error| raise(&error))
+}
+
+/// A window's record, as the dict that the callback takes.
+pub fn record<'py>(py: Python<'py>, record: &WindowRecord) -> PyResult<Bound<'py, PyDict>> {
+    let bytes = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| PyBytes::new(py, bytes));
+    let fingerprints: Vec<_> = record
+        .fingerprints
+        .iter()
+        .map(|(directory, blob)| (PyBytes::new(py, directory), PyBytes::new(py, blob)))
+        .collect();
+    let dict = PyDict::new(py);
+    dict.set_item("window", bytes(&record.window))?;
+    dict.set_item("acknowledge", record.acknowledge)?;
+    dict.set_item("amendments", bytes(&record.amendments))?;
+    dict.set_item("fingerprints", fingerprints)?;
+    dict.set_item("counts", counts(py, &record.counts)?)?;
+    dict.set_item("summary", &record.summary)?;
+    dict.set_item("finished", record.finished)?;
+    Ok(dict)
+}
+
+/// Counters as a dict.
+pub fn counts<'py>(py: Python<'py>, counts: &Counts) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("done", counts.done)?;
+    dict.set_item("skipped", counts.skipped)?;
+    dict.set_item("failed", counts.failed)?;
+    dict.set_item("vanished", counts.vanished)?;
+    dict.set_item("poisoned", counts.poisoned)?;
+    dict.set_item("bytes_in", counts.bytes_in)?;
+    dict.set_item("bytes_out", counts.bytes_out)?;
+    Ok(dict)
+}
+
+/// The directories under which the fingerprints of a manifest's outputs are kept.
+#[pyfunction]
+pub fn manifest_directories<'py>(py: Python<'py>, plan: &str, manifest: &[u8]) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let plan = self::plan(plan)?;
+    let directories = py.detach(|| plan.output_directories(manifest)).map_err(|error| raise(&error))?;
+    Ok(directories.iter().map(|directory| PyBytes::new(py, directory)).collect())
+}
+
+/// Put the fingerprints of one directory, oldest first, together into one blob.
+#[pyfunction]
+pub fn merge_fingerprints<'py>(py: Python<'py>, blobs: Vec<Vec<u8>>) -> PyResult<Bound<'py, PyBytes>> {
+    let merged = py.detach(|| {
+        let blobs: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
+        pravah_core::fingerprint::merge(&blobs)
+    });
+    Ok(PyBytes::new(py, &merged.map_err(|error| raise(&error))?))
+}
