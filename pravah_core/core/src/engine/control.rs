@@ -1,0 +1,66 @@
+//! What a caller and an engine call say to each other while the call runs.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+/// What has been seen and worked on since the engine began. Counts work, not what is acknowledged.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Entries listed.
+    pub scanned: AtomicU64,
+    /// Their sizes together.
+    pub scanned_bytes: AtomicU64,
+    /// Entries worked on.
+    pub files: AtomicU64,
+    /// Bytes read.
+    pub bytes: AtomicU64,
+}
+
+/// A caller's hold on one running call.
+#[derive(Debug, Default)]
+pub struct Control {
+    draining: AtomicBool,
+    /// Shared by all calls of an engine.
+    pub progress: Arc<Progress>,
+}
+
+impl Control {
+    /// A control whose call adds to `progress`.
+    pub fn new(progress: Arc<Progress>) -> Self {
+        Self { draining: AtomicBool::new(false), progress }
+    }
+
+    /// Ask the call to begin nothing new, give up large files in flight and end through its last windows.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Control::drain`] was called.
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// What the ledger said to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is committed.
+    Committed,
+    /// The lease is lost: stop, touch nothing.
+    Fenced,
+    /// It is committed; begin nothing new.
+    Drain,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing remains.
+    Finished,
+    /// The lease was lost.
+    Fenced,
+    /// Stopped on request; what was recorded is acknowledged.
+    Drained,
+}
