@@ -86,7 +86,7 @@ impl Batches {
     }
 
     /// What the scan counted and could not read; known once the last batch has been pulled.
-    pub fn count(&self) -> Option<&Count> {
+    pub fn counted(&self) -> Option<&Count> {
         self.count.as_ref()
     }
 

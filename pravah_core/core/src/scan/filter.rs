@@ -43,7 +43,7 @@ pub struct Filtered([u64; Reason::ALL.len()]);
 
 impl Filter {
     /// Compile gitignore rules; paths are relative to each root.
-    pub fn new(include: &[impl AsRef<str>], exclude: &[impl AsRef<str>]) -> Result<Self> {
+    pub fn new<P: AsRef<str>>(include: &[P], exclude: &[P]) -> Result<Self> {
         Ok(Self { include: compile("include", include)?, exclude: compile("exclude", exclude)? })
     }
 
@@ -133,6 +133,7 @@ fn compile(list: &'static str, patterns: &[impl AsRef<str>]) -> Result<Option<Gi
     }
     let refuse = |message: String| Error::InvalidParameter { step: list.to_owned(), message };
     let mut builder = GitignoreBuilder::new(".");
+    builder.allow_unclosed_class(false); // a slip of the pen: git lets it match nothing
     for pattern in patterns.iter().map(AsRef::as_ref) {
         if pattern.trim().is_empty() || pattern.starts_with('#') {
             return Err(refuse(format!("`{pattern}` is no pattern; a name that begins with `#` is written `\\#…`")));

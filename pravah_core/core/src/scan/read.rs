@@ -290,7 +290,7 @@ mod tests {
         let directory = File::open("/usr/bin").expect("opens");
         let mut sets = [BTreeSet::new(), BTreeSet::new()];
         let [first, second] = &mut sets;
-        let mut gather = |set: &mut BTreeSet<_>, name: &CStr, file_type: FileType| {
+        let gather = |set: &mut BTreeSet<_>, name: &CStr, file_type: FileType| {
             set.insert((name.to_owned(), kind_of(file_type).map(|kind| kind as u8)));
             ControlFlow::Continue(())
         };
