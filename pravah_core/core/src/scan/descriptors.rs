@@ -1,0 +1,193 @@
+//! Opens directories one step below an open one, and bounds how many stay open.
+//!
+//! A directory stays open while some of its subdirectories are still to be opened. Where too many would, the
+//! ones opened longest ago are closed, and opened again, step by step from the nearest open ancestor, when
+//! their turn comes. Each step is one name below a descriptor, so no path is ever too long and no link is followed.
+
+use std::{
+    collections::VecDeque,
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, openat},
+    io::Errno,
+    process::{Resource, getrlimit},
+};
+
+use super::directory::{Directory, lock};
+
+/// Keeps directories open, up to a limit.
+pub(super) struct Descriptors {
+    kept: Mutex<VecDeque<Weak<Directory>>>,
+    limit: AtomicUsize,
+}
+
+/// Says that subdirectories of a directory are still to be opened; its descriptor goes with the last of these.
+pub(super) struct Hold(Arc<Directory>);
+
+impl Descriptors {
+    pub fn new() -> Self {
+        Self { kept: Mutex::default(), limit: AtomicUsize::new(default_limit()) }
+    }
+
+    /// Open a root: the one path that is taken as a whole, and the one that may be a link.
+    pub fn open_root(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut pieces = pieces(path);
+        let first = pieces.next().unwrap_or_default();
+        let top = self.retry(|| openat(CWD, first, flags, Mode::empty()))?;
+        pieces.try_fold(top, |base, piece| self.retry(|| openat(&base, piece, flags, Mode::empty())))
+    }
+
+    /// Open the subdirectory `name` of a directory.
+    pub fn open_below(&self, parent: &Hold, name: &[u8]) -> Result<OwnedFd, Errno> {
+        let parent = self.descriptor(&parent.0)?;
+        self.open_step(&parent, name)
+    }
+
+    /// Keep a directory open until the hold is dropped. A root's descriptor is never closed before that:
+    /// it is where every other one can be opened from.
+    pub fn hold(&self, directory: &Arc<Directory>, descriptor: &Arc<OwnedFd>) -> Hold {
+        directory.slot().wanted = true;
+        self.keep(directory, descriptor);
+        Hold(directory.clone())
+    }
+
+    fn keep(&self, directory: &Arc<Directory>, descriptor: &Arc<OwnedFd>) {
+        let mut slot = directory.slot();
+        if !slot.wanted {
+            return;
+        }
+        slot.descriptor = Some(descriptor.clone());
+        drop(slot);
+        if directory.parent().is_some() {
+            lock(&self.kept).push_back(Arc::downgrade(directory));
+            self.close_beyond(self.limit.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Where more than `limit` directories are open, close those that were opened longest ago.
+    fn close_beyond(&self, limit: usize) {
+        let mut kept = lock(&self.kept);
+        if kept.len() <= limit {
+            return;
+        }
+        kept.retain(|directory| directory.upgrade().is_some_and(|directory| directory.slot().descriptor.is_some()));
+        if kept.len() <= limit {
+            return;
+        }
+        let excess = kept.len() - limit + limit / 4; // some room, so that this is not done for each directory
+        let closing: Vec<_> = kept.drain(..excess).collect();
+        drop(kept);
+        for directory in closing.iter().filter_map(Weak::upgrade) {
+            let descriptor = directory.slot().descriptor.take();
+            drop(descriptor);
+        }
+    }
+
+    fn descriptor(&self, directory: &Arc<Directory>) -> Result<Arc<OwnedFd>, Errno> {
+        if let Some(descriptor) = &directory.slot().descriptor {
+            return Ok(descriptor.clone());
+        }
+        let (mut descriptor, closed) = nearest_open(directory)?;
+        for directory in closed.into_iter().rev() {
+            descriptor = Arc::new(self.open_step(&descriptor, directory.name())?);
+            self.keep(directory, &descriptor);
+        }
+        Ok(descriptor)
+    }
+
+    fn open_step(&self, parent: &impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.retry(|| openat(parent, name, flags, Mode::empty()))
+    }
+
+    /// Where the process or the machine has no descriptor left, close what is kept and wait for others.
+    fn retry(&self, mut open: impl FnMut() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+        for attempt in 0..EXHAUSTED_ATTEMPTS {
+            match open() {
+                Err(Errno::MFILE | Errno::NFILE) => self.shed(attempt),
+                result => return result,
+            }
+        }
+        open()
+    }
+
+    fn shed(&self, attempt: u32) {
+        let limit = self.limit.load(Ordering::Relaxed) / 2;
+        self.limit.store(limit, Ordering::Relaxed);
+        self.close_beyond(limit);
+        if attempt > 0 {
+            thread::sleep(EXHAUSTED_PAUSE);
+        }
+    }
+}
+
+impl Hold {
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.0
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut slot = self.0.slot();
+        slot.wanted = false;
+        let descriptor = slot.descriptor.take();
+        drop(slot);
+        drop(descriptor);
+    }
+}
+
+/// The nearest open directory at or above this one, and the closed ones below it, the deepest first.
+fn nearest_open(directory: &Arc<Directory>) -> Result<(Arc<OwnedFd>, Vec<&Arc<Directory>>), Errno> {
+    let mut closed = Vec::new();
+    let mut next = Some(directory);
+    while let Some(directory) = next {
+        if let Some(descriptor) = &directory.slot().descriptor {
+            return Ok((descriptor.clone(), closed));
+        }
+        closed.push(directory);
+        next = directory.parent();
+    }
+    Err(Errno::BADF)
+}
+
+/// Cut a path into pieces that the kernel takes, each relative to the one before.
+fn pieces(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = path;
+    std::iter::from_fn(move || {
+        let cut = match rest.len() {
+            0 => return None,
+            length if length <= PIECE_BYTES => length,
+            _ => rest[..PIECE_BYTES].iter().rposition(|&byte| byte == b'/').map_or(rest.len(), |slash| slash + 1),
+        };
+        let (piece, behind) = rest.split_at(cut);
+        let slashes = behind.iter().take_while(|&&byte| byte == b'/').count();
+        rest = &behind[slashes..];
+        Some(piece)
+    })
+}
+
+/// Most bytes of a path in one call: PATH_MAX without the closing NUL.
+const PIECE_BYTES: usize = 4095;
+
+/// Times that an open is tried again while there is no descriptor left: two seconds in all.
+const EXHAUSTED_ATTEMPTS: u32 = 200;
+
+/// Pause between these tries: other threads close a directory every few microseconds.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(10);
+
+/// Most directories kept open: a quarter of what the process may have, as the rest of the engine needs the
+/// others; at most 1,024, where opening a chain of 30,000 again costs a directory about 30 steps.
+fn default_limit() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit / 4).unwrap_or(usize::MAX).clamp(4, 1024)
+}
