@@ -42,7 +42,7 @@ run: setup ## run the command line: make run ARGS='scan src --count'
 .PHONY: test
 test: setup ## run all tests: Rust, then Python
 	cd pravah_core && cargo test
-	$(BIN)/pytest tests/unit tests/integration tests/e2e
+	$(BIN)/pytest
 
 .PHONY: sweep
 sweep: setup ## kill jobs SWEEP times (1000) and compare what they leave behind

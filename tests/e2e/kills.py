@@ -1,0 +1,231 @@
+"""Ways to kill a job: by the clock, at a named point, or at a system call.
+
+Every way ends with a `kill -9`; none lets the process clean up. A way that came too late (the
+job had ended) says so, and is tried again earlier, so that each round of a sweep is a real kill.
+"""
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Self
+
+from tests.e2e.command import PROGRAM, Command
+
+POLL_S = 0.002
+
+# Where outputs are created, made durable, published and removed, and where the ledger is written.
+SYSTEM_CALLS = (
+    "fdatasync",
+    "fsync",
+    "linkat",
+    "mkdirat",
+    "pwrite64",
+    "renameat",
+    "renameat2",
+    "syncfs",
+    "unlink",
+    "unlinkat",
+)
+
+
+class Victim(Enum):
+    """Which process a timed kill goes to."""
+
+    RUNNER = "runner"
+    SUPERVISOR = "supervisor"
+    GROUP = "group"
+
+
+@dataclass(frozen=True)
+class AtTime:
+    """Kill so many seconds after the start."""
+
+    victim: Victim
+    after_s: float
+
+    def earlier(self) -> Self:
+        """Give the same kill, sooner."""
+        return replace(self, after_s=self.after_s / 2)
+
+
+@dataclass(frozen=True)
+class AtFailpoint:
+    """Kill the process that passes a named point for the nth time, and then the rest."""
+
+    point: str
+    passage: int
+
+    def earlier(self) -> Self:
+        """Give the same kill, sooner."""
+        return replace(self, passage=max(1, self.passage // 2))
+
+
+@dataclass(frozen=True)
+class AtSystemCall:
+    """Kill the process whose thread enters a system call for the nth time, and then the rest."""
+
+    name: str
+    passage: int
+
+    def earlier(self) -> Self:
+        """Give the same kill, sooner."""
+        return replace(self, passage=max(1, self.passage // 2))
+
+
+Kill = AtTime | AtFailpoint | AtSystemCall
+
+
+def random_time(chance: random.Random, victim: Victim, duration_s: float) -> AtTime:
+    """Choose a moment within a run of that duration."""
+    return AtTime(victim, chance.uniform(0.05, duration_s))
+
+
+def run_and_kill(command: Command, arguments: list[str], kill: Kill) -> bool:
+    """Start a job, kill it, and say whether the kill came before its end."""
+    more = {}
+    prefix: list[str] = []
+    if isinstance(kill, AtFailpoint):
+        more["PRAVAH_FAILPOINTS"] = f"{kill.point}={kill.passage}"
+    if isinstance(kill, AtSystemCall):
+        inject = f"inject={kill.name}:signal=KILL:when={kill.passage}"
+        prefix = [
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            f"trace={kill.name}",
+            "-e",
+            inject,
+        ]
+    process = subprocess.Popen(
+        [*prefix, *PROGRAM, *arguments],
+        env=command.environment(**more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        if isinstance(kill, AtTime):
+            return _kill_at_time(process, kill)
+        return _kill_rest_after_first_death(process)
+    finally:
+        # Also where a check fails: nothing of the round may go on beside the next one.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _kill_at_time(process: subprocess.Popen[bytes], kill: AtTime) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(kill.after_s)
+        return False
+    if kill.victim is Victim.GROUP:
+        os.killpg(process.pid, signal.SIGKILL)
+        return True
+    if kill.victim is Victim.SUPERVISOR:
+        process.kill()
+        process.wait()
+        _wait_for_death(process.pid)
+        return True
+    while process.poll() is None:
+        if runner := _runner(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(runner, signal.SIGKILL)
+                # The supervisor lives, and has to bring the job to its end by itself.
+                process.wait()
+                return True
+        time.sleep(POLL_S)
+    return False
+
+
+def _kill_rest_after_first_death(process: subprocess.Popen[bytes]) -> bool:
+    """Let the injection kill one process, then kill the others at once.
+
+    Without that the injection would kill each new runner at the same place until the job failed.
+    """
+    runner = None
+    while process.poll() is None:
+        runner = runner or _runner(process.pid)
+        if runner and not _is_alive(runner):
+            os.killpg(process.pid, signal.SIGKILL)
+            return True
+        time.sleep(POLL_S)
+    _wait_for_death(process.pid)
+    return process.returncode != 0
+
+
+def _runner(session: int) -> int | None:
+    """Give the process id of the runner in a session, once there is one."""
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError):
+            stat = Path(entry.path, "stat").read_text()
+            if int(stat.rpartition(")")[2].split()[3]) != session:
+                continue
+            if b"pravah.runner" in Path(entry.path, "cmdline").read_bytes():
+                return int(entry.name)
+    return None
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        stat = Path(f"/proc/{process_id}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def _wait_for_death(session: int, limit_s: float = 10) -> None:
+    """Wait until a supervisor's runner has followed it; it must, without anybody's help."""
+    deadline = time.monotonic() + limit_s
+    while (runner := _runner(session)) and _is_alive(runner):
+        assert time.monotonic() < deadline, f"runner {runner} outlived its supervisor"
+        time.sleep(POLL_S)
+
+
+def strace_works() -> bool:
+    """Say whether this machine has strace and allows it to trace and to inject."""
+    if shutil.which("strace") is None:
+        return False
+    trial = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync:error=EIO", "true"]
+    return subprocess.run(trial, capture_output=True).returncode == 0
+
+
+def system_calls_made(command: Command, arguments: list[str], log: Path) -> dict[str, int]:
+    """Run a job under strace; give each call of SYSTEM_CALLS with the most that one thread made."""
+    subprocess.run(
+        [
+            *("strace", "-f", "-qq", "-o", str(log), "-e", f"trace={','.join(SYSTEM_CALLS)}"),
+            *PROGRAM,
+            *arguments,
+        ],
+        env=command.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    made = Counter(re.findall(r"^(\d+) +(\w+)\(", log.read_text(errors="replace"), re.MULTILINE))
+    most: dict[str, int] = {}
+    for (_, name), times in made.items():
+        most[name] = max(times, most.get(name, 0))
+    return most
+
+
+def system_call(chance: random.Random, made: Mapping[str, int]) -> AtSystemCall:
+    """Choose a system call that the job makes, and one of its passages."""
+    name = chance.choice(sorted(made))
+    return AtSystemCall(name, chance.randint(1, made[name]))

@@ -1,0 +1,125 @@
+"""Kill a job with -9 again and again: nothing is lost, doubled, torn or left behind.
+
+`PRAVAH_SWEEP` sets the number of rounds; every round is one kill at least, chosen by its number,
+so that a round that failed can be run again alone.
+"""
+
+import os
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import kills
+from tests.e2e.command import Command, assert_books_close
+from tests.e2e.kills import AtFailpoint, Kill, Victim
+from tests.e2e.trees import digests, litter, make_source
+
+ROUNDS = int(os.environ.get("PRAVAH_SWEEP", "40"))
+SMALL_FILES = 900
+LARGE_BYTES = 12 << 20
+ATTEMPTS = 12  # halvings after which even a late moment lies before the job's end
+
+FAILPOINTS = ("ledger.claim.after_commit",)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What an uninterrupted run does, and how long it takes."""
+
+    source: Path
+    tree: dict[bytes, str]
+    listed: int
+    duration_s: float
+    system_calls: dict[str, int]
+
+
+def arguments(source: Path, sink: Path, level: int) -> list[str]:
+    return [
+        "run",
+        str(source),
+        "--to",
+        f"{sink}/",
+        "-s",
+        f"compress:codec=zstd,level={level}",
+        "-q",
+    ]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    place = tmp_path_factory.mktemp("reference")
+    source = place / "source"
+    make_source(source, small_files=SMALL_FILES, large_bytes=LARGE_BYTES)
+    began = time.monotonic()
+    job = Command(place / "home").json(*arguments(source, place / "sink", level=3))
+    duration_s = time.monotonic() - began
+    assert job["status"] == "completed"
+    made: dict[str, int] = {}
+    if kills.strace_works():
+        traced = arguments(source, place / "traced", level=3)
+        made = kills.system_calls_made(Command(place / "home"), traced, place / "strace.log")
+        assert made.keys() & {"linkat", "renameat2", "renameat"}, "no call publishes: a new one?"
+    return Reference(source, digests(place / "sink"), job["counts"]["listed"], duration_s, made)
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_job_killed_and_run_again_leaves_what_an_uninterrupted_one_does(
+    number: int, reference: Reference, tmp_path: Path
+) -> None:
+    chance = random.Random(number)
+    killed = killed_job(number, chance, reference, tmp_path)
+    if chance.random() < 0.3:
+        victim = chance.choice(list(Victim))
+        kills.run_and_kill(
+            killed.command, killed.job, kills.random_time(chance, victim, reference.duration_s)
+        )
+
+    killed.command.run(*killed.job)
+
+    context = f"round {number}, killed by {killed.kill}"
+    assert digests(killed.sink) == reference.tree, context
+    assert litter(killed.sink, reference.source) == [], context
+    for job in killed.command.json_lines("jobs", "list"):
+        shown = killed.command.json("jobs", "show", job["id"])
+        assert shown["status"] == "completed", context
+        assert_books_close(shown)
+        assert shown["counts"]["listed"] == reference.listed, context
+        assert shown["counts"]["remaining"] == 0, context
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A job that was killed before its end, and what is needed to go on with it."""
+
+    command: Command
+    job: list[str]
+    sink: Path
+    kill: Kill
+
+
+def killed_job(number: int, chance: random.Random, reference: Reference, place: Path) -> Killed:
+    """Start a job and kill it, from scratch and earlier each time until the kill lands."""
+    kill = chosen_kill(number, chance, reference)
+    for attempt in range(ATTEMPTS):
+        sink = place / f"sink-{attempt}"
+        command = Command(place / f"home-{attempt}")
+        if number % 4 == 3:  # outputs that are replaced take another path than new ones
+            command.run(*arguments(reference.source, sink, level=1))
+        job = arguments(reference.source, sink, level=3)
+        if kills.run_and_kill(command, job, kill):
+            return Killed(command, job, sink, kill)
+        kill = kill.earlier()
+    pytest.fail(f"round {number}: {kill} came after the job's end {ATTEMPTS} times")
+
+
+def chosen_kill(number: int, chance: random.Random, reference: Reference) -> Kill:
+    """Choose the way of a round: half by the clock, the rest at points and system calls."""
+    way = number % 8
+    if way in (4, 7):
+        return AtFailpoint(chance.choice(FAILPOINTS), chance.randint(1, 4))
+    if way in (3, 5) and reference.system_calls:
+        return kills.system_call(chance, reference.system_calls)
+    return kills.random_time(chance, list(Victim)[number % 3], reference.duration_s)
