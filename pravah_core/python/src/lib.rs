@@ -6,6 +6,7 @@ mod account;
 mod engine;
 mod error;
 mod retry;
+mod scanner;
 mod task;
 
 use pyo3::prelude::*;
@@ -21,6 +22,7 @@ mod _core {
         engine::{Control, Engine},
         error::CoreError,
         retry::{retry, still_here},
+        scanner::Scanner,
         task::{manifest_directories, merge_fingerprints},
     };
 

@@ -11,8 +11,11 @@
 //! | `modified_at` | timestamp(ns, UTC), nullable | of files; only with [`Detail::Sizes`] |
 
 use std::{
+    fs::File,
+    io::{BufWriter, ErrorKind, Write},
     mem::take,
     ops::ControlFlow,
+    os::fd::BorrowedFd,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +30,7 @@ use arrow_array::{
     types::{Int8Type, Int32Type},
 };
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::{
@@ -121,6 +125,32 @@ impl Drop for Batches {
             let _ = scan.join();
         }
     }
+}
+
+/// Write batches as an Arrow IPC stream. A reader that closed its end ends the scan early, and is no error.
+pub(super) fn write(mut batches: Batches, descriptor: BorrowedFd<'_>) -> Result<Count> {
+    let file = File::from(descriptor.try_clone_to_owned().map_err(Error::io("write the listing"))?);
+    match write_all(&mut batches, file) {
+        Ok(()) => Ok(batches.counted().cloned().unwrap_or_default()),
+        Err(ArrowError::IoError(_, error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Count::default()),
+        Err(ArrowError::IoError(_, error)) => Err(Error::io("write the listing")(error)),
+        Err(ArrowError::ExternalError(error)) => Err(error
+            .downcast()
+            .map_or_else(|error| Error::DamagedBlob { what: "listing", message: error.to_string() }, |error| *error)),
+        Err(error) => Err(Error::DamagedBlob { what: "listing", message: error.to_string() }),
+    }
+}
+
+fn write_all(batches: &mut Batches, file: File) -> Result<(), ArrowError> {
+    let buffered = BufWriter::with_capacity(1 << 20, file);
+    // Each thread has its own directory table, so a batch's dictionary replaces the one before.
+    let mut writer = StreamWriter::try_new(buffered, &batches.schema())?;
+    for batch in batches {
+        writer.write(&batch.map_err(|error| ArrowError::ExternalError(Box::new(error)))?)?;
+    }
+    writer.finish()?;
+    writer.get_mut().flush()?;
+    Ok(())
 }
 
 /// Gathers what one thread finds into batches.

@@ -136,6 +136,11 @@ impl Scanner {
         write::write(self, descriptor.as_fd(), format)
     }
 
+    /// Write everything found to a descriptor as one Arrow IPC stream.
+    pub fn write_arrow(&self, descriptor: impl std::os::fd::AsFd) -> Result<Count> {
+        batches::write(self.clone().batches()?, descriptor.as_fd())
+    }
+
     /// Hand everything found to visitors, each on a thread of its own.
     pub fn walk<V: Visitor>(&self, visitors: Vec<V>) -> Result<Vec<V>> {
         walk::walk(self, visitors)

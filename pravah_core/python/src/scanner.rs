@@ -1,0 +1,122 @@
+//! Scans, as text, as sums and as a stream of Arrow batches.
+
+use std::os::fd::BorrowedFd;
+
+use arrow_array::{RecordBatchReader, ffi_stream::FFI_ArrowArrayStream};
+use arrow_schema::{ArrowError, SchemaRef};
+use pravah_core::scan::{self, Batches, Count, Detail, Filter, Format};
+use pyo3::{
+    exceptions::PyValueError,
+    prelude::*,
+    types::{PyBytes, PyCapsule, PyDict},
+};
+
+use crate::error::raise;
+
+/// A scan of one or more directory trees, started anew by each of its methods.
+#[pyclass(frozen)]
+pub struct Scanner(scan::Scanner);
+
+#[pymethods]
+impl Scanner {
+    /// `roots` are paths as bytes; `stat` asks for sizes and times.
+    #[new]
+    #[pyo3(signature = (roots, *, include=Vec::new(), exclude=Vec::new(), stat=false, threads=None))]
+    fn new(
+        roots: Vec<Vec<u8>>,
+        include: Vec<String>,
+        exclude: Vec<String>,
+        stat: bool,
+        threads: Option<usize>,
+    ) -> PyResult<Self> {
+        let filter = Filter::new(&include, &exclude).map_err(|error| raise(&error))?;
+        let detail = if stat { Detail::Sizes } else { Detail::Names };
+        let scanner = scan::Scanner::new(roots).filter(filter).detail(detail);
+        Ok(Self(match threads {
+            Some(threads) => scanner.threads(threads),
+            None => scanner,
+        }))
+    }
+
+    /// Count files, directories and bytes.
+    fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let count = py.detach(|| self.0.count()).map_err(|error| raise(&error))?;
+        counted(py, &count)
+    }
+
+    /// Write the regular files to a descriptor, which stays open, as `paths`, `ndjson`, `csv` or `arrow`.
+    #[pyo3(signature = (descriptor, format, *, terminator=b'\n'))]
+    fn write_to<'py>(
+        &self,
+        py: Python<'py>,
+        descriptor: i32,
+        format: &str,
+        terminator: u8,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let format = match format {
+            "paths" => Some(Format::Paths { terminator }),
+            "ndjson" => Some(Format::Ndjson),
+            "csv" => Some(Format::Csv),
+            "arrow" => None,
+            other => return Err(PyValueError::new_err(format!("unknown format `{other}`"))),
+        };
+        // SAFETY: the caller keeps its descriptor open during the call.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        let count = py.detach(|| match format {
+            Some(format) => self.0.write(descriptor, format),
+            None => self.0.write_arrow(descriptor),
+        });
+        let count = count.map_err(|error| raise(&error))?;
+        counted(py, &count)
+    }
+
+    /// Start the scan as an Arrow stream (Arrow PyCapsule interface).
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        let _ = requested_schema; // the interface lets a producer offer its own schema whatever is asked for
+        let batches = self.0.clone().batches().map_err(|error| raise(&error))?;
+        let stream = FFI_ArrowArrayStream::new(Box::new(Reader(batches)));
+        PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
+    }
+}
+
+/// Batches as the Arrow libraries read them.
+struct Reader(Batches);
+
+impl Iterator for Reader {
+    type Item = Result<arrow_array::RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.0.next()?;
+        Some(batch.map_err(|error| ArrowError::ExternalError(Box::new(error))))
+    }
+}
+
+impl RecordBatchReader for Reader {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+}
+
+fn counted<'py>(py: Python<'py>, count: &Count) -> PyResult<Bound<'py, PyDict>> {
+    let errors = count.faults.iter().map(|fault| {
+        let dict = PyDict::new(py);
+        let error = fault.error();
+        dict.set_item("path", PyBytes::new(py, &fault.path))?;
+        dict.set_item("kind", error.kind())?;
+        dict.set_item("message", error.to_string())?;
+        Ok(dict)
+    });
+    let dict = PyDict::new(py);
+    dict.set_item("files", count.files)?;
+    dict.set_item("directories", count.directories)?;
+    dict.set_item("other", count.other)?;
+    dict.set_item("bytes", count.bytes)?;
+    dict.set_item("error_count", count.fault_count)?;
+    dict.set_item("errors", errors.collect::<PyResult<Vec<_>>>()?)?;
+    Ok(dict)
+}

@@ -1,0 +1,230 @@
+"""The engine: pure Rust behind a thin binding.
+
+Plans are JSON (see `pravah_core/core/src/plan.rs`); paths are bytes. Calls that work release the GIL.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal, TypedDict, final
+
+__version__: Final[str]
+build_profile: Final[Literal["debug", "release"]]
+
+Verdict = Literal["committed", "fenced", "drain"]
+Ending = Literal["finished", "fenced", "drained"]
+Fingerprint = tuple[bytes, bytes]
+
+class CoreError(Exception):
+    """An error of the engine."""
+
+    kind: str
+    message: str
+
+class Window(TypedDict):
+    """A recorded window of a task."""
+
+    blob: bytes
+    amendments: bytes | None
+    acknowledged: bool
+
+class Task(TypedDict):
+    """A task as the ledger hands it out; windows in the order of their sequence numbers."""
+
+    id: int
+    counter: int
+    manifest: bytes
+    windows: list[Window]
+    unclean: bool
+    fingerprints: list[Fingerprint]
+    settle: bool
+
+class Counts(TypedDict):
+    """Acknowledged entries of a whole task, by outcome, and their bytes."""
+
+    done: int
+    skipped: int
+    failed: int
+    vanished: int
+    poisoned: int
+    bytes_in: int
+    bytes_out: int
+
+class WindowRecord(TypedDict):
+    """One transaction: window n is recorded, window n-1 acknowledged. Counts and summary are absolute."""
+
+    window: bytes | None
+    acknowledge: bool
+    amendments: bytes | None
+    fingerprints: list[Fingerprint]
+    counts: Counts
+    summary: str
+    finished: bool
+
+class EmittedManifest(TypedDict):
+    """A slice of entries that the scan has cut."""
+
+    blob: bytes
+    entries: int
+    bytes: int
+
+class TasksRecord(TypedDict):
+    """What a scan has found since its last record; counts and reasons are of the whole attempt."""
+
+    manifests: list[EmittedManifest]
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    finished: bool
+
+class Progress(TypedDict):
+    """Seen and worked on since the engine began."""
+
+    scanned: int
+    scanned_bytes: int
+    files: int
+    bytes: int
+
+class Moved(TypedDict):
+    """What a retry takes out of a task, and what stays behind."""
+
+    manifest: bytes | None
+    entries: int
+    size_bytes: int
+    gone: int
+    counts: Counts
+    summary: str
+    window: bytes
+    scan_again: bool
+
+class ScanError(TypedDict):
+    """Something that could not be read."""
+
+    path: bytes
+    kind: str
+    message: str
+
+class ScanCount(TypedDict):
+    """How much a scan found; `errors` holds the first of them."""
+
+    files: int
+    directories: int
+    other: int
+    bytes: int
+    error_count: int
+    errors: list[ScanError]
+
+@final
+class Engine:
+    """Threads and memory that all calls of a process share."""
+
+    def __init__(self, *, threads: int | None = None, memory_bytes: int = 1 << 30) -> None: ...
+    def run_scan(
+        self,
+        plan_json: str,
+        known: list[bytes],
+        control: Control,
+        on_tasks: Callable[[TasksRecord], Verdict],
+    ) -> Ending:
+        """List the roots of a plan; entries of `known` manifests are dropped."""
+
+    def run_task(
+        self,
+        plan_json: str,
+        task: Task,
+        control: Control,
+        on_window: Callable[[WindowRecord], Verdict],
+    ) -> Ending:
+        """Run a task, or what remains of it."""
+
+    def progress(self) -> Progress:
+        """Give what all calls have seen and worked on so far."""
+
+@final
+class Control:
+    """A hold on one running call."""
+
+    def __init__(self, engine: Engine) -> None: ...
+    def drain(self) -> None:
+        """Begin nothing new, give up large files in flight, end through the last windows."""
+
+@final
+class Scanner:
+    """A scan of directory trees; each method starts it anew. An Arrow stream (PyCapsule interface)."""
+
+    def __init__(
+        self,
+        roots: list[bytes],
+        *,
+        include: list[str] = ...,
+        exclude: list[str] = ...,
+        stat: bool = False,
+        threads: int | None = None,
+    ) -> None: ...
+    def count(self) -> ScanCount:
+        """Count files, directories and bytes."""
+
+    def write_to(
+        self,
+        descriptor: int,
+        format: Literal["paths", "ndjson", "csv", "arrow"],
+        *,
+        terminator: int = 10,
+    ) -> ScanCount:
+        """Write the regular files to an open descriptor."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+@final
+class ParquetAccount:
+    """Writes the per-file account of a job to a Parquet file."""
+
+    def __init__(self, path: bytes) -> None: ...
+    def add(self, plan_json: str, manifest: bytes, windows: list[Window]) -> None:
+        """Add the account of one task."""
+
+    def finish(self) -> None:
+        """End the file."""
+
+@final
+class Results:
+    """Gathers the records of inspect steps and writes them in bytewise order of their paths."""
+
+    def __init__(self, scratch: bytes) -> None: ...
+    def add(self, plan_json: str, manifest: bytes, windows: list[Window]) -> None:
+        """Add the acknowledged records of a task."""
+
+    def write(self, descriptor: int) -> int:
+        """Write everything as NDJSON to an open descriptor; give the number of records."""
+
+def descriptors() -> str:
+    """Give the descriptors of all native processors, as JSON."""
+
+def check_steps(steps: str) -> None:
+    """Build the pipeline of these steps (JSON), to see whether their parameters hold."""
+
+def die_with_parent() -> None:
+    """Have this process killed when the thread that started it ends."""
+
+def files(
+    plan_json: str,
+    manifest: bytes,
+    windows: list[Window],
+    outcome: str | None = None,
+    limit: int | None = None,
+) -> bytes:
+    """Give the account of a task's entries as NDJSON."""
+
+def manifest_directories(plan: str, manifest: bytes) -> list[bytes]:
+    """Give the directories under which the fingerprints of a manifest's outputs are kept."""
+
+def merge_fingerprints(blobs: list[bytes]) -> bytes:
+    """Put the fingerprints of one directory, oldest first, together into one blob."""
+
+def retry(
+    plan_json: str,
+    manifest: bytes,
+    windows: list[Window],
+    group: tuple[str, str | None, str] | None = None,
+) -> Moved | None:
+    """Move what did not come about, or one failure group (kind, step, pattern), into a new manifest."""
+
+def still_here(manifest: bytes, windows: list[Window]) -> bytes:
+    """Give the manifest without what has moved out of it."""
