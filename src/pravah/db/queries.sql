@@ -246,16 +246,16 @@ SELECT 1 FROM fingerprints WHERE scope = (SELECT scope FROM jobs WHERE id = :job
 -- The write that every other one of a window's transaction depends on: matches only under the lease it was made for.
 UPDATE tasks SET seq = seq + 1, strikes = CASE WHEN :progress THEN 0 ELSE strikes END, done = :done, skipped = :skipped,
   failed = :failed, vanished = :vanished, poisoned = :poisoned, bytes_in = :bytes_in, bytes_out = :bytes_out, summary = :summary
-WHERE id = :id AND token = :token AND seq = :seq;
+WHERE id = :id AND token = :token AND seq = :seq AND status = 'running';
 
 -- name: advance_scan
 -- The same for a scan: counts are those of the attempt that holds the lease.
 UPDATE tasks SET seq = seq + 1, strikes = 0, filtered = :filtered, summary = :summary
-WHERE id = :id AND token = :token AND seq = :seq;
+WHERE id = :id AND token = :token AND seq = :seq AND status = 'running';
 
 -- name: advance_only
 -- The same for writes that change no count: giving a task back, ending it.
-UPDATE tasks SET seq = seq + 1 WHERE id = :id AND token = :token AND seq = :seq;
+UPDATE tasks SET seq = seq + 1 WHERE id = :id AND token = :token AND seq = :seq AND status = 'running';
 
 -- name: get_position
 -- Read once when a write matched no row: was it applied, its reply lost?

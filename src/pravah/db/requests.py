@@ -28,7 +28,8 @@ Move = Callable[[TaskBlobs], Moved | None]
 def request(connection: Connection, job_id: str, wish: Request, location: str) -> None:
     """Ask for a pause or a cancel."""
     status, asked = jobs.status(connection, job_id, location)
-    if asked == wish or (wish == Request.PAUSE and status == JobStatus.PAUSED):
+    paused = status == JobStatus.PAUSED and asked is None
+    if asked == wish or (wish == Request.PAUSE and paused):
         return
     if connection.execute(query("set_request"), {"id": job_id, "request": wish}).rowcount == 0:
         raise StatusError(

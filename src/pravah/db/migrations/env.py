@@ -11,14 +11,10 @@ from pravah.settings import Settings
 
 def migrate(connection: Connection) -> None:
     """Run every migration that is missing, in one transaction."""
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    try:
+    with connection.begin():
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
         context.run_migrations()
-        connection.exec_driver_sql("COMMIT")
-    except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
-        raise
 
 
 def main() -> None:

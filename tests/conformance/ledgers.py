@@ -1,0 +1,147 @@
+"""The harness of the ledger's conformance suite: a database joins by one class and one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from pravah.db.ledger import SqliteLedger
+from pravah.model.ids import new_id
+from pravah.model.ledger import (
+    Closed,
+    Emission,
+    Lease,
+    Ledger,
+    NewJob,
+    NewTask,
+    Release,
+    TaskCounts,
+    TaskKind,
+    Verdict,
+    WindowRecord,
+)
+from pravah.model.status import JobStatus
+
+
+class Cluster(Protocol):
+    """Workers that share one database."""
+
+    def worker(self) -> Ledger:
+        """Give a ledger that has joined as a worker of its own."""
+
+    def crash(self, worker: Ledger) -> None:
+        """Let a worker die as by SIGKILL: nothing is written, the system frees what it held."""
+
+    def close(self) -> None:
+        """Dispose of everything."""
+
+
+class SqliteCluster:
+    """Several connections to one file; each worker holds a lock file of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._ledgers: list[SqliteLedger] = []
+
+    def worker(self) -> SqliteLedger:
+        ledger = SqliteLedger(self._directory / "pravah.db", self._directory / "workers")
+        ledger.join()
+        self._ledgers.append(ledger)
+        return ledger
+
+    def crash(self, worker: Ledger) -> None:
+        assert isinstance(worker, SqliteLedger)
+        assert worker._lock is not None
+        os.close(worker._lock.fd)
+        worker._lock = None
+
+    def close(self) -> None:
+        for ledger in self._ledgers:
+            ledger.dispose()
+            if ledger._lock is not None:
+                ledger._lock.remove()
+
+
+CLUSTERS: dict[str, Callable[[Path], Cluster]] = {"sqlite": SqliteCluster}
+
+
+def submit(ledger: Ledger, *, spec_hash: str = "spec", priority: int = 0) -> str:
+    """Store a job with a scan task; give its id."""
+    job = NewJob(
+        id=new_id(),
+        spec={"version": 1},
+        plan={"roots": []},
+        spec_hash=spec_hash,
+        pipeline_hash="pipeline",
+        scope="scope",
+        host="host",
+        priority=priority,
+    )
+    ledger.create(job)
+    return job.id
+
+
+def listed(ledger: Ledger, *sizes: int, finished: bool = True, filtered: int = 0) -> str:
+    """Store a job whose scan has emitted tasks of so many entries each."""
+    job_id = submit(ledger)
+    (scan,) = ledger.claim(job_id, {TaskKind.SCAN: 1})
+    tasks = [
+        NewTask(f"manifest {n}".encode(), entries, entries * 10) for n, entries in enumerate(sizes)
+    ]
+    ledger.emit(scan, Emission(tasks, filtered, {"filtered:exclude": filtered}, finished))
+    if not finished:
+        ledger.release(scan, Release.CLEAN)
+    return job_id
+
+
+def claim_entries(ledger: Ledger, job_id: str | None, wanted: int = 1) -> list[Lease]:
+    """Lease tasks of entries."""
+    return ledger.claim(job_id, {TaskKind.ENTRIES: wanted})
+
+
+def record(
+    *,
+    window: bytes | None = b"window",
+    acknowledge: bool = False,
+    finished: bool = False,
+    **counts: int,
+) -> WindowRecord:
+    """Make the write of a window; counts are those of the whole task."""
+    return WindowRecord(
+        window=window,
+        acknowledge=acknowledge,
+        amendments=None,
+        fingerprints=[(b"directory", b"fingerprint")] if acknowledge else [],
+        results=None,
+        counts=TaskCounts(**counts),
+        summary='{"reasons": {}}',
+        finished=finished,
+    )
+
+
+def finish(ledger: Ledger, lease: Lease, **counts: int) -> None:
+    """Work a task to its end in two writes: one window, then its acknowledgement."""
+    assert ledger.commit_window(lease, record()) is not Verdict.FENCED
+    last = record(
+        window=None, acknowledge=True, finished=True, **(counts or {"done": lease.entries})
+    )
+    assert ledger.commit_window(lease, last) is not Verdict.FENCED
+
+
+def close(
+    ledger: Ledger, job_id: str, status: JobStatus = JobStatus.COMPLETED, *, opened: bool = False
+) -> None:
+    """Open the closing of a job, unless it is open, and end it."""
+    assert opened or ledger.open_closing(job_id)
+    (lease,) = ledger.claim(job_id, {TaskKind.CLOSING: 1})
+    books = ledger.books(job_id)
+    report = {
+        "counts": books.counts.to_dict(),
+        "listed_bytes": books.listed_bytes,
+        "bytes_in": books.bytes_in,
+        "bytes_out": books.bytes_out,
+        "reasons": books.reasons,
+    }
+    assert ledger.close(lease, Closed(status, report)) is Verdict.COMMITTED

@@ -1,0 +1,211 @@
+"""Pause, cancel, resume and delete: protocol rules 19, 20 and 24."""
+
+from __future__ import annotations
+
+import pytest
+
+from pravah.errors import NotFoundError, StatusError
+from pravah.model.ledger import Ledger, Purpose, Release, Request, TaskKind, Verdict
+from pravah.model.status import JobStatus
+from tests.conformance.ledgers import Cluster, claim_entries, close, finish, listed, record, submit
+
+
+def test_pause_of_a_job_without_leases_takes_effect_at_once(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    ledger.request(job_id, Request.PAUSE)
+    assert ledger.apply_pause(job_id)
+    assert ledger.status(job_id) == (JobStatus.PAUSED, None)
+    assert ledger.claim(None, {TaskKind.SCAN: 1}) == []
+
+
+def test_pause_of_a_leased_job_waits_for_its_last_lease(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    (lease,) = claim_entries(ledger, job_id)
+    ledger.request(job_id, Request.PAUSE)
+    assert not ledger.apply_pause(job_id)
+    assert ledger.commit_window(lease, record()) is Verdict.DRAIN
+    ledger.commit_window(lease, record(window=None, acknowledge=True, done=2))
+    ledger.release(lease, Release.CLEAN)
+    assert ledger.apply_pause(job_id)
+    assert ledger.job(job_id).books.counts.done == 2
+
+
+def test_pause_of_a_job_leaves_only_unsettled_tasks_to_claim(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4, 4, 4)
+    recorded, untouched = claim_entries(ledger, job_id, 2)
+    ledger.commit_window(recorded, record())
+    ledger.request(job_id, Request.PAUSE)
+    ledger.release(recorded, Release.CLEAN)
+    ledger.release(untouched, Release.CLEAN)
+    (lease,) = claim_entries(ledger, job_id, 3)
+    assert (lease.task_id, lease.purpose) == (recorded.task_id, Purpose.SETTLE)
+
+
+def test_pause_asked_twice_is_one_request(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    ledger.request(job_id, Request.PAUSE)
+    ledger.request(job_id, Request.PAUSE)
+    ledger.apply_pause(job_id)
+    ledger.request(job_id, Request.PAUSE)
+    assert ledger.status(job_id) == (JobStatus.PAUSED, None)
+
+
+def test_resume_of_a_paused_job_makes_it_pending(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    ledger.request(job_id, Request.PAUSE)
+    ledger.apply_pause(job_id)
+    ledger.resume(job_id)
+    assert ledger.status(job_id) == (JobStatus.PENDING, None)
+
+
+def test_resume_before_a_pause_took_effect_takes_it_back(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    (lease,) = claim_entries(ledger, job_id)
+    ledger.request(job_id, Request.PAUSE)
+    ledger.resume(job_id)
+    assert ledger.status(job_id) == (JobStatus.RUNNING, None)
+    assert ledger.commit_window(lease, record()) is Verdict.COMMITTED
+
+
+def test_resume_of_a_running_job_is_no_transition(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    before = [event.kind for event in ledger.events(job_id, 0, 100)]
+    ledger.resume(job_id)
+    assert [event.kind for event in ledger.events(job_id, 0, 100)] == before
+
+
+def test_resume_of_an_ended_job_is_refused(ledger: Ledger) -> None:
+    job_id = listed(ledger)
+    close(ledger, job_id)
+    with pytest.raises(StatusError, match="it is completed"):
+        ledger.resume(job_id)
+
+
+def test_cancel_is_not_taken_back_by_pause_or_resume(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    ledger.request(job_id, Request.CANCEL)
+    with pytest.raises(StatusError, match="being cancelled"):
+        ledger.request(job_id, Request.PAUSE)
+    with pytest.raises(StatusError, match="being cancelled"):
+        ledger.resume(job_id)
+    assert ledger.status(job_id)[1] == Request.CANCEL
+
+
+def test_cancel_of_a_paused_job_can_be_closed(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    ledger.request(job_id, Request.PAUSE)
+    ledger.apply_pause(job_id)
+    ledger.request(job_id, Request.CANCEL)
+    assert job_id in ledger.closable()
+    close(ledger, job_id, JobStatus.CANCELLED)
+    assert ledger.job(job_id).books.counts.remaining == 4
+
+
+def test_cancel_waits_until_recorded_windows_are_settled(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    (lease,) = claim_entries(ledger, job_id)
+    ledger.commit_window(lease, record())
+    ledger.request(job_id, Request.CANCEL)
+    assert not ledger.open_closing(job_id)
+    ledger.release(lease, Release.UNCLEAN)
+    assert not ledger.open_closing(job_id)
+    (lease,) = claim_entries(ledger, job_id)
+    ledger.commit_window(lease, record(window=None, acknowledge=True, done=1))
+    ledger.release(lease, Release.CLEAN)
+    close(ledger, job_id, JobStatus.CANCELLED)
+    counts = ledger.job(job_id).books.counts
+    assert (counts.done, counts.remaining) == (1, 3)
+
+
+def test_closing_is_opened_once_by_many_workers(cluster: Cluster) -> None:
+    workers = [cluster.worker() for _ in range(3)]
+    job_id = listed(workers[0])
+    assert [worker.open_closing(job_id) for worker in workers] == [True, False, False]
+
+
+def test_closing_waits_for_pending_tasks_and_the_scan(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4, finished=False)
+    assert not ledger.open_closing(job_id)
+    (lease,) = claim_entries(ledger, job_id)
+    finish(ledger, lease)
+    assert not ledger.open_closing(job_id)
+
+
+def test_closing_sets_status_report_and_event_in_one_step(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    (lease,) = claim_entries(ledger, job_id)
+    finish(ledger, lease)
+    close(ledger, job_id)
+    job, report = ledger.job(job_id), ledger.report(job_id)
+    assert job.status == JobStatus.COMPLETED
+    assert job.finished_us is not None
+    assert report is not None
+    assert report["counts"]["done"] == 4
+    assert ledger.events(job_id, 0, 100)[-1].kind == "job_complete"
+
+
+def test_find_unfinished_gives_the_latest_job_that_can_go_on(ledger: Ledger) -> None:
+    old, young = submit(ledger, spec_hash="a"), submit(ledger, spec_hash="a")
+    submit(ledger, spec_hash="b")
+    assert ledger.find_unfinished("a") == young
+    ledger.request(young, Request.CANCEL)
+    assert ledger.find_unfinished("a") == old
+    assert ledger.find_unfinished("c") is None
+
+
+def test_find_ids_gives_every_id_with_the_prefix(ledger: Ledger) -> None:
+    ids = sorted(submit(ledger) for _ in range(3))
+    assert ledger.find_ids(ids[0][:5]) == ids
+    assert ledger.find_ids(ids[1]) == [ids[1]]
+    assert ledger.find_ids("ZZ") == []
+
+
+def test_list_pages_are_complete_and_do_not_overlap(ledger: Ledger) -> None:
+    ids = sorted((submit(ledger) for _ in range(7)), reverse=True)
+    seen: list[str] = []
+    while page := ledger.jobs(None, 3, seen[-1] if seen else None):
+        seen += [job.id for job in page]
+    assert seen == ids
+
+
+def test_list_by_status_gives_only_those(ledger: Ledger) -> None:
+    submit(ledger)
+    running = listed(ledger, 4)
+    assert [job.id for job in ledger.jobs(JobStatus.RUNNING, 10, None)] == [running]
+
+
+def test_job_that_does_not_exist_is_not_found(ledger: Ledger) -> None:
+    with pytest.raises(NotFoundError, match="no job `job_01XXXX`") as caught:
+        ledger.job("01XXXX")
+    assert caught.value.kind == "job_not_found"
+
+
+def test_delete_removes_the_job_and_keeps_its_fingerprints(ledger: Ledger) -> None:
+    job_id = listed(ledger, *[4] * 5)
+    for lease in claim_entries(ledger, job_id, 5):
+        finish(ledger, lease)
+    close(ledger, job_id)
+    ledger.delete(job_id)
+    with pytest.raises(NotFoundError):
+        ledger.job(job_id)
+    next_id = listed(ledger, 4)
+    (lease,) = claim_entries(ledger, next_id)
+    assert ledger.fingerprints(lease, [b"directory"])
+
+
+def test_delete_of_a_job_that_has_not_ended_is_refused(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    with pytest.raises(StatusError, match="it is running"):
+        ledger.delete(job_id)
+
+
+def test_events_behind_an_id_are_the_later_ones(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    everything = ledger.events(job_id, 0, 100)
+    assert [event.kind for event in everything] == [
+        "job_created",
+        "task_claim",
+        "job_start",
+        "task_complete",
+    ]
+    assert ledger.events(job_id, everything[1].id, 1) == everything[2:3]
