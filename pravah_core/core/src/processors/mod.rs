@@ -91,8 +91,11 @@ pub struct Native {
     /// Describe it.
     pub describe: fn() -> Descriptor,
     /// Build it; parameters that it does not take are [`Error::InvalidParameter`].
-    pub build: fn(&Map<String, Value>) -> Result<Box<dyn Processor>>,
+    pub build: Build,
 }
+
+/// Builds a processor from the parameters of a step.
+pub type Build = fn(&Map<String, Value>) -> Result<Box<dyn Processor>>;
 
 /// Every native processor, by name.
 pub const NATIVE: &[Native] = &[checksum::NATIVE, compress::NATIVE, copy::NATIVE, decompress::NATIVE];
