@@ -151,7 +151,7 @@ impl Processor for Compress {
         Ok(Box::new(CompressStep {
             compress: *self,
             begin: None,
-            blocks: Blocks::new(self.block_bytes()),
+            blocks: Blocks::new(self.block_bytes(), None),
             has_blocks: false,
             output: Bytes::new(),
             phase: Phase::Filling,
@@ -166,7 +166,8 @@ impl Processor for Compress {
 impl Step for CompressStep {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Begin { name, .. } => {
+            Event::Begin { name, size_bytes } => {
+                self.blocks = Blocks::new(self.compress.block_bytes(), size_bytes);
                 let name = self.compress.append_extension(&name).into();
                 self.begin = Some(Event::Begin { name, size_bytes: None });
             }
