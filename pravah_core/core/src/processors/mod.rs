@@ -3,9 +3,9 @@
 //! One file per processor; its module and its line in [`NATIVE`] are all that a new one needs outside its file.
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
 //!
-//! - [`checksum`], [`compress`], [`copy`], [`decompress`]: the processors
-//! - [`descriptor`]: what they say about themselves; [`parameters`]: how their parameters are read
-//! - [`blocks`]: cuts what is pushed at fixed offsets; [`codecs`]: gzip and zstd; [`contexts`]: codec contexts, reused
+//! - `checksum`, `compress`, `copy`, `decompress`: the processors
+//! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
+//! - `blocks`: cuts what is pushed at fixed offsets; `codecs`: gzip and zstd; `contexts`: codec contexts, reused
 
 mod blocks;
 mod checksum;

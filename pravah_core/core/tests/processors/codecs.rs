@@ -61,6 +61,23 @@ fn test_we_read_what_system_tools_write() {
 }
 
 #[test]
+fn test_bgzf_is_read() {
+    // A BGZF block is a member whose extra field `BC` tells its size; the empty one is the format's end mark.
+    let plain = compressed("gzip", b"chr1\t100\n");
+    let size = u16::try_from(plain.len() + 8 - 1).expect("small").to_le_bytes();
+    let mut block = plain[..10].to_vec();
+    block[3] = 4;
+    block.extend_from_slice(&[6, 0, b'B', b'C', 2, 0, size[0], size[1]]);
+    block.extend_from_slice(&plain[10..]);
+    let end = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0\x1b\0\x03\0\0\0\0\0\0\0\0\0";
+    let file = [block.as_slice(), &block, end].concat();
+    for batching in [Batching::Whole, Batching::Pieces(vec![1])] {
+        let restored = run(&pipeline("decompress", json!({})), &file, &batching).expect("decompressed").bytes;
+        assert_eq!(restored, b"chr1\t100\nchr1\t100\n");
+    }
+}
+
+#[test]
 fn test_window_beyond_the_limit_is_refused_by_name() {
     let decompress = pipeline("decompress", json!({}));
     // A frame with a window of 256 MiB, then a raw block of one byte; written by hand after RFC 8878.
