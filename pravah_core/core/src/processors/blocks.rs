@@ -7,14 +7,17 @@ use bytes::{Bytes, BytesMut};
 /// A block that lies in one piece is passed on by reference; only blocks that span pieces are copied.
 pub struct Blocks {
     block_bytes: usize,
+    gather_bytes: usize,
     gathered: BytesMut,
     piece: Bytes,
 }
 
 impl Blocks {
-    /// Cut at each multiple of `block_bytes`.
-    pub fn new(block_bytes: usize) -> Self {
-        Self { block_bytes, gathered: BytesMut::new(), piece: Bytes::new() }
+    /// Cut at each multiple of `block_bytes`; the file's size, where it is known, saves room for blocks it won't fill.
+    pub fn new(block_bytes: usize, size_bytes: Option<u64>) -> Self {
+        let size_bytes = size_bytes.and_then(|size| usize::try_from(size).ok());
+        let gather_bytes = size_bytes.map_or(block_bytes, |size| size.min(block_bytes));
+        Self { block_bytes, gather_bytes, gathered: BytesMut::new(), piece: Bytes::new() }
     }
 
     /// Take the next piece, of any size. All full blocks of the one before have been taken by now.
@@ -22,6 +25,10 @@ impl Blocks {
         let before = std::mem::replace(&mut self.piece, piece);
         if before.is_empty() && self.gathered.is_empty() {
             return;
+        }
+        if self.gathered.is_empty() {
+            // The buffer of the block before is used again, once its block has been dropped.
+            self.gathered.reserve(self.gather_bytes);
         }
         self.gathered.extend_from_slice(&before);
         let missing = self.block_bytes.saturating_sub(self.gathered.len());
@@ -50,7 +57,7 @@ mod tests {
     use super::*;
 
     fn cut(pieces: &[usize], block_bytes: usize) -> Vec<usize> {
-        let mut blocks = Blocks::new(block_bytes);
+        let mut blocks = Blocks::new(block_bytes, None);
         let mut cuts = Vec::new();
         for &size in pieces {
             blocks.push(Bytes::from(vec![0; size]));
@@ -63,7 +70,7 @@ mod tests {
     #[test]
     fn test_blocks_in_one_piece_are_not_copied() {
         let piece = Bytes::from_static(b"abcdefgh");
-        let mut blocks = Blocks::new(4);
+        let mut blocks = Blocks::new(4, None);
         blocks.push(piece.clone());
         assert_eq!(blocks.full().map(|block| block.as_ptr()), Some(piece.as_ptr()));
         assert_eq!(blocks.full().map(|block| block.as_ptr()), Some(piece[4..].as_ptr()));

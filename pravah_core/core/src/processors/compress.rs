@@ -76,7 +76,7 @@ fn describe() -> Descriptor {
 }
 
 fn examples() -> Vec<Example> {
-    let example = |step, explains, params, name, content| Example {
+    let example = |step, params, explains, name, content| Example {
         step,
         params,
         explains,
@@ -85,13 +85,19 @@ fn examples() -> Vec<Example> {
         expected: Expected::File { name, content: Sample::Hex(content), records: Vec::new() },
     };
     vec![
-        example("compress", "compresses with zstd at level 3, `a.txt` to `a.txt.zst`", Map::new(), "a.txt.zst", ""),
+        example(
+            "compress",
+            Map::new(),
+            "compresses with zstd at level 3, `a.txt` to `a.txt.zst`",
+            "a.txt.zst",
+            "28b52ffd241c75000040507261766168200a0100a28b11414bd41c",
+        ),
         example(
             "compress:codec=gzip,level=9",
-            "compresses with gzip, small rather than fast",
             Map::from_iter([("codec".to_owned(), json!("gzip")), ("level".to_owned(), json!(9))]),
+            "compresses with gzip, small rather than fast",
             "a.txt.gz",
-            "",
+            "1f8b08000000000002ff0b284a2c4bcc5008c04271010000e2dc2d1c000000",
         ),
     ]
 }
@@ -145,7 +151,7 @@ impl Processor for Compress {
         Ok(Box::new(CompressStep {
             compress: *self,
             begin: None,
-            blocks: Blocks::new(self.block_bytes()),
+            blocks: Blocks::new(self.block_bytes(), None),
             has_blocks: false,
             output: Bytes::new(),
             phase: Phase::Filling,
@@ -160,7 +166,8 @@ impl Processor for Compress {
 impl Step for CompressStep {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Begin { name, .. } => {
+            Event::Begin { name, size_bytes } => {
+                self.blocks = Blocks::new(self.compress.block_bytes(), size_bytes);
                 let name = self.compress.append_extension(&name).into();
                 self.begin = Some(Event::Begin { name, size_bytes: None });
             }

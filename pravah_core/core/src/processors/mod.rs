@@ -3,9 +3,9 @@
 //! One file per processor; its module and its line in [`NATIVE`] are all that a new one needs outside its file.
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
 //!
-//! - [`checksum`], [`compress`], [`copy`], [`decompress`]: the processors
-//! - [`descriptor`]: what they say about themselves; [`parameters`]: how their parameters are read
-//! - [`blocks`]: cuts what is pushed at fixed offsets; [`codecs`]: gzip and zstd; [`contexts`]: codec contexts, reused
+//! - `checksum`, `compress`, `copy`, `decompress`: the processors
+//! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
+//! - `blocks`: cuts what is pushed at fixed offsets; `codecs`: gzip and zstd; `contexts`: codec contexts, reused
 
 mod blocks;
 mod checksum;
@@ -91,8 +91,11 @@ pub struct Native {
     /// Describe it.
     pub describe: fn() -> Descriptor,
     /// Build it; parameters that it does not take are [`Error::InvalidParameter`].
-    pub build: fn(&Map<String, Value>) -> Result<Box<dyn Processor>>,
+    pub build: Build,
 }
+
+/// Builds a processor from the parameters of a step.
+pub type Build = fn(&Map<String, Value>) -> Result<Box<dyn Processor>>;
 
 /// Every native processor, by name.
 pub const NATIVE: &[Native] = &[checksum::NATIVE, compress::NATIVE, copy::NATIVE, decompress::NATIVE];

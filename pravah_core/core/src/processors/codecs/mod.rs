@@ -27,7 +27,7 @@ pub use input::Input;
 pub enum Codec {
     /// gzip (RFC 1952), which every tool reads
     Gzip,
-    /// Zstandard (RFC 8878), several times faster and smaller
+    /// Zstandard (RFC 8878), several times faster in both directions
     Zstd,
 }
 

@@ -1,0 +1,91 @@
+//! What processors say they need is what they take: Rust's heap is counted (codec contexts are measured beside them).
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use bytes::Bytes;
+use pravah_core::{
+    pipeline::Pipeline,
+    plan::StepConfig,
+    processors::{Event, descriptors},
+};
+use serde_json::{Map, Value, json};
+
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every call is passed on to the system's allocator unchanged; only sizes are noted.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(held, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// Small allocations that no processor counts: boxes of steps, the record's words, names.
+const SLACK_BYTES: u64 = 16 << 10;
+
+/// Bytes that are held at most while the file goes through, beside its own buffer and one piece of it.
+fn peak(pipeline: &Pipeline, file: &Bytes, piece_bytes: usize) -> u64 {
+    let before = HELD.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let mut flow = pipeline.open().expect("opened");
+    let mut ignore = |_| Ok(());
+    let begin = Event::Begin { name: Bytes::from_static(b"a"), size_bytes: Some(file.len() as u64) };
+    flow.feed(begin, &mut ignore).expect("begun");
+    for start in (0..file.len()).step_by(piece_bytes) {
+        let piece = file.slice(start..file.len().min(start + piece_bytes));
+        flow.feed(Event::Bytes(piece), &mut ignore).expect("fed");
+    }
+    flow.feed(Event::End, &mut ignore).expect("ended");
+    (PEAK.load(Ordering::Relaxed) - before) as u64
+}
+
+fn packed(codec: &str, content: &Bytes) -> Bytes {
+    let params = Map::from_iter([("codec".to_owned(), json!(codec)), ("level".to_owned(), json!(1))]);
+    let pipeline = Pipeline::new(&[StepConfig { name: "compress".to_owned(), params }]).expect("built");
+    let mut file = Vec::new();
+    let keep = &mut |event| {
+        if let Event::Bytes(bytes) = event {
+            file.extend_from_slice(&bytes);
+        }
+        Ok(())
+    };
+    pipeline.run_whole(Bytes::new(), content.clone(), keep).expect("compressed");
+    file.into()
+}
+
+/// One test alone in its process, so that nothing else is counted.
+#[test]
+fn test_peak_is_within_what_was_said() {
+    let large: Bytes = (0..12_000_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect::<Vec<_>>().into();
+    let small = large.slice(..15_000);
+    let examples = descriptors().into_iter().flat_map(|d| d.examples.into_iter().map(move |e| (d.name, e.params)));
+    let gzip_only = Map::from_iter([("codec".to_owned(), json!("gzip"))]);
+    for (name, params) in examples.chain([("decompress", gzip_only)]) {
+        let codec = params.get("codec").and_then(Value::as_str).unwrap_or("zstd").to_owned();
+        let pipeline = Pipeline::new(&[StepConfig { name: name.to_owned(), params }]).expect("built");
+        for content in [&large, &small] {
+            let file = if name == "decompress" { packed(&codec, content) } else { content.clone() };
+            for piece_bytes in [1 << 20, 900_001] {
+                let (peak, need) = (peak(&pipeline, &file, piece_bytes), pipeline.need(file.len() as u64));
+                assert!(peak <= need + SLACK_BYTES, "{name} of {} bytes took {peak}, said {need}", file.len());
+            }
+        }
+    }
+}

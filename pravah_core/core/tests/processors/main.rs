@@ -1,0 +1,12 @@
+//! Conformance of every registered processor: the same cases for all, over the registry.
+//!
+//! - `examples`: each descriptor's examples, run
+//! - `conformance`: re-batched, empty, mutated and truncated input; bounded outputs
+//! - `codecs`: golden bytes, and both directions with the system's `gzip` and `zstd`
+//! - `corpora`: public hostile files, where they are present
+
+mod codecs;
+mod conformance;
+mod corpora;
+mod examples;
+mod run;
