@@ -19,7 +19,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Self
 
-from tests.e2e.command import PROGRAM, Command
+from tests.e2e.cli.harness import Cli
 
 POLL_S = 0.002
 
@@ -90,7 +90,7 @@ def random_time(chance: random.Random, victim: Victim, duration_s: float) -> AtT
     return AtTime(victim, chance.uniform(0.05, duration_s))
 
 
-def run_and_kill(command: Command, arguments: list[str], kill: Kill) -> bool:
+def run_and_kill(cli: Cli, arguments: list[str], kill: Kill) -> bool:
     """Start a job, kill it, and say whether the kill came before its end."""
     more = {}
     prefix: list[str] = []
@@ -110,8 +110,9 @@ def run_and_kill(command: Command, arguments: list[str], kill: Kill) -> bool:
             inject,
         ]
     process = subprocess.Popen(
-        [*prefix, *PROGRAM, *arguments],
-        env=command.environment(**more),
+        [*prefix, *cli.command(*arguments)],
+        cwd=cli.directory,
+        env=cli.env(more),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -205,15 +206,15 @@ def strace_works() -> bool:
     return subprocess.run(trial, capture_output=True).returncode == 0
 
 
-def system_calls_made(command: Command, arguments: list[str], log: Path) -> dict[str, int]:
+def system_calls_made(cli: Cli, arguments: list[str], log: Path) -> dict[str, int]:
     """Run a job under strace; give each call of SYSTEM_CALLS with the most that one thread made."""
     subprocess.run(
         [
             *("strace", "-f", "-qq", "-o", str(log), "-e", f"trace={','.join(SYSTEM_CALLS)}"),
-            *PROGRAM,
-            *arguments,
+            *cli.command(*arguments),
         ],
-        env=command.environment(),
+        cwd=cli.directory,
+        env=cli.env(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         check=True,

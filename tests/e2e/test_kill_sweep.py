@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import kills
-from tests.e2e.command import Command, assert_books_close
+from tests.e2e.cli.harness import Cli, assert_books_close
 from tests.e2e.kills import AtFailpoint, Kill, Victim
 from tests.e2e.trees import digests, litter, make_source
 
@@ -54,13 +54,14 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     source = place / "source"
     make_source(source, small_files=SMALL_FILES, large_bytes=LARGE_BYTES)
     began = time.monotonic()
-    job = Command(place / "home").json(*arguments(source, place / "sink", level=3))
+    cli = Cli(place / "home", place)
+    job = cli.job(*arguments(source, place / "sink", level=3)[1:])
     duration_s = time.monotonic() - began
     assert job["status"] == "completed"
     made: dict[str, int] = {}
     if kills.strace_works():
         traced = arguments(source, place / "traced", level=3)
-        made = kills.system_calls_made(Command(place / "home"), traced, place / "strace.log")
+        made = kills.system_calls_made(cli, traced, place / "strace.log")
         assert made.keys() & {"linkat", "renameat2", "renameat"}, "no call publishes: a new one?"
     return Reference(source, digests(place / "sink"), job["counts"]["listed"], duration_s, made)
 
@@ -74,16 +75,16 @@ def test_job_killed_and_run_again_leaves_what_an_uninterrupted_one_does(
     if chance.random() < 0.3:
         victim = chance.choice(list(Victim))
         kills.run_and_kill(
-            killed.command, killed.job, kills.random_time(chance, victim, reference.duration_s)
+            killed.cli, killed.job, kills.random_time(chance, victim, reference.duration_s)
         )
 
-    killed.command.run(*killed.job)
+    killed.cli.ok(*killed.job)
 
     context = f"round {number}, killed by {killed.kill}"
     assert digests(killed.sink) == reference.tree, context
     assert litter(killed.sink, reference.source) == [], context
-    for job in killed.command.json_lines("jobs", "list"):
-        shown = killed.command.json("jobs", "show", job["id"])
+    for job in killed.cli.ok("jobs", "list", "--json").objects():
+        (shown,) = killed.cli.ok("jobs", "show", job["id"], "--json").objects()
         assert shown["status"] == "completed", context
         assert_books_close(shown)
         assert shown["counts"]["listed"] == reference.listed, context
@@ -94,7 +95,7 @@ def test_job_killed_and_run_again_leaves_what_an_uninterrupted_one_does(
 class Killed:
     """A job that was killed before its end, and what is needed to go on with it."""
 
-    command: Command
+    cli: Cli
     job: list[str]
     sink: Path
     kill: Kill
@@ -105,12 +106,12 @@ def killed_job(number: int, chance: random.Random, reference: Reference, place: 
     kill = chosen_kill(number, chance, reference)
     for attempt in range(ATTEMPTS):
         sink = place / f"sink-{attempt}"
-        command = Command(place / f"home-{attempt}")
+        cli = Cli(place / f"home-{attempt}", place)
         if number % 4 == 3:  # outputs that are replaced take another path than new ones
-            command.run(*arguments(reference.source, sink, level=1))
+            cli.ok(*arguments(reference.source, sink, level=1))
         job = arguments(reference.source, sink, level=3)
-        if kills.run_and_kill(command, job, kill):
-            return Killed(command, job, sink, kill)
+        if kills.run_and_kill(cli, job, kill):
+            return Killed(cli, job, sink, kill)
         kill = kill.earlier()
     pytest.fail(f"round {number}: {kill} came after the job's end {ATTEMPTS} times")
 
