@@ -22,7 +22,8 @@ SMALL_FILES = 900
 LARGE_BYTES = 12 << 20
 ATTEMPTS = 12  # halvings after which even a late moment lies before the job's end
 
-FAILPOINTS = ("ledger.claim.after_commit",)
+# The transactions that every job makes, each with a point just before and just after its commit.
+TRANSACTIONS = ("create", "claim", "emit", "window", "open_closing", "close")
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,9 @@ def chosen_kill(number: int, chance: random.Random, reference: Reference) -> Kil
     """Choose the way of a round: half by the clock, the rest at points and system calls."""
     way = number % 8
     if way in (4, 7):
-        return AtFailpoint(chance.choice(FAILPOINTS), chance.randint(1, 4))
+        side = chance.choice(("before_commit", "after_commit"))
+        point = f"ledger.{chance.choice(TRANSACTIONS)}.{side}"
+        return AtFailpoint(point, chance.randint(1, 4))
     if way in (3, 5) and reference.system_calls:
         return kills.system_call(chance, reference.system_calls)
     return kills.random_time(chance, list(Victim)[number % 3], reference.duration_s)
