@@ -114,7 +114,6 @@ def record(
         acknowledge=acknowledge,
         amendments=None,
         fingerprints=[(b"directory", b"fingerprint")] if acknowledge else [],
-        results=None,
         counts=TaskCounts(**counts),
         summary='{"reasons": {}}',
         finished=finished,

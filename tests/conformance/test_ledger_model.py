@@ -148,7 +148,6 @@ class LedgerMachine(RuleBasedStateMachine):
             acknowledge=task.recorded > 0,
             amendments=None,
             fingerprints=[],
-            results=None,
             counts=TaskCounts(done=done, failed=bad),
             summary="{}",
             finished=finished,

@@ -27,7 +27,7 @@ def test_emission_before_the_end_leaves_the_scan_incomplete(ledger: Ledger) -> N
 def test_emission_of_a_later_attempt_replaces_the_counts_of_the_one_before(ledger: Ledger) -> None:
     job_id = listed(ledger, 3, finished=False, filtered=5)
     (scan,) = ledger.claim(job_id, {TaskKind.SCAN: 1})
-    assert ledger.manifests(scan) == [b"manifest 0"]
+    assert [blobs.manifest for blobs in ledger.blobs(job_id)] == [b"manifest 0"]
     ledger.emit(
         scan, Emission([NewTask(b"more", 4, 40)], 6, {"filtered:exclude": 6}, finished=True)
     )
@@ -118,14 +118,6 @@ def test_fingerprints_merged_take_the_place_of_their_parts(ledger: Ledger) -> No
     ledger.merge_fingerprints(ids, b"union")
     assert ledger.torn_directories(job_id, 10) == []
     assert ledger.fingerprints(lease, [b"d"]) == [(b"d", b"union")]
-
-
-def test_results_of_acknowledged_windows_are_given_in_order(ledger: Ledger) -> None:
-    job_id = listed(ledger, 4, 4)
-    for lease in claim_entries(ledger, job_id, 2):
-        for part in (b"first", b"second"):
-            ledger.commit_window(lease, replace(record(acknowledge=True), results=part))
-    assert list(ledger.result_parts(job_id)) == [b"first", b"second", b"first", b"second"]
 
 
 def test_books_of_a_listed_and_ended_job_are_the_same_in_both_reads(cluster: Cluster) -> None:

@@ -52,11 +52,6 @@ def windows(connection: Connection, task_id: int) -> list[Window]:
     return [Window(row.blob, row.amendments, bool(row.acknowledged)) for row in rows]
 
 
-def manifests(connection: Connection, lease: Lease) -> list[bytes]:
-    """Give every manifest of the job."""
-    return list(connection.execute(query("list_manifests"), {"job_id": lease.job_id}).scalars())
-
-
 def fingerprints(
     connection: Connection, lease: Lease, directories: Sequence[bytes]
 ) -> list[Fingerprint]:

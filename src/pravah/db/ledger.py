@@ -85,6 +85,11 @@ class SqliteLedger:
         with self._read() as connection:
             return jobs.books(connection, job_id)
 
+    def sums(self, job_id: str) -> Books:
+        """Sum a job's books without the reasons."""
+        with self._read() as connection:
+            return jobs.sums(connection, job_id)
+
     def summaries(self, job_id: str) -> Iterator[Mapping[str, Any]]:
         """Give the summary of each task that has one."""
         with self._read() as connection:
@@ -102,18 +107,6 @@ class SqliteLedger:
                 return
             after = row.id
             yield TaskBlobs(row.id, row.blob, listed, row.summary, row.entries)
-
-    def result_parts(self, job_id: str) -> Iterator[bytes]:
-        """Give the recorded findings of inspect steps."""
-        task_id, seq = 0, -1
-        while True:
-            with self._read() as connection:
-                values = {"job_id": job_id, "task_id": task_id, "seq": seq}
-                row = connection.execute(query("next_result_part"), values).first()
-            if row is None:
-                return
-            task_id, seq = row.task_id, row.seq
-            yield row.blob
 
     def report(self, job_id: str, round_number: int | None = None) -> Mapping[str, Any] | None:
         """Give the report of a round, by default of the last one that ended."""
@@ -192,11 +185,6 @@ class SqliteLedger:
         """Give what was published for those directories, oldest first."""
         with self._read() as connection:
             return claims.fingerprints(connection, lease, directories)
-
-    def manifests(self, lease: Lease) -> list[bytes]:
-        """Give every manifest of the leased scan's job."""
-        with self._read() as connection:
-            return claims.manifests(connection, lease)
 
     def emit(self, lease: Lease, emission: Emission) -> Verdict:
         """Store what a scan found."""

@@ -72,12 +72,6 @@ ORDER BY t.id LIMIT 1;
 -- A task's windows in order.
 SELECT blob, amendments, acknowledged FROM windows WHERE task_id = :task_id ORDER BY seq;
 
--- name: next_result_part
--- The next part of findings behind a position.
-SELECT r.task_id, r.seq, r.blob FROM results AS r JOIN tasks AS t ON t.id = r.task_id
-WHERE t.job_id = :job_id AND (r.task_id > :task_id OR (r.task_id = :task_id AND r.seq > :seq))
-ORDER BY r.task_id, r.seq LIMIT 1;
-
 -- name: get_report
 -- The report of a round, or of the last round that has one.
 SELECT report FROM reports WHERE job_id = :job_id AND (:round IS NULL OR round = :round)
@@ -152,10 +146,6 @@ SELECT id FROM jobs WHERE deleting ORDER BY id;
 -- The next tasks to remove.
 SELECT id FROM tasks WHERE job_id = :job_id ORDER BY id DESC LIMIT :wanted;
 
--- name: drop_results
--- Part of a deletion.
-DELETE FROM results WHERE task_id IN :ids;
-
 -- name: drop_windows
 -- Part of a deletion.
 DELETE FROM windows WHERE task_id IN :ids;
@@ -227,10 +217,6 @@ UPDATE jobs SET started_us = COALESCE(started_us, :at_us) WHERE id = :id;
 -- What a new holder of a task needs of it.
 SELECT t.entries, t.summary, m.blob FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id WHERE t.id = :task_id;
 
--- name: list_manifests
--- Every manifest of a job: what a scan that begins again must not list twice.
-SELECT m.blob FROM manifests AS m JOIN tasks AS t ON t.id = m.task_id WHERE t.job_id = :job_id ORDER BY t.id;
-
 -- name: list_fingerprints
 -- What was published for some directories, oldest first.
 SELECT f.directory, f.blob FROM fingerprints AS f
@@ -269,10 +255,6 @@ WHERE task_id = :task_id AND NOT acknowledged;
 -- name: add_window
 -- Records a window, or with acknowledged set the rows that a retry moved away.
 INSERT INTO windows (task_id, seq, acknowledged, blob) VALUES (:task_id, :seq, :acknowledged, :blob);
-
--- name: add_results
--- Findings of an acknowledged window.
-INSERT INTO results (task_id, seq, blob) VALUES (:task_id, :seq, :blob);
 
 -- name: add_fingerprint
 -- What an acknowledged window published in a directory.

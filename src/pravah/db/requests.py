@@ -168,6 +168,6 @@ def _drop_tasks(transactions: Transactions, job_id: str) -> int:
     with transactions.write("delete_tasks") as connection:
         values = {"job_id": job_id, "wanted": _DELETED_AT_ONCE}
         ids = list(connection.execute(query("first_tasks"), values).scalars())
-        for part in ("results", "windows", "manifests", "tasks") if ids else ():
+        for part in ("windows", "manifests", "tasks") if ids else ():
             connection.execute(query(f"drop_{part}"), {"ids": ids})
     return len(ids)

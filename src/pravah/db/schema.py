@@ -144,14 +144,6 @@ windows = Table(
     ),
 )
 
-results = Table(
-    "results",
-    metadata,
-    _task_id(),
-    Column("seq", BigInteger, primary_key=True, nullable=False),
-    Column("blob", LargeBinary, nullable=False),
-)
-
 workers = Table(
     "workers",
     metadata,

@@ -106,10 +106,8 @@ def end_task(connection: Connection, lease: Lease, transition: str, **detail: ob
 
 
 def _acknowledge(connection: Connection, lease: Lease, record: WindowRecord) -> None:
-    task = {"task_id": lease.task_id}
-    connection.execute(query("acknowledge_window"), {**task, "amendments": record.amendments})
-    if record.results is not None:
-        connection.execute(query("add_results"), {**task, "seq": lease.seq, "blob": record.results})
+    values = {"task_id": lease.task_id, "amendments": record.amendments}
+    connection.execute(query("acknowledge_window"), values)
     if record.fingerprints:
         rows = [{"job_id": lease.job_id, "directory": d, "blob": b} for d, b in record.fingerprints]
         connection.execute(query("add_fingerprint"), rows)

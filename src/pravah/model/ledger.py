@@ -125,7 +125,6 @@ class WindowRecord:
     acknowledge: bool
     amendments: bytes | None
     fingerprints: Sequence[Fingerprint]
-    results: bytes | None
     counts: TaskCounts
     summary: str
     finished: bool
@@ -207,14 +206,14 @@ class Ledger(Protocol):
     def books(self, job_id: str) -> Books:
         """Sum a job's books over its tasks, in one snapshot."""
 
+    def sums(self, job_id: str) -> Books:
+        """Sum a job's books without the reasons: cheap enough for a progress bar."""
+
     def summaries(self, job_id: str) -> Iterator[Mapping[str, Any]]:
         """Give the summary of each task that has one."""
 
     def blobs(self, job_id: str, *, failed_only: bool = False) -> Iterator[TaskBlobs]:
         """Give manifest and windows of each task of entries, one at a time."""
-
-    def result_parts(self, job_id: str) -> Iterator[bytes]:
-        """Give the recorded findings of inspect steps."""
 
     def report(self, job_id: str, round_number: int | None = None) -> Mapping[str, Any] | None:
         """Give the report of a round, by default of the last one that ended."""
@@ -264,9 +263,6 @@ class Ledger(Protocol):
 
     def fingerprints(self, lease: Lease, directories: Sequence[bytes]) -> list[Fingerprint]:
         """Give what was published for those directories, oldest first."""
-
-    def manifests(self, lease: Lease) -> list[bytes]:
-        """Give every manifest of the leased scan's job."""
 
     def emit(self, lease: Lease, emission: Emission) -> Verdict:
         """Store what a scan found."""

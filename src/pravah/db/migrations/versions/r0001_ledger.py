@@ -147,14 +147,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("task_id"),
     )
     op.create_table(
-        "results",
-        sa.Column("task_id", ID, autoincrement=False, nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.Column("blob", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["task_id"], ["tasks.id"]),
-        sa.PrimaryKeyConstraint("task_id", "seq"),
-    )
-    op.create_table(
         "windows",
         sa.Column("task_id", ID, autoincrement=False, nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
@@ -177,7 +169,6 @@ def downgrade() -> None:
     """Drop every table, children before their parents."""
     for table in (
         "windows",
-        "results",
         "manifests",
         "leases",
         "tasks",
