@@ -1,5 +1,6 @@
 //! The engine: runs scan units and tasks, one call each, over threads and a memory budget that all calls share.
 //!
+//! - [`scan_task`]: lists the roots of a job and cuts tasks
 //! - [`task`]: one task, from take-over to its last acknowledgement
 //! - `place`, `stage`: where an entry is read and written; one entry through the pipeline
 //! - `crew`: who stages what, and when a window is full
@@ -15,6 +16,7 @@ mod commit;
 pub mod control;
 mod crew;
 mod place;
+pub mod scan_task;
 mod stage;
 mod takeover;
 pub mod task;

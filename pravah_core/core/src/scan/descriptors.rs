@@ -34,7 +34,11 @@ pub(super) struct Hold(Arc<Directory>);
 
 impl Descriptors {
     pub fn new() -> Self {
-        Self { kept: Mutex::default(), limit: AtomicUsize::new(default_limit()) }
+        Self::with_limit(default_limit())
+    }
+
+    fn with_limit(limit: usize) -> Self {
+        Self { kept: Mutex::default(), limit: AtomicUsize::new(limit) }
     }
 
     /// Open a root: the one path that is taken as a whole, and the one that may be a link.
@@ -52,8 +56,8 @@ impl Descriptors {
         self.open_step(&parent, name)
     }
 
-    /// Keep a directory open until the hold is dropped. A root's descriptor is never closed before that:
-    /// it is where every other one can be opened from.
+    /// Keep a directory open until the hold is dropped, or too many are open. A root stays open as long as
+    /// anything below it is known: it is where every other directory can be opened from.
     pub fn hold(&self, directory: &Arc<Directory>, descriptor: &Arc<OwnedFd>) -> Hold {
         directory.slot().wanted = true;
         self.keep(directory, descriptor);
@@ -140,7 +144,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         let mut slot = self.0.slot();
         slot.wanted = false;
-        let descriptor = slot.descriptor.take();
+        let descriptor = if self.0.parent().is_some() { slot.descriptor.take() } else { None };
         drop(slot);
         drop(descriptor);
     }
@@ -190,4 +194,44 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(10);
 fn default_limit() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(limit / 4).unwrap_or(usize::MAX).clamp(4, 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::create_dir_all;
+
+    use super::*;
+
+    #[test]
+    fn test_directory_that_was_closed_is_opened_again_step_by_step() {
+        let root = tempfile::tempdir().expect("creates");
+        create_dir_all(root.path().join("a/a/a/a/a/a/a/a/last")).expect("creates");
+        let descriptors = Descriptors::with_limit(2);
+        let path = root.path().as_os_str().as_encoded_bytes();
+        let mut directory = Arc::new(Directory::of_root(0, path));
+        let mut descriptor = Arc::new(descriptors.open_root(path).expect("opens"));
+        let mut holds = Vec::new();
+        for _ in 0..8 {
+            holds.push(descriptors.hold(&directory, &descriptor));
+            descriptor = Arc::new(descriptors.open_below(&holds[holds.len() - 1], b"a").expect("opens"));
+            directory = Arc::new(Directory::below(&directory, b"a".as_slice().into()));
+        }
+        drop(holds.remove(0)); // the root: still where the others are opened from
+        let open = |holds: &[Hold]| holds.iter().filter(|hold| hold.0.slot().descriptor.is_some()).count();
+        assert!(open(&holds) <= 2);
+        for hold in &holds {
+            descriptors.open_below(hold, b"a").expect("opens");
+            assert!(open(&holds) <= 2);
+        }
+        drop(descriptors.open_below(&Hold(directory), b"last").expect("opens"));
+    }
+
+    #[test]
+    fn test_pieces_of_long_path_fit_the_kernel_and_lose_nothing() {
+        let path = format!("/{}", vec!["n".repeat(200); 100].join("///"));
+        let pieces: Vec<_> = pieces(path.as_bytes()).collect();
+        assert!(pieces.iter().all(|piece| piece.len() <= PIECE_BYTES));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('/', "");
+        assert_eq!(pieces.iter().map(|piece| text(piece)).collect::<String>(), text(path.as_bytes()));
+    }
 }

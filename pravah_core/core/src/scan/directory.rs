@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_of_nested_directory_is_what_find_prints() {
+    fn test_path_of_nested_directory_is_what_find_prints() {
         for (root, expected) in [("data", "data/a/b"), ("data/", "data/a/b"), ("/", "/a/b"), ("d//", "d//a/b")] {
             let top = Arc::new(Directory::of_root(0, root.as_bytes()));
             let a = Arc::new(Directory::below(&top, b"a".as_slice().into()));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn drop_of_long_chain_needs_no_deep_stack() {
+    fn test_drop_of_long_chain_needs_no_deep_stack() {
         let mut directory = Arc::new(Directory::of_root(0, b"/"));
         for _ in 0..200_000 {
             directory = Arc::new(Directory::below(&directory, b"d".as_slice().into()));

@@ -152,27 +152,27 @@ mod tests {
     }
 
     #[test]
-    fn pattern_without_slash_matches_at_any_depth() {
+    fn test_pattern_without_slash_matches_at_any_depth() {
         assert_eq!(judge(&[], &["*.tmp"], "a/b/x.tmp", Kind::File), Some(Reason::Exclude));
         assert_eq!(judge(&[], &["/*.tmp"], "a/b/x.tmp", Kind::File), None);
         assert_eq!(judge(&["*.csv"], &[], "a/b/x.csv", Kind::File), None);
     }
 
     #[test]
-    fn exclude_with_last_slash_matches_directories_only() {
+    fn test_exclude_with_last_slash_matches_directories_only() {
         assert_eq!(judge(&[], &["_tmp/"], "a/_tmp", Kind::Directory), Some(Reason::Exclude));
         assert_eq!(judge(&[], &["_tmp/"], "a/_tmp", Kind::File), None);
     }
 
     #[test]
-    fn include_restricts_files_never_directories() {
+    fn test_include_restricts_files_never_directories() {
         assert_eq!(judge(&["*.csv"], &[], "a", Kind::Directory), None);
         assert_eq!(judge(&["*.csv"], &[], "a", Kind::File), Some(Reason::Include));
         assert_eq!(judge(&["*.csv"], &[], "a", Kind::Symlink), Some(Reason::Include));
     }
 
     #[test]
-    fn include_of_directory_takes_what_is_below_until_taken_back() {
+    fn test_include_of_directory_takes_what_is_below_until_taken_back() {
         let filter = Filter::new(&["2024/", "!*.tmp", "!2024/old/"], &[]).expect("compiles");
         assert!(filter.whole(b"a/2024", false));
         assert!(filter.whole(b"a/2024/x", true));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn pattern_that_is_a_comment_or_no_glob_is_refused() {
+    fn test_pattern_that_is_a_comment_or_no_glob_is_refused() {
         for pattern in ["# all", "", "  ", "a[", "{a"] {
             assert!(Filter::new(&[pattern], &[]).is_err(), "{pattern}");
         }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn name_that_is_not_utf8_is_matched_by_its_bytes() {
+    fn test_name_that_is_not_utf8_is_matched_by_its_bytes() {
         let filter = Filter::new(&[], &["*.tmp"]).expect("compiles");
         assert_eq!(filter.judge(b"\xff\xfe.tmp", Kind::File, false), Some(Reason::Exclude));
     }

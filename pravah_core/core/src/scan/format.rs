@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn ndjson_of_path_that_is_not_utf8_has_its_bytes_in_base64() {
+    fn test_ndjson_of_path_that_is_not_utf8_has_its_bytes_in_base64() {
         assert_eq!(text(Format::Ndjson, b"a\n\"", Detail::Names), b"{\"path\":\"a\\n\\\"\"}\n");
         assert_eq!(
             text(Format::Ndjson, b"a\xff", Detail::Sizes),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn csv_quotes_what_would_break_a_row() {
+    fn test_csv_quotes_what_would_break_a_row() {
         assert_eq!(text(Format::Csv, b"a b", Detail::Names), b"a b\n");
         assert_eq!(text(Format::Csv, b"a,\"b\n", Detail::Sizes), b"\"a,\"\"b\n\",7,2024-11-03T10:22:41.500Z\n");
     }

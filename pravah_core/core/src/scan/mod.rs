@@ -36,6 +36,10 @@ pub use format::Format;
 pub use listing::{Listed, Listing};
 pub use walk::{End, Visitor};
 
+pub(crate) use count::{LIST, LOOK};
+pub(crate) use read::look_at;
+pub(crate) use walk::identity;
+
 /// How much is learned of each file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Detail {

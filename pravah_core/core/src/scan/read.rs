@@ -170,11 +170,28 @@ fn stat_of(directory: BorrowedFd<'_>, name: &CStr) -> Result<(Kind, Stat), Errno
 }
 
 /// Look at a root that is no directory; a link is followed, as it was named.
+#[allow(clippy::unnecessary_cast, reason = "the widths of these fields differ between systems")]
 pub(super) fn stat_root(path: &[u8]) -> Result<(Kind, Stat), Errno> {
-    let stat = rustix::fs::statat(rustix::fs::CWD, path, AtFlags::empty())?;
-    let kind = kind_of(FileType::from_raw_mode(stat.st_mode as _)).unwrap_or(Kind::File);
-    let modified = nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64);
-    Ok((kind, Stat { size_bytes: u64::try_from(stat.st_size).unwrap_or_default(), modified_ns: modified }))
+    let seen = rustix::fs::stat(path)?;
+    let kind = kind_of(FileType::from_raw_mode(seen.st_mode)).unwrap_or(Kind::File);
+    if kind != Kind::File {
+        return Ok((kind, Stat::default()));
+    }
+    let modified_ns = nanoseconds(seen.st_mtime as i64, seen.st_mtime_nsec as i64);
+    Ok((kind, Stat { size_bytes: u64::try_from(seen.st_size).unwrap_or_default(), modified_ns }))
+}
+
+/// List one file that was named by itself, as if its directory held nothing else.
+pub(crate) fn look_at(path: &[u8], name: &[u8], filter: &Filter) -> Result<Listing, Errno> {
+    let (kind, stat) = stat_root(path)?;
+    let mut listing = Listing::default();
+    match filter.judge(name, kind, false) {
+        _ if kind == Kind::Directory => return Err(Errno::ISDIR),
+        _ if is_own(name, kind) => listing.filtered.add(Reason::Own),
+        Some(reason) => listing.filtered.add(reason),
+        None => listing.push(name, kind, Some(stat)),
+    }
+    Ok(listing)
 }
 
 fn kind_of(file_type: FileType) -> Option<Kind> {
@@ -286,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn portable_reading_equals_the_linux_one() {
+    fn test_portable_reading_equals_the_linux_one() {
         let directory = File::open("/usr/bin").expect("opens");
         let mut sets = [BTreeSet::new(), BTreeSet::new()];
         let [first, second] = &mut sets;
@@ -303,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn portable_stat_equals_the_linux_one() {
+    fn test_portable_stat_equals_the_linux_one() {
         let directory = File::open("/usr").expect("opens");
         for name in [c"bin", c"lib", c"share"] {
             let flags = AtFlags::SYMLINK_NOFOLLOW;

@@ -10,17 +10,20 @@ use std::{
     thread,
 };
 
-use rustix::{fs::fstat, io::Errno};
+use rustix::{
+    fs::{Stat, fstat},
+    io::Errno,
+};
 
 use super::{
     Scanner, Skip,
     descriptors::{Descriptors, Hold},
     directory::Directory,
-    listing::{Listing, Stat},
+    listing::Listing,
     queue::{Brood, Queues, Work},
     read::{Halt, Reader, Rules, stat_root},
 };
-use crate::{Error, Result, entry::Kind};
+use crate::{Error, Result};
 
 /// Takes what one thread of a scan finds.
 ///
@@ -115,9 +118,7 @@ impl Walk<'_> {
         if skips.is_empty() {
             return Ok(None);
         }
-        let seen = fstat(descriptor)?;
-        #[allow(clippy::useless_conversion, reason = "the widths of these fields differ between systems")]
-        let (device, inode) = (u64::from(seen.st_dev), u64::from(seen.st_ino));
+        let (device, inode) = identity(&fstat(descriptor)?);
         Ok(skips.iter().find(|skip| (skip.device, skip.inode) == (device, inode)))
     }
 
@@ -151,7 +152,6 @@ impl Worker<'_, '_> {
         let mut listing = Listing::default();
         let end = match stat_root(root.name()) {
             Ok((kind, stat)) => {
-                let stat = if kind == Kind::File { stat } else { Stat::default() };
                 let has_sizes = self.walk.scanner.detail == super::Detail::Sizes;
                 listing.push(b"", kind, has_sizes.then_some(stat));
                 End::Complete
@@ -208,6 +208,12 @@ impl Worker<'_, '_> {
             Err(Halt::Failed(errno)) => self.visitor.end(directory, failure(errno)),
         }
     }
+}
+
+/// Device and inode.
+#[allow(clippy::unnecessary_cast, reason = "the widths of these fields differ between systems")]
+pub(crate) fn identity(seen: &Stat) -> (u64, u64) {
+    (seen.st_dev as u64, seen.st_ino as u64)
 }
 
 /// Tell a directory that went away in the meantime, or that something else took the place of, from a failure.

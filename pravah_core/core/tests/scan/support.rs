@@ -5,10 +5,16 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     os::{
-        fd::OwnedFd,
-        unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
+        fd::{AsFd, OwnedFd},
+        unix::{
+            ffi::OsStrExt,
+            fs::{PermissionsExt, symlink},
+            net::UnixListener,
+            process::CommandExt,
+        },
     },
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use arrow_array::{
@@ -16,7 +22,7 @@ use arrow_array::{
     cast::AsArray,
     types::{Int8Type, Int32Type},
 };
-use pravah_core::scan::{Batches, Scanner};
+use pravah_core::scan::{Batches, Format, Scanner};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 
 /// Everything below a root, as (path relative to it, kind's name).
@@ -107,7 +113,9 @@ pub struct DeepDirectory(PathBuf);
 
 impl DeepDirectory {
     pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("creates").keep())
+        let memory = Path::new("/dev/shm"); // 60,000 directories cost a disk's journal half a minute
+        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        Self(tempfile::tempdir_in(place).expect("creates").keep())
     }
 
     pub fn path(&self) -> &Path {
@@ -117,7 +125,7 @@ impl DeepDirectory {
 
 impl Drop for DeepDirectory {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("rm").arg("-rf").arg(&self.0).status();
+        let _ = Command::new("rm").arg("-rf").arg(&self.0).status();
     }
 }
 
@@ -134,4 +142,46 @@ pub fn nest(root: &Path, name: &str, depth: usize, every: usize) {
             mkdirat(&current, "empty", Mode::RWXU).expect("creates");
         }
     }
+}
+
+/// Run one test of this binary in a process of its own, where it sees [`in_child`]; fails with its output.
+pub fn run_in_child(test: &str, prepare: impl FnOnce(&mut Command)) {
+    let place = tempfile::tempdir().expect("creates");
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).expect("opens up");
+    let copy = place.path().join("test"); // another user may not reach the original
+    fs::copy(std::env::current_exe().expect("is known"), &copy).expect("copies");
+    let mut command = Command::new(copy);
+    command.args(["--exact", test, "--nocapture"]).env(CHILD, "1").current_dir("/");
+    prepare(&mut command);
+    let output = command.output().expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+/// Whether this process was started by [`run_in_child`].
+pub fn in_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// Run a test as a user for whom modes mean something: as this one, or as nobody where this one is root.
+pub fn run_unprivileged(test: &str, body: impl FnOnce()) {
+    if in_child() || !rustix::process::geteuid().is_root() {
+        return body();
+    }
+    run_in_child(test, |command| {
+        command.uid(NOBODY).gid(NOBODY);
+    });
+}
+
+const CHILD: &str = "PRAVAH_TEST_CHILD";
+const NOBODY: u32 = 65_534;
+
+/// What a scanner writes to a file.
+pub fn written(scanner: &Scanner, format: Format) -> Vec<u8> {
+    let mut file = tempfile::tempfile().expect("creates");
+    scanner.write(file.as_fd(), format).expect("writes");
+    std::io::Seek::rewind(&mut file).expect("rewinds");
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut file, &mut text).expect("reads");
+    text
 }

@@ -1,0 +1,141 @@
+//! What is listed: the scanner against `walkdir`, and filters.
+
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt};
+
+use pravah_core::scan::{Detail, Filter, Format, Reason, Scanner, Skip};
+use proptest::prelude::*;
+use tempfile::tempdir;
+
+use crate::support::{make_special, reference, rows, scanned, scanner, write, written};
+
+/// Names as file systems allow them: any bytes but NUL and slash, 1 to 255 of them.
+fn name() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![4 => b'a'..=b'd', 1 => (1u8..=255).prop_filter("no slash", |byte| *byte != b'/')];
+    let long = prop::collection::vec(Just(b'x'), 255);
+    let reserved = |name: &Vec<u8>| name != b"." && name != b"..";
+    prop_oneof![30 => prop::collection::vec(byte, 1..6), 1 => long].prop_filter("no dots", reserved)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn test_scan_of_random_tree_equals_walkdir(
+        paths in prop::collection::vec((prop::collection::vec(name(), 1..6), 0..3u8), 0..60),
+        threads in 1..6usize,
+    ) {
+        let root = tempdir().expect("creates");
+        for (names, kind) in &paths {
+            let joined = names.join(&b'/');
+            let path = root.path().join(OsStr::from_bytes(&joined));
+            // Some paths lead through what is a file already: whatever could be made is what counts.
+            let _ = path.parent().map(fs::create_dir_all);
+            let _ = match kind {
+                0 => fs::write(&path, b"content"),
+                1 => fs::create_dir_all(&path),
+                // Never upwards: a later path may lead through it, and must not leave the directory.
+                _ => std::os::unix::fs::symlink(".", &path),
+            };
+        }
+        let expected = reference(root.path());
+        prop_assert_eq!(&scanned(root.path(), scanner(root.path()).threads(threads)), &expected);
+        let sizes = scanner(root.path()).threads(threads).detail(Detail::Sizes);
+        prop_assert_eq!(&scanned(root.path(), sizes), &expected);
+    }
+}
+
+#[test]
+fn test_scan_of_special_files_and_link_loops_names_their_kinds() {
+    let root = tempdir().expect("creates");
+    make_special(root.path());
+    write(root.path(), "a/b/c.txt", b"abc");
+    let tree = scanned(root.path(), scanner(root.path()));
+    assert_eq!(tree, reference(root.path()));
+    let count = scanner(root.path()).detail(Detail::Sizes).count().expect("counts");
+    assert_eq!((count.files, count.directories, count.other, count.bytes), (1, 3, 7, 3));
+}
+
+#[test]
+fn test_scan_with_sizes_tells_size_and_time_of_files_only() {
+    use arrow_array::{
+        Array,
+        cast::AsArray,
+        types::{TimestampNanosecondType, UInt64Type},
+    };
+    let root = tempdir().expect("creates");
+    write(root.path(), "seven", b"1234567");
+    fs::create_dir(root.path().join("directory")).expect("creates");
+    let modified = fs::metadata(root.path().join("seven")).expect("looks").modified().expect("has a time");
+    let modified = modified.duration_since(std::time::UNIX_EPOCH).expect("is later").as_nanos();
+    let mut batches = scanner(root.path()).detail(Detail::Sizes).batches().expect("starts");
+    let batch = batches.next().expect("has one").expect("scans");
+    for (row, (_, kind)) in rows(&batch).into_iter().enumerate() {
+        let sizes = batch.column(3).as_primitive::<UInt64Type>();
+        let times = batch.column(4).as_primitive::<TimestampNanosecondType>();
+        assert_eq!(sizes.is_valid(row), kind == "file");
+        if kind == "file" {
+            assert_eq!((sizes.value(row), i128::from(times.value(row))), (7, modified as i128));
+        }
+    }
+    assert!(batches.next().is_none());
+    assert_eq!(batches.counted().map(|count| count.bytes), Some(7));
+}
+
+#[test]
+fn test_scan_of_huge_directory_lists_each_name_once() {
+    let root = tempdir().expect("creates");
+    for number in 0..25_000 {
+        fs::write(root.path().join(format!("file-{number}")), b"").expect("writes");
+    }
+    for number in 0..3_000 {
+        fs::create_dir(root.path().join(format!("directory-{number}"))).expect("creates");
+    }
+    assert_eq!(scanned(root.path(), scanner(root.path())), reference(root.path()));
+}
+
+#[test]
+fn test_scan_of_root_that_is_a_file_lists_itself() {
+    let root = tempdir().expect("creates");
+    write(root.path(), "file", b"content");
+    let file = root.path().join("file").as_os_str().as_bytes().to_vec();
+    let count = Scanner::new([file.clone()]).detail(Detail::Sizes).count().expect("counts");
+    assert_eq!((count.files, count.bytes), (1, 7));
+    assert_eq!(written(&Scanner::new([file.clone()]), Format::Paths { terminator: 0 }), [file, vec![0]].concat());
+}
+
+#[test]
+fn test_scan_of_root_that_is_a_link_follows_it() {
+    let root = tempdir().expect("creates");
+    write(root.path(), "real/file", b"");
+    std::os::unix::fs::symlink("real", root.path().join("link")).expect("links");
+    assert_eq!(scanner(&root.path().join("link")).count().expect("counts").files, 1);
+}
+
+#[test]
+fn test_scan_with_filters_lists_what_they_leave() {
+    let root = tempdir().expect("creates");
+    for path in ["a.csv", "a.txt", "deep/er/b.csv", "skip/c.csv", "deep/skip/d.csv", "all/e.txt", "all/no.tmp"] {
+        write(root.path(), path, b"");
+    }
+    write(root.path(), "_pravah/job/results.ndjson", b"");
+    write(root.path(), "deep/.pravah-job-1-1-0", b"");
+    let filter = Filter::new(&["*.csv", "all/", "!*.tmp"], &["skip/"]).expect("compiles");
+    let count = scanner(root.path()).filter(filter.clone()).count().expect("counts");
+    let filtered: Vec<u64> = Reason::ALL.iter().map(|reason| count.filtered.get(*reason)).collect();
+    assert_eq!(filtered, [2, 2, 2, 0]);
+    let files = scanned(root.path(), scanner(root.path()).filter(filter)).into_iter();
+    let files: Vec<_> = files.filter(|(_, kind)| kind == "file").map(|(path, _)| path).collect();
+    assert_eq!(files, [b"a.csv".to_vec(), b"all/e.txt".to_vec(), b"deep/er/b.csv".to_vec()]);
+}
+
+#[test]
+fn test_scan_with_skipped_directory_prunes_it_under_any_name() {
+    use std::os::unix::fs::MetadataExt;
+    let root = tempdir().expect("creates");
+    write(root.path(), "in/file", b"");
+    write(root.path(), "out/file", b"");
+    let out = fs::metadata(root.path().join("out")).expect("looks");
+    let skip = Skip { device: out.dev(), inode: out.ino(), name: None };
+    let count = scanner(root.path()).skip(vec![skip]).count().expect("counts");
+    assert_eq!((count.files, count.filtered.get(Reason::Sink)), (1, 1));
+}
