@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use pravah_core::{
     Error,
-    engine::{self, Ending, Verdict},
+    engine::{
+        self, Ending, Verdict,
+        scan_task::{self, Emission},
+    },
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 
 use crate::{
     error::raise,
-    task::{TaskArguments, plan, record},
+    task::{TaskArguments, emission, plan, record},
 };
 
 /// Threads and memory that all calls of a process share.
@@ -41,6 +44,27 @@ impl Engine {
     #[pyo3(signature = (*, threads=None, memory_bytes=1 << 30))]
     fn new(threads: Option<usize>, memory_bytes: u64) -> PyResult<Self> {
         Ok(Self(engine::Engine::new(threads, memory_bytes).map_err(|error| raise(&error))?))
+    }
+
+    /// List the roots of a plan and hand over tasks; entries of `known` manifests are left out.
+    fn run_scan(
+        &self,
+        py: Python<'_>,
+        plan_json: &str,
+        known: Vec<Vec<u8>>,
+        control: &Control,
+        on_tasks: Py<PyAny>,
+    ) -> PyResult<&'static str> {
+        let plan = plan(plan_json)?;
+        let control = Arc::clone(&control.0);
+        call(py, on_tasks, |callback| {
+            let known: Vec<&[u8]> = known.iter().map(Vec::as_slice).collect();
+            let mut on_tasks = |found: Emission| {
+                // An exception ends the scan as a lost lease does; `call` raises it again.
+                callback.ask(|py| emission(py, &found)).unwrap_or(Verdict::Fenced)
+            };
+            scan_task::run_scan(&plan, &known, &control, &mut on_tasks)
+        })
     }
 
     /// Run a task, or what remains of it; gives `finished`, `fenced` or `drained`.

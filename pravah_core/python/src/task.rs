@@ -1,7 +1,7 @@
 //! Tasks and their blobs, between Python's dicts and the engine's structs.
 
 use pravah_core::{
-    engine::{Counts, Task, WindowRecord},
+    engine::{Counts, Task, WindowRecord, scan_task::Emission},
     outcome::Recorded,
     plan::Plan,
 };
@@ -80,6 +80,29 @@ pub fn record<'py>(py: Python<'py>, record: &WindowRecord) -> PyResult<Bound<'py
     dict.set_item("counts", counts(py, &record.counts)?)?;
     dict.set_item("summary", &record.summary)?;
     dict.set_item("finished", record.finished)?;
+    Ok(dict)
+}
+
+/// What a scan found, as the dict that the callback takes.
+pub fn emission<'py>(py: Python<'py>, emission: &Emission) -> PyResult<Bound<'py, PyDict>> {
+    let manifests = emission.tasks.iter().map(|task| {
+        let dict = PyDict::new(py);
+        dict.set_item("blob", PyBytes::new(py, &task.manifest))?;
+        dict.set_item("entries", task.entries)?;
+        dict.set_item("bytes", task.size_bytes)?;
+        Ok(dict)
+    });
+    let counts = PyDict::new(py);
+    counts.set_item("filtered", emission.filtered.total())?;
+    let reasons = PyDict::new(py);
+    for (reason, count) in emission.filtered.iter().filter(|(_, count)| *count > 0) {
+        reasons.set_item(format!("filtered:{}", reason.name()), count)?;
+    }
+    let dict = PyDict::new(py);
+    dict.set_item("manifests", manifests.collect::<PyResult<Vec<_>>>()?)?;
+    dict.set_item("counts", counts)?;
+    dict.set_item("reasons", reasons)?;
+    dict.set_item("finished", emission.finished)?;
     Ok(dict)
 }
 

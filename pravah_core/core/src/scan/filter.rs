@@ -113,6 +113,11 @@ impl Filtered {
         self.0[reason as usize]
     }
 
+    /// Each reason and its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.into_iter().zip(self.0)
+    }
+
     /// The sum of all reasons.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
