@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 import typer
 
@@ -22,6 +24,7 @@ ISSUES_URL = "https://github.com/your-org/pravah/issues"
 def run(arguments: Sequence[str]) -> int:
     """Run the command that these arguments name; give its exit code."""
     debug = "--debug" in arguments
+    warnings.showwarning = _warn
     try:
         code = command().main(list(arguments), prog_name="pravah", standalone_mode=False)
         sys.stdout.flush()
@@ -77,6 +80,18 @@ def _in_house_style(text: str) -> tuple[str, str]:
         )
     hint = f"did you mean {guess.rstrip('?')}? " if guess else ""
     return what[:1].lower() + what[1:], hint
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001 - the signature is Python's
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """Tell a warning in the form of an error, without the place in the code."""
+    _say([f"warning: {_safe(str(message))}"])
 
 
 def _bug(error: Exception, *, debug: bool) -> int:

@@ -6,6 +6,7 @@ reverse the line. Whatever people read goes through `printable`; data for progra
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from urllib.parse import unquote_to_bytes
 
@@ -35,7 +36,13 @@ def from_uri(uri: str) -> str:
     """
     if not uri.startswith("file://"):
         return printable(uri)
-    return printable(unquote_to_bytes(uri.removeprefix("file://")))
+    return from_path(unquote_to_bytes(uri.removeprefix("file://")))
+
+
+def from_path(path: str | bytes) -> str:
+    """Write an absolute path; what is below the working directory is written from there."""
+    here = os.path.join(os.getcwdb(), b"")  # noqa: PTH109, PTH118 - pathlib has no paths of bytes
+    return printable(os.fsencode(path).removeprefix(here) or b"./")
 
 
 def width(text: str) -> int:

@@ -69,25 +69,25 @@ def _payload(descriptor: Descriptor) -> str:
 
 def _parameters(descriptor: Descriptor) -> list[tuple[str, str]]:
     return [
-        (
-            name + ("*" if name == descriptor.primary else ""),
-            _described(schema, descriptor, primary=name == descriptor.primary),
-        )
+        (name, _described(name, resolve(schema, descriptor.parameters), descriptor))
         for name, schema in descriptor.properties.items()
     ]
 
 
-def _described(schema: Mapping[str, Any], descriptor: Descriptor, *, primary: bool) -> str:
+def _described(name: str, schema: Mapping[str, Any], descriptor: Descriptor) -> str:
     """Write what a parameter is for, what it takes and its default, one idea a line."""
-    schema = resolve(schema, descriptor.parameters)
-    allowed = choices(schema, descriptor.parameters)
-    words = [str(choice) for choice in allowed or () if choice is not None]
-    types = [name for name in type_names(schema, descriptor.parameters) if name != "null"]
-    taken = ", ".join(words) if words else " or ".join(types)
-    default = schema.get("default")
-    if default is not None:
-        taken += f" (default: {default})"
-    lines = [line for line in (schema.get("description"), taken) if line]
-    if primary:
+    lines = [schema.get("description") or ""]
+    allowed = [c for c in choices(schema, descriptor.parameters) or () if c is not None]
+    explained = [b for b in schema.get("oneOf", ()) if b.get("description")]
+    if explained:
+        lines += pairs([(str(b["const"]), b["description"]) for b in explained], indent="  ")
+    elif allowed:
+        lines.append(", ".join(map(str, allowed)))
+    else:
+        types = type_names(schema, descriptor.parameters)
+        lines.append(" or ".join(kind for kind in types if kind != "null"))
+    if schema.get("default") is not None:
+        lines.append(f"default: {schema['default']}")
+    if name == descriptor.primary:
         lines.append(f"may be written `{descriptor.name}:VALUE`")
-    return "\n".join(lines)
+    return "\n".join(filter(None, lines))

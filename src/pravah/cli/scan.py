@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
@@ -20,6 +20,9 @@ from pravah.cli.figures import count, size
 from pravah.cli.names import printable
 from pravah.cli.render import pairs
 from pravah.errors import NotYetError, SourceMissingError, SpecError
+
+if TYPE_CHECKING:
+    from pravah._core import ScanCount
 
 
 class Format(StrEnum):
@@ -69,8 +72,8 @@ def scan(
         _print_totals(console, counted, sized=stat)
     else:
         with _stdout() as descriptor:
-            counted = scanner.write_to(descriptor, str(chosen), b"\0" if null else b"\n")
-    return _tell_errors(counted["errors"])
+            counted = scanner.write_to(descriptor, chosen.value, terminator=0 if null else 10)
+    return _tell_errors(counted)
 
 
 def _root(root: str) -> bytes:
@@ -88,15 +91,11 @@ def _root(root: str) -> bytes:
     return path
 
 
-def _print_totals(console: Console, counted: dict[str, Any], *, sized: bool) -> None:
+def _print_totals(console: Console, counted: "ScanCount", *, sized: bool) -> None:
     if console.json:
-        console.data(
-            {
-                key: value
-                for key, value in counted.items()
-                if key != "errors" and (sized or key != "bytes")
-            }
-        )
+        numbers = {name: counted[name] for name in ("files", "directories", "other")}
+        sizes = {"bytes": counted["bytes"]} if sized else {}
+        console.data({**numbers, **sizes, "errors": counted["error_count"]})
         return
     rows = [("files", count(counted["files"])), ("directories", count(counted["directories"]))]
     rows.append(("other", count(counted["other"])))
@@ -105,12 +104,13 @@ def _print_totals(console: Console, counted: dict[str, Any], *, sized: bool) -> 
     console.lines(pairs(rows))
 
 
-def _tell_errors(errors: list[dict[str, Any]]) -> int:
-    for error in errors[:MOST_ERRORS]:
+def _tell_errors(counted: "ScanCount") -> int:
+    shown = counted["errors"][:MOST_ERRORS]
+    for error in shown:
         sys.stderr.write(f"error: {printable(error['path'])}: {printable(error['message'])}\n")
-    if len(errors) > MOST_ERRORS:
-        sys.stderr.write(f"error: {count(len(errors) - MOST_ERRORS)} more could not be read\n")
-    return ExitCode.FILES_FAILED if errors else ExitCode.OK
+    if more := counted["error_count"] - len(shown):
+        sys.stderr.write(f"error: {count(more)} more could not be read\n")
+    return ExitCode.FILES_FAILED if counted["error_count"] else ExitCode.OK
 
 
 @contextmanager

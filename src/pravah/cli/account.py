@@ -1,0 +1,128 @@
+"""The closing account of a job for people: the books, the failures, the speed, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pravah.cli.figures import count, counted, duration, rate, share, size
+from pravah.cli.names import cut, from_path, printable, width
+from pravah.cli.render import Painter, Style, ends, pairs
+
+_HEADLINES = {
+    "completed": ("✓", Style.GOOD),
+    "failed": ("✗", Style.BAD),
+    "cancelled": ("■", Style.WARN),
+    "paused": ("‖", Style.WARN),
+    "running": ("▸", Style.PLAIN),
+    "pending": ("·", Style.DIM),
+}
+# After these the table would push the rest off the screen; `jobs failures` has all.
+MOST_GROUPS = 10
+# Rows of the books that are shown even where they are 0.
+_ALWAYS = ("listed", "done")
+
+
+def account(
+    job: Mapping[str, Any], report: Mapping[str, Any], painter: Painter, columns: int
+) -> list[str]:
+    """Write the account of a job that has stopped: `job` is its wire form."""
+    lines = [headline(job, painter, columns), *books(job, report)]
+    failures = report.get("failures") or []
+    if failures:
+        lines += ["", *failure_groups(failures, job["id"], columns), ""]
+    closing = [("speed", _speed(job))] if job["bytes_in"] and job["elapsed_s"] else []
+    closing += (
+        [("durability", str(report["durability"]))] if report.get("durability") == "none" else []
+    )
+    if job["error"]:
+        closing += [("error", printable(str(job["error"].get("message", ""))))]
+    closing += [("report", f"pravah jobs report {job['id']} -o report.parquet")]
+    return lines + pairs(closing, indent="  ")
+
+
+def headline(job: Mapping[str, Any], painter: Painter, columns: int) -> str:
+    """Write the first line: what became of the job, how long it took, its id at the right."""
+    sign, style = _HEADLINES[job["status"]]
+    took = f" in {duration(job['elapsed_s'])}" if job["finished_at"] else ""
+    text = ends(f"{sign} {job['status']}{took}", job["id"], columns)
+    return painter.paint(sign, style) + text[len(sign) :]
+
+
+def books(job: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
+    """Write the books: every listed entry is in exactly one of the rows below the first."""
+    counts: Mapping[str, int] = job["counts"]
+    digits = max(len(count(number)) for number in counts.values())
+    remarks = {
+        "listed": size(report["listed_bytes"]) if "listed_bytes" in report else "",
+        "done": _in_and_out(job),
+        "failed": _budget(job),
+        "remaining": "not worked on" if job["finished_at"] else "",
+    }
+    rows = [
+        (name, f"{count(number):>{digits}}   {remarks.get(name) or _reasons(job, name)}".rstrip())
+        for name, number in counts.items()
+        if number or name in _ALWAYS
+    ]
+    return [f"  {name:<10}{value}" for name, value in rows]
+
+
+def failure_groups(failures: Sequence[Mapping[str, Any]], job_id: str, columns: int) -> list[str]:
+    """Write the groups of failures: how many of a kind, why, examples, and how to try again."""
+    total = sum(failure["count"] for failure in failures)
+    lines = [f"  failures ({counted(total, 'file')}, {counted(len(failures), 'cause')})"]
+    shown = failures[:MOST_GROUPS]
+    ids = max(len(failure["id"]) for failure in shown)
+    counts = max(len(count(failure["count"])) for failure in shown)
+    kinds = max(len(failure["kind"]) for failure in shown)
+    steps = max(len(failure["step"] or "-") for failure in shown)
+    for failure in shown:
+        head = f"    {failure['id']:<{ids}}  {count(failure['count']):>{counts}} ×  "
+        cause = f"{failure['kind']:<{kinds}}  {failure['step'] or '-':<{steps}}  "
+        lines.append(cut(head + cause + printable(failure["message"]), columns))
+        indent = " " * width(head)
+        retry = f"retry: pravah jobs retry {job_id} --group {failure['id']}"
+        examples = ", ".join(from_path(example) for example in failure["examples"])
+        lines += _side_by_side(f"{indent}{examples}", f"{indent}{retry}", columns)
+    if len(failures) > MOST_GROUPS:
+        more = counted(len(failures) - MOST_GROUPS, "more cause")
+        lines.append(f"    {more}: pravah jobs failures {job_id}")
+    return lines
+
+
+def _side_by_side(left: str, right: str, columns: int) -> list[str]:
+    """Put two texts on one line where they fit, else one below the other."""
+    if width(left) + width(right.lstrip()) + 2 <= columns:
+        return [ends(left, right.lstrip(), columns)]
+    return [cut(left, columns), right]
+
+
+def _in_and_out(job: Mapping[str, Any]) -> str:
+    if not job["bytes_in"]:
+        return ""
+    if not job["spec"].get("sink"):
+        return size(job["bytes_in"])
+    both = f"{size(job['bytes_in'])} → {size(job['bytes_out'])}"
+    return f"{both} ({share(job['bytes_out'], job['bytes_in'])})"
+
+
+def _reasons(job: Mapping[str, Any], outcome: str) -> str:
+    """List why entries have this outcome: `6 symlink, 3 fifo`, or just the one reason."""
+    prefix = f"{outcome}:"
+    reasons = {k.removeprefix(prefix): n for k, n in job["reasons"].items() if k.startswith(prefix)}
+    if list(reasons.values()) == [job["counts"][outcome]]:
+        return printable(next(iter(reasons)))
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count(number)} {printable(reason)}" for reason, number in ordered)
+
+
+def _budget(job: Mapping[str, Any]) -> str:
+    budget = job["spec"].get("on_error", {}).get("budget", 0)
+    if not job["finished_at"] or budget in (0, "0"):
+        return ""
+    return f"{'within' if job['status'] == 'completed' else 'above'} the budget of {budget}"
+
+
+def _speed(job: Mapping[str, Any]) -> str:
+    files_per_s = (job["counts"]["done"] + job["counts"]["failed"]) / job["elapsed_s"]
+    return f"{rate(job['bytes_in'] / job['elapsed_s'])} in, {count(round(files_per_s))} files/s"

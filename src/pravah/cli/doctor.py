@@ -1,0 +1,40 @@
+"""`pravah doctor`: checks what Pravah needs of this machine. Leaves nothing behind."""
+
+from typing import Annotated
+
+from typer import Argument
+
+from pravah.cli.checkup import Check, checks
+from pravah.cli.console import Console
+from pravah.cli.exit_codes import ExitCode
+from pravah.cli.names import printable
+from pravah.cli.render import Painter, Style, pairs
+
+
+def doctor(
+    console: Console,
+    directory: Annotated[
+        str | None,
+        Argument(help="Check the disk of this directory (default: the data directory's)."),
+    ] = None,
+) -> int:
+    """Check what Pravah needs of this machine."""
+    done = list(checks(console.settings(), directory))
+    if console.json:
+        for check in done:
+            console.data(check.to_dict())
+    else:
+        painter = console.painter
+        console.lines(pairs([(check.name, _told(check, painter)) for check in done]))
+    return next((check.exit_code for check in done if check.exit_code), ExitCode.OK)
+
+
+def _told(check: Check, painter: Painter) -> str:
+    sign, style = {
+        "ok": ("✓", Style.GOOD),
+        "warning": ("!", Style.WARN),
+        "failed": ("✗", Style.BAD),
+    }[check.verdict]
+    lines = [f"{printable(check.text)}   {painter.paint(sign, style)}"]
+    lines += [f"hint: {printable(check.hint)}"] if check.hint else []
+    return "\n".join(lines)
