@@ -85,7 +85,7 @@ impl Dataset {
         std::fs::remove_file(&path).map_err(&spilled)?;
         let mut writer = BufWriter::new(&file);
         for record in self.gathered.drain(..) {
-            write!(writer, "{} {}\n", record.path.len(), record.lines.len()).map_err(&spilled)?;
+            writeln!(writer, "{} {}", record.path.len(), record.lines.len()).map_err(&spilled)?;
             writer.write_all(&record.path).map_err(&spilled)?;
             writer.write_all(record.lines.as_bytes()).map_err(&spilled)?;
         }

@@ -185,7 +185,7 @@ impl Committer<'_, '_> {
 
     /// What later jobs must know of the outputs that these rows published.
     fn memories(&self, rows: &[Row]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let mut directories: Vec<(Vec<u8>, Vec<(Vec<u8>, Memory)>)> = Vec::new();
+        let mut directories: Vec<(Vec<u8>, Vec<NamedMemory>)> = Vec::new();
         for row in rows.iter().filter(|row| row.outcome == Outcome::Done) {
             let (Some(source), Some(staged)) = (row.source, row.staged) else { continue };
             let (directory, name) = self.bench.output_name(row.index);
@@ -209,6 +209,9 @@ impl Committer<'_, '_> {
             .collect()
     }
 }
+
+/// The name of an output, and what is remembered of it.
+type NamedMemory = (Vec<u8>, Memory);
 
 /// Remove outputs that will not be published.
 fn discard(outputs: &mut [Output]) {

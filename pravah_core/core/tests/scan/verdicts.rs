@@ -132,7 +132,7 @@ fn test_unreadable_directory_is_an_entry_that_fails_once() {
         write(root.path(), "deep/closed/file", b"");
         write(root.path(), "open/file", b"");
         let closed = root.path().join("deep/closed");
-        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).expect("closes");
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).expect("closes");
         let plan = plan(root.path(), |_| {});
         let first = scan(&plan);
         let (again, _) = scan_until(&plan, &first.manifests, |_| Verdict::Committed).expect("scans");

@@ -179,6 +179,10 @@ impl LocalDirectory {
         self.shared.durability == Durability::Batch && !self.kind.syncs_whole()
     }
 
+    fn temporary_name(&self, temporary: &Temporary) -> TemporaryName {
+        TemporaryName { directory: Some(Arc::clone(&self.handle)), name: temporary.name() }
+    }
+
     fn stage_nameless(&self) -> Result<Option<OwnedFd>> {
         if !self.shared.nameless.load(Ordering::Relaxed) {
             return Ok(None);
@@ -239,7 +243,7 @@ impl SinkDirectory for LocalDirectory {
         };
         Ok(Box::new(LocalStaging {
             file: Some(file),
-            unlink: named.then(|| (Arc::clone(&self.handle), temporary.name())),
+            named: named.then(|| self.temporary_name(temporary)),
             number: named.then_some(temporary.number),
             publish,
             keep_open: !named || self.keeps_files_open(),
@@ -248,22 +252,22 @@ impl SinkDirectory for LocalDirectory {
     }
 
     fn publish(&self, output: &mut Output, publish: Publish) -> Result<()> {
-        let temporary = output.temporary.name();
         let held = output.held.downcast_mut::<Held>();
-        let nameless = held.and_then(|held| if held.named { None } else { held.file.take() });
-        let answer = match (&nameless, publish) {
-            (None, _) => self.rename(&temporary, &output.name, publish),
-            (Some(file), Publish::Create) => link(file, &self.handle, &output.name),
-            (Some(file), Publish::Replace) => link(file, &self.handle, temporary.as_bytes())
-                .and_then(|()| self.rename(&temporary, &output.name, publish))
-                .inspect_err(|_| _ = self.unlink(&temporary)),
+        let held = held.ok_or_else(|| Error::InvalidPlan("an output was published or discarded before".into()))?;
+        let answer = match (&held.file, publish) {
+            (Some(file), Publish::Create) if held.named.is_none() => link(file, &self.handle, &output.name),
+            (file, _) => {
+                if let (Some(file), None) = (file, &held.named) {
+                    let named = self.temporary_name(&output.temporary);
+                    link(file, &self.handle, named.name.as_bytes()).map_err(Error::system("publish the output"))?;
+                    held.named = Some(named);
+                }
+                self.rename(&output.temporary.name(), &output.name, publish)
+            }
         };
-        if answer.is_err()
-            && let (Some(file), Some(held)) = (nameless, output.held.downcast_mut::<Held>())
-        {
-            held.file = Some(file); // so that the caller may decide anew
-        }
-        answer.map_err(Error::system("publish the output"))
+        answer.map_err(Error::system("publish the output"))?;
+        held.published();
+        Ok(())
     }
 
     fn same(&self, found: &Identity, remembered: &Identity) -> bool {
@@ -278,11 +282,7 @@ impl SinkDirectory for LocalDirectory {
     }
 
     fn discard(&self, output: &mut Output) {
-        if output.staged.temporary.is_some() {
-            // What can't be removed now is looked for by the next holder and at closing.
-            let _ = self.unlink(&output.temporary.name());
-        }
-        output.held = Box::new(());
+        output.held = Box::new(()); // a temporary name goes with what held it
     }
 
     fn sweep(&self, temporary: &Temporary) -> Result<usize> {
@@ -309,18 +309,41 @@ impl SinkDirectory for LocalDirectory {
     }
 }
 
-/// What a local output keeps until it is published.
+/// What a local output keeps until it is published. Dropped before, it takes its temporary away.
 struct Held {
     /// Open while it has no name, or while it is still to be flushed by itself.
     file: Option<OwnedFd>,
-    named: bool,
+    named: Option<TemporaryName>,
+}
+
+impl Held {
+    fn published(&mut self) {
+        self.file = None;
+        if let Some(mut named) = self.named.take() {
+            named.directory = None;
+        }
+    }
+}
+
+/// A temporary name, removed on drop unless it has become the final one.
+struct TemporaryName {
+    directory: Option<Arc<OwnedFd>>,
+    name: String,
+}
+
+impl Drop for TemporaryName {
+    fn drop(&mut self) {
+        if let Some(directory) = &self.directory {
+            // What can't be removed now is looked for by the next holder and at closing.
+            let _ = rustix::fs::unlinkat(directory, &self.name, AtFlags::empty());
+        }
+    }
 }
 
 /// A local output while it is written.
 struct LocalStaging {
     file: Option<OwnedFd>,
-    /// The temporary to take away again, should the writing end early.
-    unlink: Option<(Arc<OwnedFd>, String)>,
+    named: Option<TemporaryName>,
     number: Option<u32>,
     publish: Publish,
     keep_open: bool,
@@ -347,20 +370,9 @@ impl Staging for LocalStaging {
         }
         let stat = rustix::fs::statx(&file, c"", AtFlags::EMPTY_PATH, IDENTITY)
             .map_err(Error::system("look at the output"))?;
-        self.unlink = None;
         let staged = Staged { temporary: self.number, publish: self.publish, identity: identity(&stat) };
-        let named = self.number.is_some();
         let file = if self.keep_open { Some(file) } else { close(file)? };
-        Ok((staged, Box::new(Held { file, named })))
-    }
-}
-
-impl Drop for LocalStaging {
-    fn drop(&mut self) {
-        if let Some((directory, name)) = self.unlink.take() {
-            // What can't be removed now is looked for by the next holder and at closing.
-            let _ = rustix::fs::unlinkat(&directory, name, AtFlags::empty());
-        }
+        Ok((staged, Box::new(Held { file, named: self.named.take() })))
     }
 }
 
