@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import signal
 
+VARIABLE = "PRAVAH_FAILPOINTS"
+
 _remaining: dict[str, int] = {}
 
 
@@ -38,4 +40,4 @@ def _count(point: str) -> None:
     _remaining[point] = left - 1
 
 
-_remaining.update(read(os.environ.get("PRAVAH_FAILPOINTS", "")))
+_remaining.update(read(os.environ.get(VARIABLE, "")))

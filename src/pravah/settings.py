@@ -122,6 +122,12 @@ class Settings:
         """The ledger's URL; by default SQLite in the data directory."""
         return str(self.get("DATABASE_URL") or f"sqlite:///{self.home / 'pravah.db'}")
 
+    @property
+    def threads(self) -> int | None:
+        """Threads of the engine; None leaves it to the engine."""
+        found = self.get("PRAVAH_THREADS")
+        return None if found is None else int(found)
+
     def origins(self) -> list[Origin]:
         """Tell of each setting what it is and where it came from; secrets are masked."""
         derived = {"DATABASE_URL": self.database_url, "PRAVAH_HOME": str(self.home)}

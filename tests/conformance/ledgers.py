@@ -143,4 +143,4 @@ def close(
         "bytes_out": books.bytes_out,
         "reasons": books.reasons,
     }
-    assert ledger.close(lease, Closed(status, report)) is Verdict.COMMITTED
+    assert ledger.close(lease, Closed(status, report, finished_us=1)) is Verdict.COMMITTED

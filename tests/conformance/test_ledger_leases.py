@@ -178,7 +178,7 @@ def test_failure_of_a_zombie_is_fenced(cluster: Cluster) -> None:
 
 def test_closing_of_a_zombie_is_fenced(cluster: Cluster) -> None:
     zombie, heir, lost = _zombie(cluster, TaskKind.CLOSING)
-    assert zombie.close(lost, Closed(JobStatus.COMPLETED, {"counts": {}})) is Verdict.FENCED
+    assert zombie.close(lost, Closed(JobStatus.COMPLETED, {"counts": {}}, 1)) is Verdict.FENCED
     assert heir.status(lost.job_id)[0] == JobStatus.RUNNING
 
 

@@ -113,9 +113,9 @@ def test_fingerprints_merged_take_the_place_of_their_parts(ledger: Ledger) -> No
     for blob in (b"a", b"b"):
         written = replace(record(acknowledge=True), fingerprints=[(b"d", blob), (blob, b"once")])
         ledger.commit_window(lease, written)
-    ((directory, ids, blobs),) = ledger.torn_directories(job_id, 10)
-    assert (directory, blobs) == (b"d", [b"a", b"b"])
-    ledger.merge_fingerprints(ids, b"union")
+    ((ids, blobs),) = ledger.torn_directories(job_id, 10)
+    assert blobs == [b"a", b"b"]
+    ledger.merge_fingerprints([(ids, b"union")])
     assert ledger.torn_directories(job_id, 10) == []
     assert ledger.fingerprints(lease, [b"d"]) == [(b"d", b"union")]
 

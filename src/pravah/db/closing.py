@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from pravah.db.claims import advance
 from pravah.db.jobs import add_task
 from pravah.db.queries import query
-from pravah.db.transitions import add_event, move_job, move_tasks, now_us
+from pravah.db.transitions import add_event, move_job, move_tasks
 from pravah.db.windows import end_task
 from pravah.model.ledger import Closed, Lease, TaskKind, Verdict
 from pravah.model.status import JobStatus
@@ -48,7 +48,7 @@ def close(connection: Connection, lease: Lease, closed: Closed) -> Verdict:
     move_job(connection, job_id, _TRANSITION[closed.status], counts=closed.report["counts"])
     values = {
         "id": job_id,
-        "at_us": now_us(),
+        "at_us": closed.finished_us,
         "error": json.dumps(closed.error) if closed.error else None,
         "results": json.dumps(closed.results) if closed.results else None,
     }
@@ -59,7 +59,7 @@ def close(connection: Connection, lease: Lease, closed: Closed) -> Verdict:
 
 def torn_directories(
     connection: Connection, job_id: str, limit: int
-) -> list[tuple[bytes, list[int], list[bytes]]]:
+) -> list[tuple[list[int], list[bytes]]]:
     """List directories that have several fingerprints: their ids and blobs, oldest first."""
     job = {"job_id": job_id}
     torn = []
@@ -69,11 +69,14 @@ def torn_directories(
         rows = connection.execute(
             query("directory_fingerprints"), {**job, "directory": directory}
         ).all()
-        torn.append((directory, [row.id for row in rows], [row.blob for row in rows]))
+        torn.append(([row.id for row in rows], [row.blob for row in rows]))
     return torn
 
 
-def merge_fingerprints(connection: Connection, ids: Sequence[int], blob: bytes) -> None:
-    """Replace the fingerprints of one directory by their union."""
-    connection.execute(query("drop_fingerprints"), {"ids": list(ids[:-1])})
-    connection.execute(query("set_fingerprint"), {"id": ids[-1], "blob": blob})
+def merge_fingerprints(
+    connection: Connection, unions: Sequence[tuple[Sequence[int], bytes]]
+) -> None:
+    """Replace the fingerprints of directories, each named by its ids, by their unions."""
+    for ids, blob in unions:
+        connection.execute(query("drop_fingerprints"), {"ids": list(ids[:-1])})
+        connection.execute(query("set_fingerprint"), {"id": ids[-1], "blob": blob})

@@ -15,7 +15,7 @@ from pravah.db.transitions import add_event, now_us
 from pravah.errors import NotFoundError
 from pravah.model.ids import shown
 from pravah.model.job import Books, Counts, Event, Job
-from pravah.model.ledger import NewJob, Request, TaskKind
+from pravah.model.ledger import Glance, NewJob, Request, TaskKind
 from pravah.model.status import JobStatus
 
 
@@ -100,6 +100,20 @@ def status(connection: Connection, job_id: str, location: str) -> tuple[JobStatu
     if row is None:
         raise missing(job_id, location)
     return JobStatus(row.status), Request(row.request) if row.request else None
+
+
+def glance(connection: Connection, job_id: str, location: str) -> Glance:
+    """See how far a job is and what was asked of it."""
+    row = connection.execute(query("get_status"), {"id": job_id}).first()
+    if row is None:
+        raise missing(job_id, location)
+    return Glance(
+        JobStatus(row.status),
+        Request(row.request) if row.request else None,
+        row.error is not None,
+        bool(row.scan_complete),
+        sums(connection, job_id),
+    )
 
 
 def books(connection: Connection, job_id: str) -> Books:

@@ -21,6 +21,7 @@ from pravah.model.ledger import (
     Closed,
     Emission,
     Fingerprint,
+    Glance,
     Lease,
     NewJob,
     Release,
@@ -85,10 +86,10 @@ class SqliteLedger:
         with self._read() as connection:
             return jobs.books(connection, job_id)
 
-    def sums(self, job_id: str) -> Books:
-        """Sum a job's books without the reasons."""
+    def glance(self, job_id: str) -> Glance:
+        """See how far a job is and what was asked of it."""
         with self._read() as connection:
-            return jobs.sums(connection, job_id)
+            return jobs.glance(connection, job_id, self.location)
 
     def summaries(self, job_id: str) -> Iterator[Mapping[str, Any]]:
         """Give the summary of each task that has one."""
@@ -158,10 +159,13 @@ class SqliteLedger:
         """Stop working; leases still held count as lost."""
         if self._lock is None:
             return
-        with self._write("leave") as connection:
-            workers.leave(connection, self._lock.worker_id)
-        self._lock.remove()
-        self._lock = None
+        try:
+            with self._write("leave") as connection:
+                workers.leave(connection, self._lock.worker_id)
+        finally:
+            # Whoever gains the lock of a worker that could not say goodbye frees its tasks.
+            self._lock.remove()
+            self._lock = None
 
     def inherited_fds(self) -> tuple[int, ...]:
         """Give the descriptor of the worker's lock: the runner must hold it too."""
@@ -219,17 +223,15 @@ class SqliteLedger:
         with self._read() as connection:
             return closing.closable(connection)
 
-    def torn_directories(
-        self, job_id: str, limit: int
-    ) -> list[tuple[bytes, list[int], list[bytes]]]:
+    def torn_directories(self, job_id: str, limit: int) -> list[tuple[list[int], list[bytes]]]:
         """List directories that have several fingerprints."""
         with self._read() as connection:
             return closing.torn_directories(connection, job_id, limit)
 
-    def merge_fingerprints(self, ids: Sequence[int], blob: bytes) -> None:
-        """Replace the fingerprints of one directory by their union."""
+    def merge_fingerprints(self, unions: Sequence[tuple[Sequence[int], bytes]]) -> None:
+        """Replace the fingerprints of directories by their unions."""
         with self._write("merge_fingerprints") as connection:
-            closing.merge_fingerprints(connection, ids, blob)
+            closing.merge_fingerprints(connection, unions)
 
     def close(self, lease: Lease, closed: Closed) -> Verdict:
         """Set the end status, store the report and give the lease back."""

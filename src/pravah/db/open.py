@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from pravah.db.connect import damaged, ledger_error, sqlite_engine, translated
+from pravah.db.connect import damaged, ledger_error, library, sqlite_engine, translated
 from pravah.db.schema import HEAD, metadata
 from pravah.errors import (
     LedgerDamagedError,
@@ -93,6 +93,21 @@ def schema_version(engine: Engine, location: str) -> str:
     if found is None or not str(found).isdecimal():
         raise _foreign(location)
     return str(found)
+
+
+def facts(path: Path) -> tuple[str, str, int, bool, int, int]:
+    """Give library, place, schema, whether that is current, jobs and bytes; changes nothing."""
+    name = f"SQLite {library().sqlite_version}"
+    if not path.exists():
+        return name, str(path), int(HEAD), True, 0, 0
+    engine = sqlite_engine(path)
+    try:
+        version = int(schema_version(engine, str(path)))
+        with translated(str(path)), engine.connect() as connection:
+            jobs = connection.exec_driver_sql("SELECT COUNT(*) FROM jobs").scalar_one()
+    finally:
+        engine.dispose()
+    return name, str(path), version, version == int(HEAD), jobs, path.stat().st_size
 
 
 def migrate(engine: Engine, location: str) -> None:

@@ -39,7 +39,7 @@ SELECT * FROM jobs WHERE id = :id AND NOT deleting;
 
 -- name: get_status
 -- What a worker polls while it works on a job.
-SELECT status, request, error FROM jobs WHERE id = :id AND NOT deleting;
+SELECT status, request, error, scan_complete FROM jobs WHERE id = :id AND NOT deleting;
 
 -- name: list_jobs
 -- A page of jobs, the latest first.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pravah.model.ids import shown
@@ -129,11 +129,18 @@ class Failure:
     message: str
     count: int
     examples: tuple[str, ...]
+    # The message without what differs from file to file: with kind and step it names the group.
+    pattern: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Give the wire form."""
-        return {f.name: getattr(self, f.name) for f in fields(self)} | {
-            "examples": list(self.examples)
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "step": self.step,
+            "message": self.message,
+            "count": self.count,
+            "examples": list(self.examples),
         }
 
 

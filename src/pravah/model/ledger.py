@@ -160,11 +160,28 @@ class NewJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Glance:
+    """What a worker keeps an eye on while it works on a job; the books are without reasons."""
+
+    status: JobStatus
+    request: Request | None
+    failing: bool
+    scan_complete: bool
+    books: Books
+
+    @property
+    def draining(self) -> bool:
+        """Whether its workers may begin nothing new."""
+        return self.failing or self.request is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """How a job ends."""
 
     status: JobStatus
     report: Mapping[str, Any]
+    finished_us: int
     error: Mapping[str, Any] | None = None
     results: Mapping[str, Any] | None = None
 
@@ -206,8 +223,8 @@ class Ledger(Protocol):
     def books(self, job_id: str) -> Books:
         """Sum a job's books over its tasks, in one snapshot."""
 
-    def sums(self, job_id: str) -> Books:
-        """Sum a job's books without the reasons: cheap enough for a progress bar."""
+    def glance(self, job_id: str) -> Glance:
+        """See how far a job is and what was asked of it: cheap, for several times a second."""
 
     def summaries(self, job_id: str) -> Iterator[Mapping[str, Any]]:
         """Give the summary of each task that has one."""
@@ -284,13 +301,11 @@ class Ledger(Protocol):
     def closable(self) -> list[str]:
         """List the jobs that may be ready for a pause or for closing."""
 
-    def torn_directories(
-        self, job_id: str, limit: int
-    ) -> list[tuple[bytes, list[int], list[bytes]]]:
+    def torn_directories(self, job_id: str, limit: int) -> list[tuple[list[int], list[bytes]]]:
         """List directories that have several fingerprints: their ids and blobs."""
 
-    def merge_fingerprints(self, ids: Sequence[int], blob: bytes) -> None:
-        """Replace the fingerprints of one directory by their union."""
+    def merge_fingerprints(self, unions: Sequence[tuple[Sequence[int], bytes]]) -> None:
+        """Replace the fingerprints of directories, each named by its ids, by their unions."""
 
     def close(self, lease: Lease, closed: Closed) -> Verdict:
         """Set the end status, store the report and give the lease back, in one transaction."""

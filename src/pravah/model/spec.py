@@ -6,7 +6,6 @@ whether a path exists is the planner's.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
@@ -27,6 +26,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pravah.errors import SpecError
 from pravah.model import units
+from pravah.model.budget import read_budget
 from pravah.model.uri import absolute_uri
 
 Size = Annotated[
@@ -130,27 +130,11 @@ class Results(Part):
     format: Literal["ndjson"] = "ndjson"
 
 
-def _read_budget(value: object) -> int | str:
-    text = str(value).strip()
-    share = text.removesuffix("%")
-    if share != text and share.replace(".", "", 1).isdecimal() and float(share) <= 100:
-        return text
-    if text.isdecimal() and not isinstance(value, bool):
-        return int(text)
-    raise ValueError(f"is `{value}`, a number of files or a share such as `1%` is expected")
-
-
 class OnError(Part):
     """What happens when files fail."""
 
     max_attempts: int = Field(default=3, ge=1, le=100)
-    budget: Annotated[int | str, BeforeValidator(_read_budget)] = 0
-
-    def tolerates(self, failed: int, listed: int) -> bool:
-        """Tell whether so many failed files of so many listed ones are within the budget."""
-        if isinstance(self.budget, int):
-            return failed <= self.budget
-        return failed <= math.floor(listed * float(self.budget.removesuffix("%")) / 100)
+    budget: Annotated[int | str, BeforeValidator(read_budget)] = 0
 
 
 class Limits(Part):

@@ -1,0 +1,104 @@
+"""Settings become an application: the only place that knows which ledger there is.
+
+Nothing heavy is imported before it is used: a runner that is started ahead loads the core while
+this process loads the database library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pravah.settings import Settings
+
+if TYPE_CHECKING:
+    from pravah.db.ledger import SqliteLedger
+    from pravah.db.worker_lock import WorkerLock
+    from pravah.jobs.runner_process import RunnerProcess
+    from pravah.jobs.service import JobService
+
+
+class Application:
+    """Everything wired together, each part made when it is first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock: WorkerLock | None = None
+        self._runner: RunnerProcess | None = None
+
+    def start_runner(self) -> None:
+        """Start the runner now, beside the imports that follow; for commands that surely work."""
+        from pravah.db.worker_lock import WorkerLock
+        from pravah.jobs.runner_process import RunnerProcess
+
+        if self._runner is None:
+            self._lock = WorkerLock.create(self._locks)
+            self._runner = RunnerProcess((self._lock.fd,))
+
+    @cached_property
+    def jobs(self) -> JobService:
+        """What can be asked of jobs."""
+        from pravah.jobs.service import JobService
+
+        return JobService(
+            self.ledger,
+            self.settings.home / "scratch",
+            threads=self.settings.threads,
+            runner=self._runner,
+        )
+
+    @cached_property
+    def ledger(self) -> SqliteLedger:
+        """The ledger of the settings, created or migrated where needed."""
+        from pravah.db.ledger import SqliteLedger
+        from pravah.db.open import sqlite_path
+
+        path = sqlite_path(self.settings.database_url)
+        return SqliteLedger(path, self._locks, self._lock)
+
+    def close(self) -> None:
+        """End what was started and close what was opened."""
+        if self._runner is not None:
+            self._runner.end()
+        if "ledger" in self.__dict__:
+            self.ledger.dispose()
+        if self._lock is not None:
+            self._lock.remove()
+
+    @property
+    def _locks(self) -> Path:
+        return self.settings.home / "workers"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFacts:
+    """What is known of a ledger without changing it."""
+
+    database: str
+    location: str
+    schema: int
+    current: bool
+    jobs: int
+    size_bytes: int
+
+
+def application(settings: Settings | None = None) -> Application:
+    """Wire the application of these settings; by default those of environment and `.env`."""
+    return Application(settings or Settings())
+
+
+def ledger_facts(settings: Settings) -> LedgerFacts:
+    """Look at the ledger of the settings; one that is not there yet is empty and current."""
+    from pravah.db.open import facts, sqlite_path
+
+    return LedgerFacts(*facts(sqlite_path(settings.database_url)))
+
+
+def upgrade_ledger(settings: Settings) -> LedgerFacts:
+    """Create the ledger of the settings, or bring its schema up to date."""
+    from pravah.db.open import open_engine, sqlite_path
+
+    open_engine(sqlite_path(settings.database_url)).dispose()
+    return ledger_facts(settings)

@@ -1,0 +1,152 @@
+"""The core, for the rest of Pravah: the only module that imports `pravah._core`.
+
+It adds types and Pravah's errors, and decides nothing. Importing it loads the core, so whoever
+must answer quickly imports it where it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pravah import _core
+from pravah._core import Control, CoreError, Engine, Scanner, die_with_parent
+from pravah.errors import EngineError, SpecError
+from pravah.model.ledger import Moved, NewTask, TaskBlobs, TaskCounts, Window
+
+__all__ = [
+    "Control",
+    "CoreError",
+    "Engine",
+    "Results",
+    "Scanner",
+    "build_profile",
+    "check_steps",
+    "descriptors",
+    "die_with_parent",
+    "files",
+    "manifest_directories",
+    "merge_fingerprints",
+    "retry",
+    "still_here",
+    "version",
+    "window_dicts",
+    "write_account",
+]
+
+version = _core.__version__
+build_profile = _core.build_profile
+
+if build_profile != "release" and os.environ.get("PRAVAH_DEV", "0") in ("", "0", "false", "no"):
+    warnings.warn(
+        "pravah._core was built without optimisation and is several times slower: "
+        "`make build-rust` builds it for use, PRAVAH_DEV=1 silences this",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def descriptors() -> str:
+    """Give the descriptors of all native processors, as JSON."""
+    return _core.descriptors()
+
+
+def check_steps(steps: Sequence[Mapping[str, Any]]) -> None:
+    """Build the pipeline of these steps, to see whether their parameters hold."""
+    try:
+        _core.check_steps(json.dumps(list(steps)))
+    except CoreError as error:
+        raise SpecError(
+            error.message,
+            kind=error.kind,
+            hint="`pravah processors show NAME` shows the parameters",
+        ) from error
+
+
+def files(plan: str, task: TaskBlobs, outcome: str | None, limit: int | None) -> bytes:
+    """Give the account of a task's entries as NDJSON."""
+    with _translated():
+        return _core.files(plan, task.manifest, window_dicts(task.windows), outcome, limit)
+
+
+def manifest_directories(plan: str, manifest: bytes) -> list[bytes]:
+    """Give the directories under which the fingerprints of a manifest's outputs are kept."""
+    with _translated():
+        return _core.manifest_directories(plan, manifest)
+
+
+def merge_fingerprints(blobs: Sequence[bytes]) -> bytes:
+    """Put the fingerprints of one directory, oldest first, together into one blob."""
+    with _translated():
+        return _core.merge_fingerprints(list(blobs))
+
+
+def still_here(task: TaskBlobs) -> bytes:
+    """Give a task's manifest without what has moved out of it."""
+    with _translated():
+        return _core.still_here(task.manifest, window_dicts(task.windows))
+
+
+def retry(plan: str, task: TaskBlobs, group: tuple[str, str | None, str] | None) -> Moved | None:
+    """Take what did not come about, or one failure group, out of a task."""
+    with _translated():
+        moved = _core.retry(plan, task.manifest, window_dicts(task.windows), group)
+    if moved is None:
+        return None
+    manifest, size_bytes = moved["manifest"], moved["size_bytes"]
+    return Moved(
+        task=NewTask(manifest, moved["entries"], size_bytes) if manifest is not None else None,
+        gone=moved["gone"],
+        size_bytes=size_bytes,
+        counts=TaskCounts(**moved["counts"]),
+        summary=moved["summary"],
+        window=moved["window"],
+        scan_again=moved["scan_again"],
+    )
+
+
+def write_account(path: bytes, plan: str, tasks: Iterable[TaskBlobs]) -> None:
+    """Write the account of each file of a job to a Parquet file."""
+    with _translated():
+        account = _core.ParquetAccount(path)
+        for task in tasks:
+            account.add(plan, task.manifest, window_dicts(task.windows))
+        account.finish()
+
+
+class Results:
+    """Gathers the records of inspect steps, and writes them in bytewise order of their paths."""
+
+    def __init__(self, plan: str, scratch: bytes) -> None:
+        self._plan = plan
+        self._results = _core.Results(scratch)
+
+    def add(self, task: TaskBlobs) -> None:
+        """Add the acknowledged records of a task."""
+        with _translated():
+            self._results.add(self._plan, task.manifest, window_dicts(task.windows))
+
+    def write(self, descriptor: int) -> int:
+        """Write everything as NDJSON to an open descriptor; give the number of records."""
+        with _translated():
+            return self._results.write(descriptor)
+
+
+def window_dicts(windows: Iterable[Window]) -> list[_core.Window]:
+    """Give windows in the form that the core takes."""
+    return [
+        {"blob": w.blob, "amendments": w.amendments, "acknowledged": w.acknowledged}
+        for w in windows
+    ]
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except CoreError as error:
+        raise EngineError(error.message, kind=error.kind) from error

@@ -1,0 +1,138 @@
+"""The end of a job: fingerprints merged, the dataset written, the books closed.
+
+Everything here can be done twice: a closing that was killed is done again by the next worker.
+Only the last transaction sets the end status.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pravah import engine
+from pravah.errors import EngineError, PravahError
+from pravah.jobs.supervisor import BEAT_S, Beat
+from pravah.model.budget import tolerates
+from pravah.model.ids import shown
+from pravah.model.job import Job
+from pravah.model.ledger import Closed, Lease, Ledger, Request
+from pravah.model.report import Report
+from pravah.model.status import JobStatus
+from pravah.model.uri import path_uri, uri_path
+from pravah.registry import registry
+
+# Directories whose fingerprints are merged between two signs of life.
+_MERGED_AT_ONCE = 500
+# Records that a job shows of its dataset.
+_FIRST_RECORDS = 3
+
+T = TypeVar("T")
+
+
+class Closing:
+    """Closes jobs; `scratch` takes what a dataset's sorting does not keep in memory."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+
+    def __call__(self, ledger: Ledger, lease: Lease, beat: Beat) -> None:
+        """Close the job of a leased closing task."""
+        job = ledger.job(lease.job_id)
+        _merge_fingerprints(ledger, job, beat)
+        error, results = job.error, None
+        if _finds_records(job) and _sink_directory(job) is not None:
+            try:
+                results = _while_beating(beat, lambda: self._write_dataset(ledger, job))
+            except (OSError, EngineError) as problem:
+                error = error or _unwritable(problem)
+        status, finished_us = _end_status(job, error), time.time_ns() // 1000
+        job = replace(job, status=status, error=error, results=results, finished_us=finished_us)
+        report = Report.of(job, ledger.summaries(job.id)).to_dict()
+        ledger.close(lease, Closed(status, report, finished_us, error, results))
+
+    def _write_dataset(self, ledger: Ledger, job: Job) -> dict[str, Any]:
+        """Write the findings of inspect steps below the sink, whole or not at all."""
+        directory = (_sink_directory(job) or Path()) / "_pravah" / shown(job.id)
+        directory.mkdir(parents=True, exist_ok=True)
+        path, fresh = directory / "results.ndjson", directory / ".results.ndjson.new"
+        with fresh.open("w+b") as file:
+            count = gather(ledger, job, self._scratch, file.fileno())
+            os.fsync(file.fileno())
+            file.seek(0)
+            first = [json.loads(line) for line in islice(file, _FIRST_RECORDS)]
+        fresh.rename(path)
+        _sync(directory)
+        return {"count": count, "uri": path_uri(bytes(path)), "first": first}
+
+
+def gather(ledger: Ledger, job: Job, scratch: Path, descriptor: int) -> int:
+    """Write the job's records in bytewise order of their paths; give their number."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    results = engine.Results(json.dumps(job.plan), bytes(scratch))
+    for task in ledger.blobs(job.id):
+        results.add(task)
+    return results.write(descriptor)
+
+
+def _end_status(job: Job, error: dict[str, Any] | None) -> JobStatus:
+    """Tell how a job ends: a cancel that came when all was done changes nothing."""
+    counts = job.books.counts
+    unfinished = counts.remaining > 0 or not job.scan_complete
+    if error is not None:
+        return JobStatus.FAILED
+    if job.request == Request.CANCEL and unfinished:
+        return JobStatus.CANCELLED
+    failed = counts.failed + counts.poisoned
+    within = tolerates(job.spec["on_error"]["budget"], failed, counts.listed)
+    return JobStatus.COMPLETED if within else JobStatus.FAILED
+
+
+def _merge_fingerprints(ledger: Ledger, job: Job, beat: Beat) -> None:
+    while torn := ledger.torn_directories(job.id, _MERGED_AT_ONCE):
+        unions = [(ids, engine.merge_fingerprints(blobs)) for ids, blobs in torn]
+        ledger.merge_fingerprints(unions)
+        beat()
+
+
+def _finds_records(job: Job) -> bool:
+    known = registry()
+    return any(known.find(step["name"]).shape == "inspect" for step in job.plan["steps"])
+
+
+def _sink_directory(job: Job) -> Path | None:
+    sink = job.plan.get("sink")
+    if not sink or not sink["uri"].startswith("file://"):
+        return None
+    return Path(os.fsdecode(uri_path(sink["uri"])))
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(problem: Exception) -> dict[str, Any]:
+    return PravahError(
+        f"can't write the dataset of the inspect steps: {problem}",
+        kind="results_unwritable",
+        hint="`pravah jobs results` still gives it",
+    ).to_dict()
+
+
+def _while_beating(beat: Beat, work: Callable[[], T]) -> T:
+    """Do something long on another thread, and show signs of life meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work)
+        while not wait([future], BEAT_S).done:
+            beat()
+        return future.result()

@@ -1,0 +1,239 @@
+"""A spec becomes a plan: sources and sink are looked at, the pipeline is named by a hash.
+
+Whether source and sink overlap is decided by device and inode, so links and other spellings of a
+path can't hide it (protocol, rule 17). Nothing is listed or written here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pravah.errors import ForbiddenError, OverlapError, SourceMissingError, SpecError
+from pravah.model.spec import JobSpec, Step
+from pravah.model.uri import NULL, path_uri, quote, shown_path, uri_path
+from pravah.registry import registry
+
+Identity = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A resolved spec, and what the engine is told of it."""
+
+    spec: JobSpec
+    plan: dict[str, Any]
+    spec_hash: str
+    pipeline_hash: str
+    scope: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A source that is there: a directory, or one file of a directory."""
+
+    path: bytes
+    only: bytes | None
+    identity: Identity
+
+    def to_dict(self, *, prefixed: bool) -> dict[str, str | None]:
+        prefix = quote(_name(self.path)) if prefixed and self.only is None else None
+        only = quote(self.only) if self.only is not None else None
+        return {"uri": path_uri(self.path), "only": only, "prefix": prefix}
+
+    @property
+    def name(self) -> bytes:
+        """What its outputs are called by, among several roots."""
+        return self.only if self.only is not None else _name(self.path)
+
+
+def plan(spec: JobSpec, directory: bytes, job_id: str) -> Planned:
+    """Plan a spec that was written in `directory`."""
+    resolved = spec.resolved(directory)
+    steps = [_step(step) for step in resolved.steps]
+    roots = [_root(uri) for uri in resolved.source.uri]
+    _refuse_equal_names(roots)
+    sink = _sink(resolved, roots)
+    if sink is not None and sink["uri"] != NULL:
+        _refuse_overlap(roots, uri_path(sink["uri"]), is_file=sink["only"] is not None)
+    plan: dict[str, Any] = {
+        "job": job_id,
+        "roots": [root.to_dict(prefixed=len(roots) > 1) for root in roots],
+        "include": resolved.source.include,
+        "exclude": resolved.source.exclude,
+        "steps": steps,
+        "sink": sink,
+        "pipeline_hash": pipeline_hash(steps),
+        "max_attempts": resolved.on_error.max_attempts,
+    }
+    return Planned(resolved, plan, _spec_hash(plan), plan["pipeline_hash"], _scope(plan))
+
+
+def pipeline_hash(steps: Iterable[dict[str, Any]]) -> str:
+    """Identify what steps do: processors, their versions, and every parameter."""
+    known = registry()
+    versions = [[s["name"], known.find(s["name"]).version, s["params"]] for s in steps]
+    return _digest(versions)
+
+
+def _step(step: Step) -> dict[str, Any]:
+    """Give a step with the defaults of its parameters: what is left out and what is said agree."""
+    properties = registry().find(step.name).properties
+    defaults = {name: s["default"] for name, s in properties.items() if "default" in s}
+    return {"name": step.name, "params": {**defaults, **step.params}}
+
+
+def _root(uri: str) -> _Root:
+    path = uri_path(uri)
+    found = _look(path)
+    if found is None:
+        raise SourceMissingError(
+            f"no source `{shown_path(path)}`",
+            hint="check the path; a relative one begins at the working directory",
+        )
+    identity = (found.st_dev, found.st_ino)
+    if stat.S_ISDIR(found.st_mode):
+        return _Root(path, None, identity)
+    if stat.S_ISREG(found.st_mode):
+        # A named link means what it leads to; links met by the scan are skipped.
+        parent, name = os.path.split(os.path.realpath(path))
+        return _Root(parent, name, identity)
+    raise SpecError(
+        f"the source `{shown_path(path)}` is neither a directory nor a regular file",
+        kind="unsupported_source",
+    )
+
+
+def _name(path: bytes) -> bytes:
+    return path.rpartition(b"/")[2]
+
+
+def _refuse_equal_names(roots: list[_Root]) -> None:
+    names = Counter(root.name for root in roots)
+    name, count = names.most_common(1)[0]
+    if count > 1:
+        raise SpecError(
+            f"{count} sources are called `{shown_path(name)}`, their outputs would collide",
+            kind="equal_root_names",
+            hint="give each a name of its own, or make them separate jobs",
+        )
+
+
+def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
+    """Plan the sink: a directory, unless one file's output is given a name."""
+    sink = spec.sink
+    if sink is None:
+        _refuse_missing_sink(spec)
+        return None
+    options = {"overwrite": sink.overwrite, "durability": sink.durability}
+    if sink.uri == NULL:
+        return {"uri": NULL, "only": None, **options}
+    path = uri_path(sink.uri)
+    found = _look(path)
+    if found is not None and stat.S_ISDIR(found.st_mode):
+        return {"uri": path_uri(path), "only": None, **options}
+    one_file = len(roots) == 1 and roots[0].only is not None
+    if one_file and not sink.uri.endswith("/"):
+        parent, name = os.path.split(path)
+        return {"uri": path_uri(parent), "only": quote(name), **options}
+    if found is not None:
+        raise SpecError(
+            f"the sink `{shown_path(path)}` is a file, and the source is a directory",
+            kind="sink_not_a_directory",
+            hint="name a directory after `--to`",
+        )
+    return {"uri": path_uri(path), "only": None, **options}
+
+
+def _refuse_missing_sink(spec: JobSpec) -> None:
+    known = registry()
+    writing = [s.name for s in spec.steps if known.find(s.name).shape != "inspect"]
+    if writing:
+        raise SpecError(
+            f"no sink: {writing[0]} makes outputs",
+            kind="sink_missing",
+            hint="name a directory after `--to`",
+        )
+
+
+def _refuse_overlap(roots: list[_Root], sink: bytes, *, is_file: bool) -> None:
+    """Refuse a sink that is a source, or that a source lies in; below a source it is left out."""
+    sink_identity = _identity(sink)
+    for root in (root for root in roots if root.only is None):
+        if is_file or sink_identity is None:
+            continue
+        if root.identity == sink_identity:
+            raise OverlapError(
+                f"source and sink are the same directory, `{shown_path(root.path)}`",
+                hint="name another `--to`",
+            )
+        if sink_identity in _ancestors(root.path):
+            raise OverlapError(
+                f"the source `{shown_path(root.path)}` lies in the sink `{shown_path(sink)}`",
+                kind="source_below_sink",
+                hint="name a `--to` outside of the source",
+            )
+
+
+def _ancestors(path: bytes) -> set[Identity]:
+    """Identify the directories above a path, links resolved."""
+    parents = Path(os.fsdecode(os.path.realpath(path))).parents
+    return {identity for p in parents if (identity := _identity(bytes(p))) is not None}
+
+
+def _identity(path: bytes) -> Identity | None:
+    found = _look(path)
+    return (found.st_dev, found.st_ino) if found else None
+
+
+def _look(path: bytes) -> os.stat_result | None:
+    try:
+        return Path(os.fsdecode(path)).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise ForbiddenError(
+            f"can't look at `{shown_path(path)}`",
+            causes=(f"{str(error.strerror).lower()} (errno {error.errno})",),
+            hint="the directories above it must be searchable for this user",
+        ) from error
+    except OSError as error:
+        raise SpecError(
+            f"can't look at `{shown_path(path)}`",
+            kind="unusable_path",
+            causes=(f"{str(error.strerror).lower()} (errno {error.errno})",),
+        ) from error
+
+
+def _spec_hash(plan: dict[str, Any]) -> str:
+    """Identify what a job is about: the same again goes on with the unfinished one."""
+    sink = plan["sink"]
+    return _digest(
+        {
+            "roots": plan["roots"],
+            "include": plan["include"],
+            "exclude": plan["exclude"],
+            "steps": plan["steps"],
+            "sink": sink and [sink["uri"], sink["only"], sink["overwrite"]],
+        }
+    )
+
+
+def _scope(plan: dict[str, Any]) -> str | None:
+    """Name whose fingerprints a job shares: the same roots into the same sink."""
+    sink = plan["sink"]
+    if sink is None or sink["uri"] == NULL:
+        return None
+    return _digest([[root["uri"] for root in plan["roots"]], sink["uri"]])
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

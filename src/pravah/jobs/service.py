@@ -1,0 +1,282 @@
+"""What can be asked of jobs, for the command line and the API alike.
+
+Jobs are named by their id or its beginning, with or without `job_`. Errors are PravahErrors;
+nothing is printed here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pravah.errors import NotFoundError, SpecError
+from pravah.jobs.observer import Observer, Unobserved
+from pravah.jobs.runner_process import RunnerProcess
+from pravah.jobs.supervisor import Idle, Supervisor, Work, WorkEnd
+from pravah.model.ids import new_id, shown, typed
+from pravah.model.job import Event, Failure, Job
+from pravah.model.ledger import Ledger, NewJob, Request
+from pravah.model.report import Report, failures
+from pravah.model.spec import JobSpec
+from pravah.model.status import JobStatus
+
+# Jobs read at once where all are wanted.
+_PAGE = 100
+
+
+class Reuse(StrEnum):
+    """Whether a spec goes on with an unfinished job of the same spec."""
+
+    UNFINISHED = "unfinished"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job, and whether it had been begun before."""
+
+    job: Job
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some jobs, and where the next ones begin."""
+
+    items: list[Job]
+    next_cursor: str | None
+
+
+class JobService:
+    """Creates, works on, tells about and removes jobs.
+
+    `runner` is a process that was started ahead, for the first work that needs one.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        scratch: Path,
+        *,
+        threads: int | None = None,
+        runner: RunnerProcess | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._scratch = scratch
+        self._threads = threads
+        self._runner = runner
+
+    # Asking for work
+
+    def create(self, spec: JobSpec, *, reuse: Reuse = Reuse.UNFINISHED) -> Submission:
+        """Store a job; the same spec over an unfinished job goes on with that one."""
+        from pravah import engine
+        from pravah.jobs import planner
+
+        registry_check(spec)
+        planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id())
+        engine.check_steps(planned.plan["steps"])
+        found = self._ledger.find_unfinished(planned.spec_hash)
+        if reuse == Reuse.UNFINISHED and found is not None:
+            self._ledger.resume(found)
+            return Submission(self._ledger.job(found), resumed=True)
+        job = NewJob(
+            id=planned.plan["job"],
+            spec=planned.spec.to_dict(),
+            plan=planned.plan,
+            spec_hash=planned.spec_hash,
+            pipeline_hash=planned.pipeline_hash,
+            scope=planned.scope,
+            host=os.uname().nodename,
+            name=spec.name,
+            priority=spec.priority,
+            labels=spec.labels,
+        )
+        self._ledger.create(job)
+        return Submission(self._ledger.job(job.id), resumed=False)
+
+    def supervisor(
+        self,
+        job: str | None,
+        *,
+        observer: Observer | None = None,
+        idle: Idle = Idle.WAIT,
+    ) -> Supervisor:
+        """Prepare to work on a job, or on any; the caller runs it, and may drain it."""
+        from pravah.jobs.closing import Closing
+
+        runner, self._runner = self._runner, None
+        work = Work(self.find(job) if job else None, idle, self._threads)
+        closing = Closing(self._scratch)
+        return Supervisor(self._ledger, work, observer or Unobserved(), closing, runner)
+
+    def work(
+        self, job: str | None, *, observer: Observer | None = None, idle: Idle = Idle.WAIT
+    ) -> WorkEnd:
+        """Work on a job here until it ends, or on any."""
+        return self.supervisor(job, observer=observer, idle=idle).run()
+
+    def pause(self, job: str) -> Job:
+        """Have a job stop once nothing is half-written; it can be resumed."""
+        return self._ask(job, Request.PAUSE)
+
+    def cancel(self, job: str) -> Job:
+        """Have a job end; what is published stays."""
+        return self._ask(job, Request.CANCEL)
+
+    def resume(self, job: str) -> Job:
+        """Put a paused job back to pending; of a running one nothing changes."""
+        job_id = self.find(job)
+        self._ledger.resume(job_id)
+        return self._ledger.job(job_id)
+
+    def retry(self, job: str, group: str | None = None) -> Job:
+        """Put the failed files of an ended job, or those of one failure group, back to work."""
+        from pravah import engine
+
+        job_id = self.find(job)
+        plan = json.dumps(self._ledger.job(job_id).plan)
+        chosen = self._group(job_id, group) if group else None
+        key = (chosen.kind, chosen.step, chosen.pattern) if chosen else None
+        self._ledger.retry(job_id, lambda task: engine.retry(plan, task, key))
+        return self._ledger.job(job_id)
+
+    def delete(self, job: str) -> None:
+        """Remove an ended job from the ledger; its outputs stay."""
+        self._ledger.delete(self.find(job))
+
+    def prune(self, older_than_s: float) -> list[str]:
+        """Remove jobs that ended so long ago; give their ids."""
+        before_us = (time.time() - older_than_s) * 1e6
+        old = [j.id for j in self.all() if j.status.ended and (j.finished_us or 0) < before_us]
+        for job_id in old:
+            self._ledger.delete(job_id)
+        return [shown(job_id) for job_id in old]
+
+    # Telling about jobs
+
+    def find(self, text: str) -> str:
+        """Give the id that people mean by an id or its beginning."""
+        prefix = typed(text)
+        ids = self._ledger.find_ids(prefix) if prefix else []
+        if len(ids) == 1:
+            return ids[0]
+        if ids:
+            some = ", ".join(f"`{shown(job_id)}`" for job_id in ids[:3])
+            raise SpecError(
+                f"`{text}` is the beginning of several jobs",
+                kind="ambiguous_job",
+                hint=f"write more of the id: {some}",
+            )
+        raise NotFoundError(
+            f"no job `{text}` in the ledger {self._ledger.location}",
+            kind="job_not_found",
+            hint="`pravah jobs list` shows the latest; --ledger chooses another ledger",
+        )
+
+    def get(self, job: str) -> Job:
+        """Give a job with its books."""
+        return self._ledger.job(self.find(job))
+
+    def page(
+        self, status: JobStatus | None = None, limit: int = _PAGE, cursor: str | None = None
+    ) -> Page:
+        """Give a page of jobs, the latest first."""
+        jobs = self._ledger.jobs(status, limit + 1, cursor)
+        more = len(jobs) > limit
+        return Page(jobs[:limit], jobs[limit - 1].id if more else None)
+
+    def all(self, status: JobStatus | None = None) -> Iterator[Job]:
+        """Give every job, the latest first, read page by page."""
+        cursor: str | None = None
+        while True:
+            found = self.page(status, _PAGE, cursor)
+            yield from found.items
+            cursor = found.next_cursor
+            if cursor is None:
+                return
+
+    def files(
+        self, job: str, outcome: str | None = None, limit: int | None = None
+    ) -> Iterator[bytes]:
+        """Give the account of each file as NDJSON lines, those of one outcome, at most so many."""
+        from pravah import engine
+
+        job_id = self.find(job)
+        plan = json.dumps(self._ledger.job(job_id).plan)
+        for task in self._ledger.blobs(job_id):
+            lines = engine.files(plan, task, outcome, limit).splitlines(keepends=True)
+            yield from lines
+            limit = None if limit is None else limit - len(lines)
+            if limit == 0:
+                return
+
+    def write_account(self, job: str, path: Path) -> None:
+        """Write the account of each file as Parquet."""
+        from pravah import engine
+
+        job_id = self.find(job)
+        plan = json.dumps(self._ledger.job(job_id).plan)
+        engine.write_account(bytes(path), plan, self._ledger.blobs(job_id))
+
+    def failures(self, job: str) -> list[Failure]:
+        """Give the failure groups of a job, the largest first."""
+        return failures(self._ledger.summaries(self.find(job)))
+
+    def report(self, job: str) -> dict[str, Any]:
+        """Give the report of a job's last round that ended, or the account so far."""
+        job_id = self.find(job)
+        found = self._ledger.job(job_id)
+        closed = self._ledger.report(job_id, found.round) if found.status.ended else None
+        if closed is not None:
+            return dict(closed)
+        return Report.of(found, self._ledger.summaries(job_id)).to_dict()
+
+    def results(self, job: str) -> Iterator[bytes]:
+        """Give the records of inspect steps as NDJSON lines, in bytewise order of their paths."""
+        from pravah.jobs.closing import gather
+
+        found = self.get(job)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._scratch) as file:
+            gather(self._ledger, found, self._scratch, file.fileno())
+            file.seek(0)
+            yield from file
+
+    def events(self, job: str, after: int = 0) -> Iterator[Event]:
+        """Give what happened to a job behind an event, in order."""
+        job_id = self.find(job)
+        while events := self._ledger.events(job_id, after, _PAGE):
+            yield from events
+            after = events[-1].id
+
+    def _ask(self, job: str, request: Request) -> Job:
+        """Leave a request; where nobody works on the job, carry it out here."""
+        job_id = self.find(job)
+        self._ledger.request(job_id, request)
+        self.work(job_id, idle=Idle.LEAVE)
+        return self._ledger.job(job_id)
+
+    def _group(self, job_id: str, name: str) -> Failure:
+        for group in self.failures(job_id):
+            if group.id == name.upper():
+                return group
+        raise NotFoundError(
+            f"{shown(job_id)} has no failure group `{name}`",
+            kind="failure_group_not_found",
+            hint=f"`pravah jobs failures {shown(job_id)}` lists them",
+        )
+
+
+def registry_check(spec: JobSpec) -> None:
+    """Check names and parameters of steps, as far as their descriptors tell."""
+    from pravah.registry import registry
+
+    registry().check([(step.name, step.params) for step in spec.steps])

@@ -1,0 +1,236 @@
+"""Works on jobs: claims tasks for its crew, and pauses and closes jobs when their time has come.
+
+One loop in one thread makes every write to the ledger. The runner is another process, so that
+whatever happens in the core can end that one without ending this.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pravah.errors import StatusError
+from pravah.jobs.crew import Crew
+from pravah.jobs.observer import Observer, Pace
+from pravah.jobs.runner_process import RunnerProcess
+from pravah.model.job import Job
+from pravah.model.ledger import Lease, Ledger, Request, TaskKind
+from pravah.model.status import JobStatus
+
+# Far below the 30 s after which a silent worker counts as hung.
+BEAT_S = 5.0
+# How often an idle worker looks for work, and for the dead.
+LOOK_S = 0.5
+PROGRESS_S = 0.2
+
+
+class Idle(StrEnum):
+    """What to do when there is nothing to claim."""
+
+    WAIT = "wait"  # for more work, or until the job that others work on has ended
+    LEAVE = "leave"
+
+
+class Ending(StrEnum):
+    """Why a supervisor has stopped."""
+
+    ENDED = "ended"  # the job has ended, by whoever's hand
+    PAUSED = "paused"
+    DRAINED = "drained"  # asked to stop; what is left can go on elsewhere
+    IDLE = "idle"  # nothing is left to claim
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What to work on: one job, or any."""
+
+    job_id: str | None
+    idle: Idle = Idle.WAIT
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkEnd:
+    """How the work ended; `job` is the one that was asked for, as it is now."""
+
+    ending: Ending
+    job: Job | None
+
+
+Beat = Callable[[], None]
+Close = Callable[[Ledger, Lease, Beat], None]
+
+
+class Supervisor:
+    """Works until there is an end; `drain` may be called from any thread.
+
+    The thread that calls `run` must live as long as the runner: the kernel kills the runner with
+    the thread that started it.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        work: Work,
+        observer: Observer,
+        close: Close,
+        runner: RunnerProcess | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._work = work
+        self._observer = observer
+        self._close = close
+        self._crew = Crew(ledger, work.threads, runner)
+        self._jobs: dict[str, Job] = {}
+        self._paces: dict[str, Pace] = {}
+        self._clock = _Clock()
+        self._idle = False
+        self._wake_read, self._wake_write = os.pipe()
+        self._drains = 0
+        self._drains_heard = 0
+
+    def run(self) -> WorkEnd:
+        """Work; tell why it ended. Whatever happens, no lease and no process is left behind."""
+        try:
+            self._ledger.join()
+            self._ledger.take_over()
+            while (ending := self._ending()) is None:
+                self._turn()
+        finally:
+            self._stop()
+        job_id = self._work.job_id
+        job = self._ledger.job(job_id) if job_id else None
+        if job is not None and ending in (Ending.ENDED, Ending.PAUSED):
+            self._observer.on_end(job)
+        return WorkEnd(ending, job)
+
+    def drain(self) -> None:
+        """Begin nothing new, then stop: a named job is paused. Called again: stop at once."""
+        self._drains += 1
+        with suppress(OSError):
+            os.write(self._wake_write, b"!")
+
+    def _ending(self) -> Ending | None:
+        if self._crew.busy:
+            return None
+        job_id = self._work.job_id
+        if job_id is not None:
+            status, request = self._ledger.status(job_id)
+            if status.ended:
+                return Ending.ENDED
+            if status == JobStatus.PAUSED and request is None:
+                return Ending.PAUSED
+        if self._drains > (1 if job_id else 0):
+            return Ending.DRAINED
+        return Ending.IDLE if self._idle and self._work.idle == Idle.LEAVE else None
+
+    def _turn(self) -> None:
+        if self._drains > self._drains_heard:
+            self._hear_drain()
+        self._claim()
+        if not self._crew.busy or self._clock.due("close", LOOK_S):
+            self._close_jobs()
+        self._listen()
+        if self._clock.due("beat", BEAT_S):
+            self._ledger.beat()
+        if self._clock.due("take over", BEAT_S if self._crew.busy else LOOK_S):
+            self._ledger.take_over()
+        if self._clock.due("progress", PROGRESS_S):
+            self._look_at_jobs()
+        self._crew.check_stall()
+
+    def _hear_drain(self) -> None:
+        self._drains_heard = self._drains
+        if self._work.job_id is not None:
+            # Already cancelled or ended: there is nothing to pause.
+            with suppress(StatusError):
+                self._ledger.request(self._work.job_id, Request.PAUSE)
+        self._crew.drain()
+        if self._drains > 1:
+            self._crew.stop()
+
+    def _claim(self) -> None:
+        self._crew.start_alone()
+        wanted = self._crew.wanted()
+        stopping = self._drains > (1 if self._work.job_id else 0)
+        if not wanted or stopping or not self._clock.due("claim", LOOK_S):
+            return
+        leases = self._ledger.claim(self._work.job_id, wanted)
+        self._idle = not leases
+        for lease in leases:
+            if lease.job_id not in self._jobs:
+                self._jobs[lease.job_id] = self._ledger.job(lease.job_id)
+            self._crew.take(lease, self._jobs[lease.job_id])
+
+    def _listen(self) -> None:
+        runner = self._crew.runner
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_read, selectors.EVENT_READ)
+            if runner is not None:
+                selector.register(runner, selectors.EVENT_READ)
+            ready = selector.select(PROGRESS_S if self._crew.busy else LOOK_S * self._idle)
+        for key, _ in ready:
+            if key.fileobj is runner:
+                self._crew.receive()
+                # Whatever was reported, a slot may be free or a task may be new.
+                self._clock.hurry("claim")
+            else:
+                os.read(self._wake_read, 1024)
+
+    def _look_at_jobs(self) -> None:
+        """Tell the observer how far each job is, and drain those that are asked to stop."""
+        asked = {self._work.job_id} if self._work.job_id else set()
+        for job_id in self._crew.job_ids | asked:
+            glance = self._ledger.glance(job_id)
+            if glance.draining:
+                self._crew.drain(job_id)
+            pace = self._paces.setdefault(job_id, Pace())
+            progress = pace.progress(
+                job_id, glance.books, self._crew.scanned, scan_complete=glance.scan_complete
+            )
+            self._observer.on_progress(progress)
+
+    def _close_jobs(self) -> None:
+        """Pause or close the jobs in which nothing else is left to do."""
+        job_id = self._work.job_id
+        for candidate in [job_id] if job_id else self._ledger.closable():
+            if not self._ledger.apply_pause(candidate):
+                self._ledger.open_closing(candidate)
+        for lease in self._ledger.claim(job_id, {TaskKind.CLOSING: 1}):
+            self._close(self._ledger, lease, self._ledger.beat)
+            self._jobs.pop(lease.job_id, None)
+            self._paces.pop(lease.job_id, None)
+            if job_id is None:
+                self._observer.on_end(self._ledger.job(lease.job_id))
+
+    def _stop(self) -> None:
+        try:
+            self._crew.stop()
+        finally:
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            self._ledger.leave()
+
+
+class _Clock:
+    """Tells what is due: each thing has its own interval."""
+
+    def __init__(self) -> None:
+        self._next_s: dict[str, float] = {}
+
+    def due(self, name: str, interval_s: float) -> bool:
+        """Tell whether the time has come, and if so set the next one."""
+        now_s = time.monotonic()
+        if now_s < self._next_s.get(name, 0.0):
+            return False
+        self._next_s[name] = now_s + interval_s
+        return True
+
+    def hurry(self, name: str) -> None:
+        """Have it due at once."""
+        self._next_s[name] = 0.0

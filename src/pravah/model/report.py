@@ -1,0 +1,84 @@
+"""The report: the closing account of a round of a job, built from the books and the summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pravah.model.ids import shown
+from pravah.model.job import Failure, Job
+from pravah.model.units import write_time
+
+# As many as a task's summary names: more could not be exact.
+SLOWEST = 10
+EXAMPLES = 3
+
+Summary = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a job: closed books, rates, failure groups, the slowest files."""
+
+    job: Job
+    failures: list[Failure]
+    slowest: list[dict[str, Any]]
+    durability: str | None
+
+    @classmethod
+    def of(cls, job: Job, summaries: Iterable[Summary]) -> Report:
+        """Build the report of a job from what its tasks tell."""
+        listed = list(summaries)
+        sink = job.plan.get("sink")
+        return cls(job, failures(listed), slowest(listed), sink["durability"] if sink else None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the wire form."""
+        job = self.job.to_dict()
+        kept = ("name", "status", "round", "counts", "reasons", "bytes_in", "bytes_out")
+        rates = ("files_per_s", "bytes_per_s", "elapsed_s", "error")
+        return {
+            "job": shown(self.job.id),
+            **{key: job[key] for key in kept},
+            "listed_bytes": self.job.books.listed_bytes,
+            "started_at": write_time(self.job.started_us),
+            "finished_at": write_time(self.job.finished_us),
+            **{key: job[key] for key in rates},
+            "failures": [failure.to_dict() for failure in self.failures],
+            "slowest": self.slowest,
+            "durability": self.durability,
+            "results": self.job.results,
+        }
+
+
+def failures(summaries: Iterable[Summary]) -> list[Failure]:
+    """Merge the failure groups of all tasks: the largest first, called F1, F2 and so on."""
+    groups: dict[tuple[str, str, str], Failure] = {}
+    for summary in summaries:
+        for group in summary.get("failures", ()):
+            key = (group["kind"], group["step"] or "", group["pattern"])
+            groups[key] = _joined(groups.get(key), group)
+    ordered = sorted(groups.items(), key=lambda item: (-item[1].count, item[0]))
+    return [replace(group, id=f"F{n}") for n, (_, group) in enumerate(ordered, 1)]
+
+
+def slowest(summaries: Iterable[Summary]) -> list[dict[str, Any]]:
+    """Give the files that took longest, of all tasks."""
+    files = [file for summary in summaries for file in summary.get("slowest", ())]
+    return sorted(files, key=lambda file: -file["duration_s"])[:SLOWEST]
+
+
+def _joined(known: Failure | None, group: Summary) -> Failure:
+    if known is None:
+        return Failure(
+            id="",
+            kind=group["kind"],
+            step=group["step"],
+            message=group["message"],
+            count=group["count"],
+            examples=tuple(group["examples"]),
+            pattern=group["pattern"],
+        )
+    examples = (known.examples + tuple(group["examples"]))[:EXAMPLES]
+    return replace(known, count=known.count + group["count"], examples=examples)
