@@ -67,9 +67,7 @@ install_dependencies() {
     [ .venv/dependencies.stamp -nt pdm.lock ] && [ .venv/dependencies.stamp -nt pyproject.toml ] && return
     say "installing the locked Python dependencies into .venv"
     "$pdm" install --quiet --no-self --group :all --frozen-lockfile
-    say "building the Rust core ($profile profile; minutes the first time)"
-    MATURIN_PEP517_ARGS="--profile $profile" "$pdm" install --quiet --no-isolation --frozen-lockfile
-    echo "$profile" >.venv/core.profile
+    rm -f "$core" # so that it is built, and with it what `pip` knows of the project
     touch .venv/dependencies.stamp
 }
 
@@ -80,8 +78,8 @@ core_is_current() {
 
 build_core() {
     core_is_current && return
-    say "building the Rust core ($profile profile)"
-    VIRTUAL_ENV="$PWD/.venv" .venv/bin/maturin develop --quiet --skip-install --profile "$profile"
+    say "building the Rust core ($profile profile; minutes the first time)"
+    MATURIN_PEP517_ARGS="--profile $profile" "$pdm" install --quiet --no-isolation --frozen-lockfile
     echo "$profile" >.venv/core.profile
     touch "$core" # cargo leaves an unchanged library's time alone
 }
