@@ -92,14 +92,19 @@ pub fn ndjson(lines: &[FileLine], outcome: Option<&str>, limit: Option<usize>) -
 /// Append a record of an inspect step, as one line that begins with its path.
 pub fn push_record(lines: &mut String, path: &[u8], record: Map<String, Value>) {
     let (shown, whole) = shown_path(path);
-    let mut object = Map::new();
-    object.insert("path".into(), shown.into());
+    lines.push_str("{\"path\":");
+    lines.push_str(&Value::from(shown).to_string());
     if let Some(whole) = whole {
-        object.insert("path_b64".into(), whole.into());
+        lines.push_str(",\"path_b64\":");
+        lines.push_str(&Value::from(whole).to_string());
     }
-    object.extend(record);
-    lines.push_str(&Value::Object(object).to_string());
-    lines.push('\n');
+    for (key, value) in record {
+        lines.push(',');
+        lines.push_str(&Value::from(key).to_string());
+        lines.push(':');
+        lines.push_str(&value.to_string());
+    }
+    lines.push_str("}\n");
 }
 
 /// The path in UTF-8, and in base64 where that loses something.
