@@ -173,7 +173,8 @@ class SqliteLedger:
 
     def take_over(self) -> int:
         """Free the tasks of workers that are dead or hung."""
-        return workers.take_over(self._transactions, self._lock.worker_id if self._lock else "")
+        own_id = self._lock.worker_id if self._lock else ""
+        return workers.take_over(self._transactions, own_id, self._locks)
 
     def claim(self, job_id: str | None, wanted: Mapping[TaskKind, int]) -> list[Lease]:
         """Lease up to so many tasks of each kind."""

@@ -18,6 +18,8 @@ from pathlib import Path
 from pravah.errors import LedgerError
 from pravah.model.ids import new_id
 
+SUFFIX = ".lock"
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
@@ -45,11 +47,14 @@ class WorkerLock:
     def create(cls, directory: Path) -> WorkerLock:
         """Make a new worker's lock file and hold its lock."""
         worker_id = new_id()
-        path = directory / f"{worker_id}.lock"
+        path = directory / f"{worker_id}{SUFFIX}"
+        fresh = path.with_suffix(".new")
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Named only when held: a lock that can be gained has no living holder.
+            fresh.rename(path)
         except OSError as error:
             raise LedgerError(
                 f"can't make the lock file {path}",

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row
 from pravah.db import claims, worker_lock
 from pravah.db.connect import Transactions
 from pravah.db.queries import query
-from pravah.db.worker_lock import ProcessIdentity, WorkerLock, boot_clock_s
+from pravah.db.worker_lock import SUFFIX, ProcessIdentity, WorkerLock, boot_clock_s
 from pravah.model.ledger import Release
 
 # A worker beats every few seconds; one silent for so long is stopped or hung (protocol, rule 2).
@@ -49,25 +49,35 @@ def leave(connection: Connection, worker_id: str) -> None:
     _free_leases(connection, worker_id)
 
 
-def take_over(transactions: Transactions, own_id: str) -> int:
+def take_over(transactions: Transactions, own_id: str, locks: Path) -> int:
     """Free the tasks of every worker whose lock can be gained; give how many."""
     with transactions.read() as connection:
         others = connection.execute(query("list_workers"), {"id": own_id}).all()
-    return sum(_take_over_from(transactions, worker) for worker in others)
+    freed = sum(_take_over_from(transactions, worker) for worker in others)
+    # A worker that died before it could register has left a file only.
+    known = {own_id, *(worker.id for worker in others)}
+    for path in locks.glob(f"*{SUFFIX}"):
+        if path.stem not in known and (fd := worker_lock.gain(path)) is not None:
+            freed += _bury(transactions, path.stem, path, fd)
+    return freed
 
 
 def _take_over_from(transactions: Transactions, worker: Row[Any]) -> int:
-    fd = worker_lock.gain(Path(worker.lock_path))
+    path = Path(worker.lock_path)
+    fd = worker_lock.gain(path)
     if fd is None and _hung(transactions, worker):
         worker_lock.kill(ProcessIdentity(worker.pid, worker.started_ticks, worker.boot_id))
         time.sleep(SECOND_LOOK_S / 10)
-        fd = worker_lock.gain(Path(worker.lock_path))
-    if fd is None:
-        return 0
+        fd = worker_lock.gain(path)
+    return 0 if fd is None else _bury(transactions, worker.id, path, fd)
+
+
+def _bury(transactions: Transactions, worker_id: str, path: Path, fd: int) -> int:
+    """Free what a dead worker held, while its lock is held by the descriptor."""
     try:
         with transactions.write("take_over") as connection:
-            freed = _free_leases(connection, worker.id)
-        Path(worker.lock_path).unlink(missing_ok=True)
+            freed = _free_leases(connection, worker_id)
+        path.unlink(missing_ok=True)
     finally:
         os.close(fd)
     return freed

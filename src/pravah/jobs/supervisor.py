@@ -132,9 +132,11 @@ class Supervisor:
     def _turn(self) -> None:
         if self._drains > self._drains_heard:
             self._hear_drain()
-        self._claim()
+        worked = self._crew.busy
+        worked = self._claim() or worked
         if not self._crew.busy or self._clock.due("close", LOOK_S):
-            self._close_jobs()
+            worked = self._close_jobs() or worked
+        self._idle = not worked
         self._listen()
         if self._clock.due("beat", BEAT_S):
             self._ledger.beat()
@@ -154,18 +156,21 @@ class Supervisor:
         if self._drains > 1:
             self._crew.stop()
 
-    def _claim(self) -> None:
+    def _claim(self) -> bool:
+        """Lease what there are slots for; tell whether there was anything."""
         self._crew.start_alone()
         wanted = self._crew.wanted()
         stopping = self._drains > (1 if self._work.job_id else 0)
-        if not wanted or stopping or not self._clock.due("claim", LOOK_S):
-            return
+        # Beside running tasks others are looked for when something was reported, or now and then.
+        waiting = self._crew.busy and not self._clock.due("claim", LOOK_S)
+        if not wanted or stopping or waiting:
+            return False
         leases = self._ledger.claim(self._work.job_id, wanted)
-        self._idle = not leases
         for lease in leases:
             if lease.job_id not in self._jobs:
                 self._jobs[lease.job_id] = self._ledger.job(lease.job_id)
             self._crew.take(lease, self._jobs[lease.job_id])
+        return bool(leases)
 
     def _listen(self) -> None:
         runner = self._crew.runner
@@ -195,18 +200,20 @@ class Supervisor:
             )
             self._observer.on_progress(progress)
 
-    def _close_jobs(self) -> None:
-        """Pause or close the jobs in which nothing else is left to do."""
+    def _close_jobs(self) -> bool:
+        """Pause or close jobs in which nothing else is left to do; tell whether one was closed."""
         job_id = self._work.job_id
         for candidate in [job_id] if job_id else self._ledger.closable():
             if not self._ledger.apply_pause(candidate):
                 self._ledger.open_closing(candidate)
-        for lease in self._ledger.claim(job_id, {TaskKind.CLOSING: 1}):
+        leases = self._ledger.claim(job_id, {TaskKind.CLOSING: 1})
+        for lease in leases:
             self._close(self._ledger, lease, self._ledger.beat)
             self._jobs.pop(lease.job_id, None)
             self._paces.pop(lease.job_id, None)
             if job_id is None:
                 self._observer.on_end(self._ledger.job(lease.job_id))
+        return bool(leases)
 
     def _stop(self) -> None:
         try:

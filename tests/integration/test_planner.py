@@ -1,0 +1,123 @@
+"""What the planner refuses, and what links and spellings can't hide from it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pravah.errors import NotYetError, OverlapError, SourceMissingError, SpecError
+from pravah.jobs import planner
+from pravah.jobs.planner import Planned
+from pravah.model.spec import JobSpec
+
+
+def _plan(
+    directory: Path, source: str | list[str], sink: str | None, step: str = "copy"
+) -> Planned:
+    mapping = {"source": source, "sink": sink, "steps": [step]}
+    spec = JobSpec.parse({k: v for k, v in mapping.items() if v is not None})
+    return planner.plan(spec, bytes(directory), "01K")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    (tmp_path / "in" / "file").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("in")
+    return tmp_path
+
+
+def test_missing_source_is_an_error_that_names_it(place: Path) -> None:
+    with pytest.raises(SourceMissingError, match=r"no source `.*/nowhere`") as caught:
+        _plan(place, "nowhere", "out")
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("sink", ["in", "in/", "./in/../in", "link", "link/below/.."])
+def test_sink_that_is_the_source_is_refused_however_it_is_spelled(place: Path, sink: str) -> None:
+    with pytest.raises(OverlapError, match="are the same directory") as caught:
+        _plan(place, "in", sink)
+    assert caught.value.kind == "source_is_sink"
+
+
+@pytest.mark.parametrize(
+    ("source", "sink"), [("in/below", "in"), ("link/below", "in"), ("in/below", "link")]
+)
+def test_source_below_the_sink_is_refused(place: Path, source: str, sink: str) -> None:
+    with pytest.raises(OverlapError) as caught:
+        _plan(place, source, sink)
+    assert caught.value.kind == "source_below_sink"
+
+
+def test_sink_below_the_source_is_planned(place: Path) -> None:
+    sink = _plan(place, "in", "in/out").plan["sink"]
+    assert sink["uri"] == f"file://{place}/in/out"
+
+
+def test_sources_of_one_name_are_refused(place: Path) -> None:
+    (place / "other" / "in").mkdir(parents=True)
+    with pytest.raises(SpecError, match="2 sources are called `in`"):
+        _plan(place, ["in", "other/in"], "out")
+
+
+def test_fifo_as_a_source_is_refused(place: Path) -> None:
+    os.mkfifo(place / "fifo")
+    with pytest.raises(SpecError, match="neither a directory nor a regular file"):
+        _plan(place, "fifo", "out")
+
+
+def test_sink_of_a_tree_that_is_a_file_is_refused(place: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        _plan(place, "in/below", "in/file")
+    assert caught.value.kind == "sink_not_a_directory"
+
+
+def test_step_that_makes_outputs_without_a_sink_is_refused(place: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        _plan(place, "in", None)
+    assert caught.value.kind == "sink_missing"
+
+
+@pytest.mark.parametrize(
+    ("sink", "only"), [("new", "new"), ("new/", None), ("in", None), ("in/below", None)]
+)
+def test_sink_of_one_file_is_a_directory_only_where_it_looks_like_one(
+    place: Path, sink: str, only: str | None
+) -> None:
+    assert _plan(place, "in/file", sink).plan["sink"]["only"] == only
+
+
+def test_several_directories_are_prefixed_by_their_names(place: Path) -> None:
+    (place / "b").mkdir()
+    roots = _plan(place, ["in/", "b"], "out").plan["roots"]
+    assert [root["prefix"] for root in roots] == ["in", "b"]
+
+
+def test_named_link_to_a_file_means_the_file(place: Path) -> None:
+    (place / "alias").symlink_to("in/file")
+    (root,) = _plan(place, "alias", "out/").plan["roots"]
+    assert (root["uri"], root["only"]) == (f"file://{place}/in", "file")
+
+
+def test_hash_of_a_spec_ignores_spelling_and_said_defaults(place: Path) -> None:
+    first = _plan(place, "in", "out", "compress")
+    again = _plan(place, "in/", "./out/", "compress")
+    assert first.spec_hash == again.spec_hash
+    assert first.pipeline_hash == again.pipeline_hash
+    assert _plan(place, "in", "out2", "compress").spec_hash != first.spec_hash
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/key", "s3+name://bucket/key"])
+def test_object_store_is_not_yet_there(place: Path, uri: str) -> None:
+    with pytest.raises(NotYetError):
+        _plan(place, uri, "out")
+    with pytest.raises(NotYetError):
+        _plan(place, "in", uri)
+
+
+def test_unknown_scheme_is_refused(place: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        _plan(place, "ftp://host/x", "out")
+    assert caught.value.kind == "unknown_scheme"
