@@ -16,9 +16,9 @@ from alembic.script import ScriptDirectory
 from pravah.db import connect
 from pravah.db.connect import library, sqlite_engine
 from pravah.db.ledger import SqliteLedger
-from pravah.db.open import create_missing, migrate, open_engine, schema_version, sqlite_path
+from pravah.db.open import HEAD, create_missing, migrate, open_engine, schema_version, sqlite_path
 from pravah.db.queries import parse
-from pravah.db.schema import HEAD, metadata
+from pravah.db.schema import metadata
 from pravah.errors import (
     LedgerBusyError,
     LedgerDamagedError,

@@ -22,9 +22,6 @@ from sqlalchemy import (
     text,
 )
 
-# The newest migration; a test compares it with Alembic's head.
-HEAD = "0001"
-
 metadata = MetaData()
 
 # SQLite gives row ids only to columns that are exactly INTEGER PRIMARY KEY.
