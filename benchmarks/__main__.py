@@ -19,7 +19,7 @@ PAGE = PROJECT / "docs" / "benchmarks.md"
 def main() -> int:
     """Run the chosen rows; give the exit code."""
     arguments = _arguments()
-    if build_profile() != "release":
+    if build_profile != "release":
         print("error: the core is not a release build", file=sys.stderr)
         print("hint: `make bench` builds one; or run `make build-rust` first", file=sys.stderr)
         return 2

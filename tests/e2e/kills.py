@@ -170,15 +170,13 @@ def _kill_rest_after_first_death(process: subprocess.Popen[bytes]) -> bool:
 
 def _runner(session: int) -> int | None:
     """Give the process id of the runner in a session, once there is one."""
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdecimal():
-            continue
+    for name in filter(str.isdecimal, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            stat = Path(entry.path, "stat").read_text()
+            stat = Path("/proc", name, "stat").read_text()
             if int(stat.rpartition(")")[2].split()[3]) != session:
                 continue
-            if b"pravah.runner" in Path(entry.path, "cmdline").read_bytes():
-                return int(entry.name)
+            if b"pravah.runner" in Path("/proc", name, "cmdline").read_bytes():
+                return int(name)
     return None
 
 
