@@ -5,14 +5,19 @@
 //! ```
 //!
 //! Modes: `limit` (getdents64, names counted), `limit-statx` (and a `statx` of every file), `names` and `sizes`
-//! (the scanner into Arrow batches), `count`, `paths` (to stdout). Prints JSON, one line a run, on stderr.
+//! (the scanner into Arrow batches), `count`, `paths` (to stdout), `tasks` (a job's manifests; threads as they are by default). Prints JSON, one line a run, on stderr.
 
 #[cfg(target_os = "linux")]
 mod limit;
 
 use std::{error::Error, io, os::unix::ffi::OsStringExt, time::Instant};
 
-use pravah_core::scan::{Detail, Format, Scanner};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use pravah_core::{
+    engine::{Control, Verdict, scan_task::run_scan},
+    plan::Plan,
+    scan::{Detail, Format, Scanner},
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
@@ -38,6 +43,7 @@ fn run(mode: &str, scanner: Scanner, root: &std::ffi::OsStr, threads: usize) -> 
         "limit-statx" => limit::count(root, threads, limit::Look::Sizes),
         "names" => rows(scanner)?,
         "sizes" => rows(scanner.detail(Detail::Sizes))?,
+        "tasks" => tasks(root)?,
         "count" => scanner.count()?.files,
         "paths" => scanner.write(io::stdout(), Format::Paths { terminator: b'\n' })?.files,
         _ => return Err(format!("unknown mode `{mode}`").into()),
@@ -48,4 +54,17 @@ fn run(mode: &str, scanner: Scanner, root: &std::ffi::OsStr, threads: usize) -> 
 fn rows(scanner: Scanner) -> Result<u64, Box<dyn Error>> {
     let batches = scanner.batches()?.collect::<Result<Vec<_>, _>>()?;
     Ok(batches.iter().map(|batch| batch.num_rows() as u64).sum())
+}
+
+/// Cut the manifests of a job over the directory.
+fn tasks(root: &std::ffi::OsStr) -> Result<u64, Box<dyn Error>> {
+    let root = std::path::absolute(root)?.into_os_string().into_vec();
+    let uri = format!("file://{}", percent_encode(&root, NON_ALPHANUMERIC));
+    let plan = serde_json::json!({"job": "01BENCH", "roots": [{"uri": uri}], "steps": [], "pipeline_hash": ""});
+    let mut entries = 0;
+    run_scan(&Plan::parse(&plan.to_string())?, &[], &Control::default(), &mut |emission| {
+        entries += emission.tasks.iter().map(|task| task.entries).sum::<u64>();
+        Verdict::Committed
+    })?;
+    Ok(entries)
 }

@@ -3,7 +3,7 @@
 //! - [`Scanner`]: what is listed, and how; starts everything else
 //! - [`walk`]: threads, stealing of work, one directory after the other; [`Visitor`] takes what they find
 //! - [`directory`], [`descriptors`]: where a directory is, and how it is opened however deep it lies
-//! - [`read`], [`listing`]: the entries of one directory, in flat buffers
+//! - [`read`], [`listing`], [`system`]: the entries of one directory, in flat buffers
 //! - [`filter`]: gitignore rules, and what is never listed
 //! - [`batches`], [`write`], [`count`]: what comes out, as Arrow, as text, as sums
 //!
@@ -18,6 +18,7 @@ mod format;
 mod listing;
 mod queue;
 mod read;
+mod system;
 mod walk;
 mod write;
 
@@ -46,7 +47,7 @@ pub enum Detail {
     /// Name and kind, as the directory has them: no system call per file.
     #[default]
     Names,
-    /// Also size and modification time of regular files: one `statx` each.
+    /// Also size and modification time of regular files: one `fstatat` each.
     Sizes,
 }
 

@@ -21,7 +21,8 @@ use super::{
     directory::Directory,
     listing::Listing,
     queue::{Brood, Queues, Work},
-    read::{Halt, Reader, Rules, stat_root},
+    read::{Reader, Rules},
+    system::{Halt, stat_root},
 };
 use crate::{Error, Result};
 

@@ -6,6 +6,7 @@ use std::{
     ops::ControlFlow,
     os::fd::BorrowedFd,
     sync::Mutex,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -59,17 +60,13 @@ impl Output<'_> {
         while ended.is_ok() && !bytes.is_empty() {
             match retry_on_intr(|| rustix::io::write(self.descriptor, bytes)) {
                 Ok(count) => bytes = &bytes[count..],
-                Err(Errno::AGAIN) => wait_until_writable(self.descriptor),
+                // Somebody made the terminal or pipe non-blocking; it is shared with them, so it stays so.
+                Err(Errno::AGAIN) => thread::sleep(FULL_PIPE_PAUSE),
                 Err(errno) => *ended = Err(errno),
             }
         }
         if ended.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
-}
-
-/// Somebody else made the terminal or pipe non-blocking; it is shared, so it stays so.
-fn wait_until_writable(_descriptor: BorrowedFd<'_>) {
-    std::thread::sleep(Duration::from_millis(1));
 }
 
 struct Writer<'w> {
@@ -122,3 +119,6 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// A slow scan shows what it has found after this time.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Pause before a full, non-blocking pipe is tried again: a reader empties one in about this time.
+const FULL_PIPE_PAUSE: Duration = Duration::from_millis(1);
