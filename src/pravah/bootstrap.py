@@ -16,8 +16,10 @@ from pravah.settings import Settings
 if TYPE_CHECKING:
     from pravah.db.ledger import SqliteLedger
     from pravah.db.worker_lock import WorkerLock
+    from pravah.jobs.preview import Preview
     from pravah.jobs.runner_process import RunnerProcess
     from pravah.jobs.service import JobService
+    from pravah.model.spec import JobSpec
 
 
 class Application:
@@ -48,6 +50,12 @@ class Application:
             threads=self.settings.threads,
             runner=self._runner,
         )
+
+    def preview(self, spec: JobSpec) -> Preview:
+        """Tell what a job of this spec would do; no ledger is opened."""
+        from pravah.jobs.preview import preview
+
+        return preview(spec, threads=self.settings.threads)
 
     @cached_property
     def ledger(self) -> SqliteLedger:

@@ -11,12 +11,15 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pravah import _core
 from pravah._core import Control, CoreError, Engine, Scanner, die_with_parent
 from pravah.errors import EngineError, SpecError
 from pravah.model.ledger import Moved, NewTask, TaskBlobs, TaskCounts, Window
+
+if TYPE_CHECKING:
+    from pravah._core import Task, Verdict
 
 __all__ = [
     "Control",
@@ -24,6 +27,8 @@ __all__ = [
     "Engine",
     "Results",
     "Scanner",
+    "Task",
+    "Verdict",
     "build_profile",
     "check_steps",
     "descriptors",
@@ -33,6 +38,7 @@ __all__ = [
     "merge_fingerprints",
     "retry",
     "still_here",
+    "translated",
     "version",
     "window_dicts",
     "write_account",
@@ -69,31 +75,31 @@ def check_steps(steps: Sequence[Mapping[str, Any]]) -> None:
 
 def files(plan: str, task: TaskBlobs, outcome: str | None, limit: int | None) -> bytes:
     """Give the account of a task's entries as NDJSON."""
-    with _translated():
+    with translated():
         return _core.files(plan, task.manifest, window_dicts(task.windows), outcome, limit)
 
 
 def manifest_directories(plan: str, manifest: bytes) -> list[bytes]:
     """Give the directories under which the fingerprints of a manifest's outputs are kept."""
-    with _translated():
+    with translated():
         return _core.manifest_directories(plan, manifest)
 
 
 def merge_fingerprints(blobs: Sequence[bytes]) -> bytes:
     """Put the fingerprints of one directory, oldest first, together into one blob."""
-    with _translated():
+    with translated():
         return _core.merge_fingerprints(list(blobs))
 
 
 def still_here(task: TaskBlobs) -> bytes:
     """Give a task's manifest without what has moved out of it."""
-    with _translated():
+    with translated():
         return _core.still_here(task.manifest, window_dicts(task.windows))
 
 
 def retry(plan: str, task: TaskBlobs, group: tuple[str, str | None, str] | None) -> Moved | None:
     """Take what did not come about, or one failure group, out of a task."""
-    with _translated():
+    with translated():
         moved = _core.retry(plan, task.manifest, window_dicts(task.windows), group)
     if moved is None:
         return None
@@ -111,7 +117,7 @@ def retry(plan: str, task: TaskBlobs, group: tuple[str, str | None, str] | None)
 
 def write_account(path: bytes, plan: str, tasks: Iterable[TaskBlobs]) -> None:
     """Write the account of each file of a job to a Parquet file."""
-    with _translated():
+    with translated():
         account = _core.ParquetAccount(path)
         for task in tasks:
             account.add(plan, task.manifest, window_dicts(task.windows))
@@ -127,12 +133,12 @@ class Results:
 
     def add(self, task: TaskBlobs) -> None:
         """Add the acknowledged records of a task."""
-        with _translated():
+        with translated():
             self._results.add(self._plan, task.manifest, window_dicts(task.windows))
 
     def write(self, descriptor: int) -> int:
         """Write everything as NDJSON to an open descriptor; give the number of records."""
-        with _translated():
+        with translated():
             return self._results.write(descriptor)
 
 
@@ -145,7 +151,8 @@ def window_dicts(windows: Iterable[Window]) -> list[_core.Window]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Turn the core's errors into Pravah's."""
     try:
         yield
     except CoreError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
@@ -99,6 +100,9 @@ tasks = Table(
     Column("frontier", Text),
     # Last, as it is the widest: sums over the columns above need not read it.
     Column("summary", Text),
+    CheckConstraint(
+        "done + skipped + failed + vanished + poisoned <= entries", name="outcomes_within_entries"
+    ),
     Index("tasks_by_job", "job_id", "id"),
     Index(
         "tasks_pending",

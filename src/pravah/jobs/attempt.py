@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,22 +37,18 @@ class Attempt:
     finished: bool = False
 
 
-def opening(ledger: Ledger, job: Job, attempt: Attempt) -> Message:
-    """Give the frame that begins an attempt, with all that the ledger knows of its task."""
-    plan = json.dumps(job.plan)
-    if attempt.lease.kind == TaskKind.SCAN:
-        return {
-            "type": "scan",
-            "call": attempt.call,
-            "plan": plan,
-            "known": _known(ledger, job),
-        }
-    return {
-        "type": "task",
-        "call": attempt.call,
-        "plan": plan,
-        "task": _task(ledger, job, plan, attempt.lease),
-    }
+def opening(ledger: Ledger, job: Job, attempt: Attempt) -> Iterator[Message]:
+    """Give the frames that begin an attempt, with all that the ledger knows of its task."""
+    beginning: dict[str, Any] = {"call": attempt.call, "plan": json.dumps(job.plan)}
+    if attempt.lease.kind != TaskKind.SCAN:
+        task = _task(ledger, job, beginning["plan"], attempt.lease)
+        yield {"type": "task", **beginning, "task": task}
+        return
+    # What earlier attempts have listed is not listed again. One manifest a frame: they are many.
+    for earlier in ledger.blobs(job.id):
+        manifest = engine.still_here(earlier) if job.round > 1 else earlier.manifest
+        yield {"type": "known", "call": attempt.call, "manifest": manifest}
+    yield {"type": "scan", **beginning}
 
 
 def commit(ledger: Ledger, attempt: Attempt, message: Message) -> Verdict:
@@ -66,12 +62,6 @@ def commit(ledger: Ledger, attempt: Attempt, message: Message) -> Verdict:
         attempt.progressed = True
         attempt.finished = record["finished"]
     return verdict
-
-
-def _known(ledger: Ledger, job: Job) -> list[bytes]:
-    """Give the manifests of earlier attempts of a scan: what they list is not listed again."""
-    tasks = ledger.blobs(job.id)
-    return [engine.still_here(task) if job.round > 1 else task.manifest for task in tasks]
 
 
 def _task(ledger: Ledger, job: Job, plan: str, lease: Lease) -> dict[str, Any]:

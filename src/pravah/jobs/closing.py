@@ -52,6 +52,7 @@ class Closing:
                 results = _while_beating(beat, lambda: self._write_dataset(ledger, job))
             except (OSError, EngineError) as problem:
                 error = error or _unwritable(problem)
+        error = error or _unexplained(job)
         status, finished_us = _end_status(job, error), time.time_ns() // 1000
         job = replace(job, status=status, error=error, results=results, finished_us=finished_us)
         report = Report.of(job, ledger.summaries(job.id)).to_dict()
@@ -92,6 +93,15 @@ def _end_status(job: Job, error: dict[str, Any] | None) -> JobStatus:
     failed = counts.failed + counts.poisoned
     within = tolerates(job.spec["on_error"]["budget"], failed, counts.listed)
     return JobStatus.COMPLETED if within else JobStatus.FAILED
+
+
+def _unexplained(job: Job) -> dict[str, Any] | None:
+    """Refuse to complete a job with a hole in its books, whatever made it."""
+    remaining = job.books.counts.remaining
+    if job.request == Request.CANCEL or (not remaining and job.scan_complete):
+        return None
+    message = f"{remaining} entries have no outcome, and no task is left for them"
+    return PravahError(message, kind="books_not_closed").to_dict()
 
 
 def _merge_fingerprints(ledger: Ledger, job: Job, beat: Beat) -> None:

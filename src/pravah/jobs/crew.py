@@ -131,17 +131,19 @@ class Crew:
 
     def _start(self, lease: Lease, job: Job, *, alone: bool) -> None:
         attempt = Attempt(next(self._calls), lease, alone=alone)
+        self._make_ready(job)
         try:
-            message = attempts.opening(self._ledger, job, attempt)
+            for message in attempts.opening(self._ledger, job, attempt):
+                self._send(message)
         except EngineError as error:
-            self._ledger.fail_task(lease, error.to_dict())
+            # A blob that can't be read: another try would read the same.
+            reason = error.to_dict()
+            self._written(lambda: self._ledger.fail_task(lease, reason))
             return
         if not self._attempts:
             self._moved_s = time.monotonic()
         self._attempts[attempt.call] = attempt
         self._jobs[attempt.call] = job
-        self._make_ready(job)
-        self._send(message)
 
     def _make_ready(self, job: Job) -> None:
         if self._runner is None:
@@ -167,7 +169,8 @@ class Crew:
         self._send({"type": "verdict", "call": attempt.call, "verdict": verdict})
         self._moved_s = time.monotonic()
 
-    def _written(self, write: Callable[[], Verdict]) -> Verdict:
+    @staticmethod
+    def _written(write: Callable[[], Verdict]) -> Verdict:
         """Write, again where the ledger was locked: rule 1 makes a repeated write harmless."""
         for _ in range(COMMIT_TRIES - 1):
             try:
@@ -183,7 +186,7 @@ class Crew:
         if "error" in message:
             self._strike(attempt, message["error"])
         else:
-            self._ledger.release(attempt.lease, Release.CLEAN)
+            self._written(lambda: self._ledger.release(attempt.lease, Release.CLEAN))
 
     def _lose(self, kind: str, message: str) -> None:
         """Deal with the tasks of a runner that is certainly gone."""
@@ -196,6 +199,6 @@ class Crew:
     def _strike(self, attempt: Attempt, error: Mapping[str, str]) -> None:
         """Give a task back whose attempt ended badly, or end it when it has had its chances."""
         if error["kind"] in HOPELESS or (attempt.alone and not attempt.progressed):
-            self._ledger.fail_task(attempt.lease, error)
+            self._written(lambda: self._ledger.fail_task(attempt.lease, error))
         else:
-            self._ledger.release(attempt.lease, Release.STRUCK)
+            self._written(lambda: self._ledger.release(attempt.lease, Release.STRUCK))

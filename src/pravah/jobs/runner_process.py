@@ -14,6 +14,8 @@ from typing import IO
 from pravah.failpoints import VARIABLE
 from pravah.runner.frames import Decoder, Message, encode
 
+# A runner reads at once what it is sent; less than the 30 s after which this worker counts as hung.
+SEND_TIMEOUT_S = 20.0
 _RECEIVED_AT_ONCE = 1 << 20
 # What is kept of the last words of a runner that died.
 _LAST_WORDS_BYTES = 2000
@@ -41,6 +43,7 @@ class RunnerProcess:
                 # The terminal's Ctrl-C is for the supervisor.
                 process_group=0,
             )
+        ours.settimeout(SEND_TIMEOUT_S)
         self._socket = ours
         self._decoder = Decoder()
         self._begun = False
@@ -65,6 +68,9 @@ class RunnerProcess:
         try:
             for part in encode(message):
                 self._socket.sendall(part)
+        except TimeoutError:
+            # Half a frame is on its way to somebody who doesn't read: nothing can follow it.
+            self._process.kill()
         except OSError:
             pass
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pravah.errors import StatusError
+from pravah.errors import LedgerBusyError, LedgerError, StatusError
 from pravah.jobs.crew import Crew
 from pravah.jobs.observer import Observer, Pace
 from pravah.jobs.runner_process import RunnerProcess
@@ -132,19 +132,28 @@ class Supervisor:
     def _turn(self) -> None:
         if self._drains > self._drains_heard:
             self._hear_drain()
+        # What a locked ledger keeps from being done here is due again in the next turn.
+        with suppress(LedgerBusyError):
+            self._look_for_work()
+        self._listen()
+        with suppress(LedgerBusyError):
+            self._keep_house()
+        self._crew.check_stall()
+
+    def _look_for_work(self) -> None:
         worked = self._crew.busy
         worked = self._claim() or worked
         if not self._crew.busy or self._clock.due("close", LOOK_S):
             worked = self._close_jobs() or worked
         self._idle = not worked
-        self._listen()
+
+    def _keep_house(self) -> None:
         if self._clock.due("beat", BEAT_S):
             self._ledger.beat()
         if self._clock.due("take over", BEAT_S if self._crew.busy else LOOK_S):
             self._ledger.take_over()
         if self._clock.due("progress", PROGRESS_S):
             self._look_at_jobs()
-        self._crew.check_stall()
 
     def _hear_drain(self) -> None:
         self._drains_heard = self._drains
@@ -216,12 +225,14 @@ class Supervisor:
         return bool(leases)
 
     def _stop(self) -> None:
-        try:
+        # A ledger that can't be written is told of by the error that ended the loop; the tasks are
+        # taken over by whoever gains this worker's lock.
+        with suppress(LedgerError):
             self._crew.stop()
-        finally:
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+        with suppress(LedgerError):
             self._ledger.leave()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
 
 
 class _Clock:

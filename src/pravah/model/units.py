@@ -12,7 +12,7 @@ _SIZES = {
     **{f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)},
 }
 _DURATIONS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)\Z")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\Z")
 
 
 def read_size(value: object) -> int:

@@ -1,6 +1,7 @@
 """`python -m pravah.runner FD PARENT`: serves the supervisor at the other end of a socket.
 
-The first frame, `begin`, gives threads and memory; then come `scan`, `task`, `verdict`, `drain`.
+The first frame, `begin`, gives threads and memory; then come `known` and
+`scan`, `task`, `verdict`, `drain`.
 The end of the socket is the end of this process, at once: nothing may outlive its lease.
 """
 
@@ -31,6 +32,7 @@ class Runner:
         self._connection = connection
         self._channel = Channel(connection)
         self._calls: dict[int, Call] = {}
+        self._known: dict[int, list[bytes]] = {}
         self._engine: Engine | None = None
 
     def serve(self) -> None:
@@ -51,8 +53,11 @@ class Runner:
             call = self._calls.get(message["call"])
             if call is not None:
                 call.control.drain()
+        elif message["type"] == "known":
+            self._known.setdefault(message["call"], []).append(message["manifest"])
         elif self._engine is not None:
-            call = Call(self._engine, self._channel, message)
+            known = self._known.pop(message["call"], [])
+            call = Call(self._engine, self._channel, message, known)
             self._calls[message["call"]] = call
             call.start(self._forget)
 

@@ -37,10 +37,13 @@ class Channel:
 class Call:
     """One running call of the engine."""
 
-    def __init__(self, engine: Engine, channel: Channel, message: Message) -> None:
+    def __init__(
+        self, engine: Engine, channel: Channel, message: Message, known: list[bytes]
+    ) -> None:
         self._engine = engine
         self._channel = channel
         self._message = message
+        self._known = known
         self._id: int = message["call"]
         self._verdicts: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.control = Control(engine)
@@ -71,8 +74,8 @@ class Call:
     def _work(self) -> str:
         plan = self._message["plan"]
         if self._message["type"] == "scan":
-            known = self._message["known"]
-            return self._engine.run_scan(plan, known, self.control, self._asking("tasks"))
+            asking = self._asking("tasks")
+            return self._engine.run_scan(plan, self._known, self.control, asking)
         task = self._message["task"]
         # Pairs arrive as lists: JSON has no tuples.
         task["fingerprints"] = [tuple(pair) for pair in task["fingerprints"]]

@@ -111,6 +111,10 @@ def upgrade() -> None:
         sa.Column("summary", sa.Text()),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"]),
         sa.ForeignKeyConstraint(["parent_id"], ["tasks.id"]),
+        sa.CheckConstraint(
+            "done + skipped + failed + vanished + poisoned <= entries",
+            name="outcomes_within_entries",
+        ),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("tasks_by_job", "tasks", ["job_id", "id"])

@@ -1,0 +1,197 @@
+"""What a job would do: everything is listed, the first files are tried, nothing is written.
+
+The scan and the sample run in this process on the real engine, the sample with a sink that keeps
+nothing; so what is shown is what the job will do, not a second opinion.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pravah import engine
+from pravah.errors import ForbiddenError
+from pravah.jobs import planner
+from pravah.model.ids import new_id
+from pravah.model.ledger import TaskBlobs, Window
+from pravah.model.spec import JobSpec
+from pravah.model.uri import NULL, shown_path, uri_path
+
+# Long enough for a rate, short enough to wait for.
+SAMPLE_S = 5.0
+_FIRST_OUTPUTS = 3
+_FIRST_PROBLEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What came of the first files."""
+
+    files: int
+    bytes_in: int
+    bytes_out: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a job would do."""
+
+    spec: JobSpec
+    entries: int
+    size_bytes: int
+    filtered: int
+    listed_in_s: float
+    outputs: list[str]
+    problems: list[dict[str, Any]]
+    sample: Sample | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the wire form."""
+        return {
+            "spec": self.spec.to_dict(),
+            "entries": self.entries,
+            "bytes": self.size_bytes,
+            "filtered": self.filtered,
+            "listed_in_s": round(self.listed_in_s, 3),
+            "outputs": self.outputs,
+            "problems": self.problems,
+            "predicted": self.predicted,
+            "sample": self.sample
+            and {
+                "files": self.sample.files,
+                "bytes_in": self.sample.bytes_in,
+                "bytes_out": self.sample.bytes_out,
+                "duration_s": round(self.sample.duration_s, 3),
+            },
+        }
+
+    @property
+    def predicted(self) -> dict[str, Any] | None:
+        """Extrapolate the sample; None where it was too small to tell anything."""
+        sample = self.sample
+        if sample is None or not sample.bytes_in or not sample.files:
+            return None
+        # Small files cost by their number, large ones by their bytes: the larger share decides.
+        share = max(self.size_bytes / sample.bytes_in, self.entries / sample.files)
+        return {
+            "duration_s": round(sample.duration_s * share, 1),
+            "output_bytes": round(self.size_bytes * sample.bytes_out / sample.bytes_in),
+        }
+
+
+@dataclass(slots=True)
+class _Listing:
+    """Gathers what the scan emits; of the manifests only the first is kept."""
+
+    entries: int = 0
+    size_bytes: int = 0
+    filtered: int = 0
+    first: bytes | None = None
+
+    def take(self, record: Mapping[str, Any]) -> engine.Verdict:
+        for manifest in record["manifests"]:
+            self.first = self.first or manifest["blob"]
+            self.entries += manifest["entries"]
+            self.size_bytes += manifest["bytes"]
+        self.filtered = record["counts"].get("filtered", 0)
+        return "committed"
+
+
+@dataclass(slots=True)
+class _Trial:
+    """Gathers what the sample did, as a ledger would."""
+
+    windows: list[Window] = field(default_factory=list)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def take(self, record: Mapping[str, Any]) -> engine.Verdict:
+        if record["acknowledge"]:
+            last = self.windows[-1]
+            self.windows[-1] = Window(last.blob, record["amendments"], acknowledged=True)
+        if record["window"] is not None:
+            self.windows.append(Window(record["window"], None, acknowledged=False))
+        self.counts = record["counts"]
+        return "committed"
+
+
+def preview(spec: JobSpec, *, threads: int | None = None) -> Preview:
+    """List, sample and predict; SpecError and its like where the job would be refused."""
+    planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id())
+    engine.check_steps(planned.plan["steps"])
+    _check_access(planned.plan)
+    started = engine.Engine(threads=threads, memory_bytes=spec.limits.memory)
+    listing, began_s = _Listing(), time.monotonic()
+    with engine.translated():
+        plan = json.dumps(planned.plan)
+        started.run_scan(plan, [], engine.Control(started), listing.take)
+    listed_in_s = time.monotonic() - began_s
+    sample, lines = None, list[dict[str, Any]]()
+    if listing.first is not None:
+        sample, lines = _try(started, planned.plan, listing.first)
+    return Preview(
+        spec=planned.spec,
+        entries=listing.entries,
+        size_bytes=listing.size_bytes,
+        filtered=listing.filtered,
+        listed_in_s=listed_in_s,
+        outputs=list(islice((uri for line in lines for uri in line["outputs"]), _FIRST_OUTPUTS)),
+        problems=[_problem(line) for line in lines if line.get("error")][:_FIRST_PROBLEMS],
+        sample=sample,
+    )
+
+
+def _try(
+    started: engine.Engine, plan: dict[str, Any], manifest: bytes
+) -> tuple[Sample, list[dict[str, Any]]]:
+    """Run the first task into a sink that keeps nothing."""
+    sink = {**plan["sink"], "uri": NULL, "only": None} if plan["sink"] else None
+    task: engine.Task = {
+        "id": 0,
+        "counter": 1,
+        "manifest": manifest,
+        "windows": [],
+        "unclean": False,
+        "fingerprints": [],
+        "settle": False,
+    }
+    trial, control, began_s = _Trial(), engine.Control(started), time.monotonic()
+    timer = threading.Timer(SAMPLE_S, control.drain)
+    timer.start()
+    try:
+        with engine.translated():
+            started.run_task(json.dumps({**plan, "sink": sink}), task, control, trial.take)
+    finally:
+        timer.cancel()
+    took_s = time.monotonic() - began_s
+    blobs = TaskBlobs(0, manifest, trial.windows, None)
+    text = engine.files(json.dumps(plan), blobs, None, None)
+    counts = trial.counts
+    sample = Sample(counts["done"], counts["bytes_in"], counts["bytes_out"], took_s)
+    return sample, [json.loads(line) for line in text.splitlines()]
+
+
+def _check_access(plan: Mapping[str, Any]) -> None:
+    """Refuse a sink that can't be written; sources are read by the scan and the sample."""
+    sink = plan["sink"]
+    if sink is None or sink["uri"] == NULL:
+        return
+    path = Path(os.fsdecode(uri_path(sink["uri"])))
+    existing = next(place for place in (path, *path.parents) if place.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ForbiddenError(
+            f"can't write to the sink `{shown_path(bytes(path))}`",
+            causes=(f"`{shown_path(bytes(existing))}` is not writable",),
+            hint="name another `--to`, or change its permissions",
+        )
+
+
+def _problem(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {"path": line["path"], **line["error"]}

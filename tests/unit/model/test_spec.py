@@ -1,0 +1,128 @@
+"""The job spec: forms, units, and errors that say what was meant."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pravah.errors import SpecError
+from pravah.model.spec import JobSpec
+
+LEAST: dict[str, Any] = {"source": "data/", "steps": ["copy"], "sink": "out/"}
+
+
+def _parse(**keys: object) -> JobSpec:
+    return JobSpec.parse({**LEAST, **keys})
+
+
+def test_spec_of_short_forms_equals_that_of_long_ones() -> None:
+    long = {
+        "version": 1,
+        "source": {"uri": ["data/"], "include": [], "exclude": []},
+        "steps": [{"copy": {}}],
+        "sink": {"uri": "out/", "overwrite": "changed", "durability": "batch"},
+        "on_error": {"max_attempts": 3, "budget": 0},
+        "limits": {"memory": "1GiB", "stall_timeout": "5min"},
+    }
+    assert JobSpec.parse(long) == JobSpec.parse(LEAST)
+
+
+def test_wire_form_of_a_spec_gives_the_same_spec_again() -> None:
+    spec = _parse(
+        steps=["copy", {"compress": {"level": 3}}],
+        limits={"memory": "64MiB", "stall_timeout": "30s"},
+        on_error={"budget": "1%"},
+        labels={"team": "a"},
+    )
+    assert JobSpec.parse(spec.to_dict()) == spec
+    assert spec.to_dict()["limits"] == {"memory": "64MiB", "stall_timeout": "30s"}
+    assert spec.to_dict()["steps"] == ["copy", {"compress": {"level": 3}}]
+
+
+WRONG: list[tuple[dict[str, Any], str, str | None]] = [
+    ({"sorce": "x"}, "unknown key `sorce`", "did you mean `source`?"),
+    (
+        {"sink": {"uri": "x", "overwite": "never"}},
+        "sink: unknown key `overwite`",
+        "did you mean `overwrite`?",
+    ),
+    ({"limits": {"zzz": 1}}, "limits: unknown key `zzz`", "known are memory, stall_timeout"),
+    (
+        {"limits": {"memory": "1XB"}},
+        "limits.memory is `1XB`, a number with a unit such as `64MiB` is expected",
+        None,
+    ),
+    (
+        {"on_error": {"budget": "-1"}},
+        "on_error.budget is `-1`, a number of files or a share such as `1%` is expected",
+        None,
+    ),
+    (
+        {"steps": []},
+        "steps is `[]`: list should have at least 1 item after validation, not 0",
+        None,
+    ),
+    (
+        {"steps": [{"a": {}, "b": {}}]},
+        "steps.0: a step is `NAME` or one key: parameters, this has 2 keys",
+        None,
+    ),
+    ({"version": 2}, "version is `2`: input should be 1", None),
+]
+
+
+@pytest.mark.parametrize(("keys", "message", "hint"), WRONG)
+def test_spec_that_is_wrong_says_where_and_what_was_meant(
+    keys: dict[str, Any], message: str, hint: str | None
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        _parse(**keys)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_spec_without_steps_names_the_missing_key() -> None:
+    with pytest.raises(SpecError, match="the key `steps` is missing"):
+        JobSpec.parse({"source": "data/"})
+
+
+@pytest.mark.parametrize("data", [None, [], "source", 1])
+def test_spec_that_is_no_map_is_refused(data: object) -> None:
+    with pytest.raises(SpecError, match="a job spec is a map"):
+        JobSpec.parse(data)
+
+
+def test_step_called_name_is_a_step() -> None:
+    (step,) = _parse(steps=[{"name": {"x": 1}}]).steps
+    assert (step.name, step.params) == ("name", {"x": 1})
+
+
+def test_resolved_spec_has_absolute_uris_and_keeps_the_slash_of_its_sink() -> None:
+    spec = JobSpec.parse({**LEAST, "source": ["a b", "/c"]}).resolved(b"/base")
+    assert spec.source.uri == ["file:///base/a%20b", "file:///c"]
+    assert spec.sink is not None
+    assert spec.sink.uri == "file:///base/out/"
+    assert spec.resolved(b"/elsewhere") == spec
+
+
+def test_schema_of_a_spec_can_be_made_for_editors() -> None:
+    schema = JobSpec.model_json_schema()
+    assert schema["properties"]["steps"]["type"] == "array"
+    assert schema["additionalProperties"] is False
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3)
+        ),
+    )
+)
+def test_spec_of_any_data_is_read_or_refused_with_a_spec_error(data: object) -> None:
+    for key in ("source", "steps", "sink", "limits", "on_error", "labels"):
+        with suppress(SpecError):
+            assert isinstance(_parse(**{key: data}), JobSpec)
