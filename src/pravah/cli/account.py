@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pravah.cli.figures import count, counted, duration, rate, share, size
-from pravah.cli.names import cut, from_path, printable, width
+from pravah.cli.names import cut, from_path, from_uri, printable, width
 from pravah.cli.render import Painter, Style, ends, pairs
 
 _HEADLINES = {
@@ -31,14 +31,20 @@ def account(
     failures = report.get("failures") or []
     if failures:
         lines += ["", *failure_groups(failures, job["id"], columns), ""]
-    closing = [("speed", _speed(job))] if job["bytes_in"] and job["elapsed_s"] else []
-    closing += (
-        [("durability", str(report["durability"]))] if report.get("durability") == "none" else []
-    )
+    return lines + closing(job, report)
+
+
+def closing(job: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
+    """Write what comes after the books: speed, what to know, where the report is."""
+    rows = [("speed", _speed(job))] if job["bytes_in"] and job["elapsed_s"] else []
+    if report.get("durability") == "none":
+        rows.append(("durability", "none: outputs survive a kill, but not a power cut"))
+    if results := report.get("results"):
+        rows.append(("results", f"{count(results['count'])} in {from_uri(results['uri'])}"))
     if job["error"]:
-        closing += [("error", printable(str(job["error"].get("message", ""))))]
-    closing += [("report", f"pravah jobs report {job['id']} -o report.parquet")]
-    return lines + pairs(closing, indent="  ")
+        rows.append(("error", printable(str(job["error"].get("message", "")))))
+    rows.append(("report", f"pravah jobs report {job['id']} -o report.parquet"))
+    return pairs(rows, indent="  ")
 
 
 def headline(job: Mapping[str, Any], painter: Painter, columns: int) -> str:

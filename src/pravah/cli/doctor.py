@@ -4,6 +4,7 @@ from typing import Annotated
 
 from typer import Argument
 
+from pravah.cli.application import settings_for
 from pravah.cli.checkup import Check, checks
 from pravah.cli.console import Console
 from pravah.cli.exit_codes import ExitCode
@@ -19,7 +20,7 @@ def doctor(
     ] = None,
 ) -> int:
     """Check what Pravah needs of this machine."""
-    done = list(checks(console.settings(), directory))
+    done = list(checks(settings_for(console), directory))
     if console.json:
         for check in done:
             console.data(check.to_dict())

@@ -64,22 +64,19 @@ def _usage(error: typer.TyperException) -> int:
         _say([text])
         return ExitCode.USAGE
     path = context.command_path if context is not None else "pravah"
-    what, hint = _in_house_style(text)
-    _say([f"error: {_safe(what)}", f"hint: {hint}`{path} --help` shows what it takes"])
+    # The parser's sentence becomes ours: lower case, backticks, the guess in the hint.
+    what, _, guess = text.replace("'", "`").rstrip(".").partition(". Did you mean ")
+    what = what.partition(" (Possible options")[0]
+    if options := getattr(error, "possibilities", None):
+        guess = f"`{options[0]}`"
+    meant = f"did you mean {guess.rstrip('?')}? " if guess else ""
+    _say(
+        [
+            f"error: {_safe(what[:1].lower() + what[1:])}",
+            f"hint: {meant}`{path} --help` shows what it takes",
+        ]
+    )
     return ExitCode.USAGE
-
-
-def _in_house_style(text: str) -> tuple[str, str]:
-    """Turn the parser's sentence into ours: lower case, backticks, the guess as a hint."""
-    text = text.replace("'", "`").rstrip(".")
-    what, _, guess = text.partition(". Did you mean ")
-    if not guess:
-        what, _, guess = text.partition(" (Possible options: ")
-        guess = (
-            ", ".join(f"`{option}`" for option in guess.rstrip(")").split(", ")) if guess else ""
-        )
-    hint = f"did you mean {guess.rstrip('?')}? " if guess else ""
-    return what[:1].lower() + what[1:], hint
 
 
 def _warn(

@@ -57,9 +57,11 @@ def rate(rate_bytes_per_s: float) -> str:
 def duration(duration_s: float) -> str:
     """Write a duration with the one or two units that matter.
 
-    >>> duration(0.24), duration(38.2), duration(187), duration(72_000)
-    ('0.2 s', '38.2 s', '3 min 7 s', '20 h')
+    >>> duration(0.024), duration(0.24), duration(38.2), duration(187), duration(72_000)
+    ('24 ms', '0.2 s', '38.2 s', '3 min 7 s', '20 h')
     """
+    if duration_s < 0.0995:  # below, the tenth of a second would say nothing
+        return f"{duration_s * 1000:.0f} ms"
     if duration_s < 59.95:
         return f"{duration_s:.1f} s"
     seconds = round(duration_s)

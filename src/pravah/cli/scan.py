@@ -7,10 +7,10 @@ Python, so that none of them can move the cursor.
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
@@ -20,9 +20,6 @@ from pravah.cli.figures import count, size
 from pravah.cli.names import printable
 from pravah.cli.render import pairs
 from pravah.errors import NotYetError, SourceMissingError, SpecError
-
-if TYPE_CHECKING:
-    from pravah._core import ScanCount
 
 
 class Format(StrEnum):
@@ -91,7 +88,7 @@ def _root(root: str) -> bytes:
     return path
 
 
-def _print_totals(console: Console, counted: "ScanCount", *, sized: bool) -> None:
+def _print_totals(console: Console, counted: Mapping[str, Any], *, sized: bool) -> None:
     if console.json:
         numbers = {name: counted[name] for name in ("files", "directories", "other")}
         sizes = {"bytes": counted["bytes"]} if sized else {}
@@ -104,7 +101,7 @@ def _print_totals(console: Console, counted: "ScanCount", *, sized: bool) -> Non
     console.lines(pairs(rows))
 
 
-def _tell_errors(counted: "ScanCount") -> int:
+def _tell_errors(counted: Mapping[str, Any]) -> int:
     shown = counted["errors"][:MOST_ERRORS]
     for error in shown:
         sys.stderr.write(f"error: {printable(error['path'])}: {printable(error['message'])}\n")

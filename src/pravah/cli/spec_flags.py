@@ -46,7 +46,7 @@ class SpecFlags:
     """The flags that describe a job; each field is one of them."""
 
     sources: Annotated[
-        list[str] | None, Argument(metavar="SOURCE", help="Directories and files to work on.")
+        list[str] | None, Argument(metavar="SOURCE...", help="Directories and files to work on.")
     ] = None
     source_path: Annotated[
         list[str] | None, Option(metavar="SOURCE", help="The same as SOURCE.")
@@ -74,7 +74,7 @@ class SpecFlags:
     exclude: Annotated[
         list[str] | None, Option(metavar="RULE", help="Leave these out; repeatable.")
     ] = None
-    name: Annotated[str | None, Option(help="Name the job.")] = None
+    name: Annotated[str | None, Option(metavar="NAME", help="Name the job.")] = None
     overwrite: Annotated[
         Overwrite | None, Option(help="What to do where an output exists (default: changed).")
     ] = None

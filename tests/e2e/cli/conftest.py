@@ -1,10 +1,15 @@
 """Fixtures of the command line's tests."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.cli.harness import Cli
+
+# A file that changed within the last two seconds may do so again unnoticed: it is never taken
+# for unchanged.
+RACY_S = 2.1
 
 
 @pytest.fixture
@@ -19,7 +24,13 @@ def data(cli: Cli) -> Path:
     source = cli.directory / "data"
     (source / "deep").mkdir(parents=True)
     for name in ("a.csv", "b.csv", "deep/c.csv", "deep/d.txt", "empty"):
-        (source / name).write_bytes(
-            b"" if name == "empty" else f"id,name\n1,{name}\n".encode() * 50
-        )
+        content = b"" if name == "empty" else f"id,name\n1,{name}\n".encode() * 50
+        (source / name).write_bytes(content)
     return source
+
+
+@pytest.fixture
+def settled(data: Path) -> Path:
+    """Make the same source, old enough to be skipped when it is unchanged."""
+    time.sleep(RACY_S)
+    return data

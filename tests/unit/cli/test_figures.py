@@ -33,7 +33,9 @@ def test_size_changes_its_unit_where_the_number_would_round_up(
 @pytest.mark.parametrize(
     ("duration_s", "text"),
     [
-        (0.0, "0.0 s"),
+        (0.0, "0 ms"),
+        (0.0994, "99 ms"),
+        (0.0996, "0.1 s"),
         (59.94, "59.9 s"),
         (59.96, "1 min"),
         (3599.6, "1 h"),

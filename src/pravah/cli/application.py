@@ -1,0 +1,39 @@
+"""Opens the application for a command: settings, the chosen ledger, the job service."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pravah.settings import Settings
+
+if TYPE_CHECKING:
+    from pravah.bootstrap import Application
+    from pravah.cli.console import Console
+
+
+def settings_for(console: Console) -> Settings:
+    """Read the settings, with the ledger that `--ledger` names in place of theirs."""
+    if console.ledger is None:
+        return Settings()
+    url = (
+        console.ledger
+        if "://" in console.ledger
+        else f"sqlite:///{Path(console.ledger).absolute()}"
+    )
+    return Settings({**os.environ, "DATABASE_URL": url})
+
+
+@contextmanager
+def opened(console: Console) -> Iterator[Application]:
+    """Open the application, and close its ledger at the end."""
+    from pravah.bootstrap import application
+
+    opened_application = application(settings_for(console))
+    try:
+        yield opened_application
+    finally:
+        opened_application.close()

@@ -1,0 +1,78 @@
+"""`pravah jobs files`, `failures` and `results`: what became of each file."""
+
+import base64
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+from pravah.cli import account
+from pravah.cli.application import opened
+from pravah.cli.console import Console
+from pravah.cli.figures import size
+from pravah.cli.names import from_path, from_uri, printable
+
+JobId = Annotated[str, Argument(metavar="JOB", help="The job's id, or how it begins.")]
+
+
+class Outcome(StrEnum):
+    """What became of an entry."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    VANISHED = "vanished"
+    POISONED = "poisoned"
+    REMAINING = "remaining"
+
+
+def files(
+    job: JobId,
+    console: Console,
+    *,
+    outcome: Annotated[Outcome | None, Option(help="Only files of this outcome.")] = None,
+    limit: Annotated[int | None, Option(min=1, help="At most so many.")] = None,
+) -> None:
+    """List what became of each file."""
+    with opened(console) as application:
+        lines = application.jobs.files(job, outcome=outcome, limit=limit)
+        if console.json:
+            console.raw(lines)
+            return
+        for chunk in lines:
+            for line in chunk.splitlines():
+                console.line(_file(json.loads(line)))
+
+
+def failures(job: JobId, console: Console) -> None:
+    """List the failures, grouped by cause."""
+    with opened(console) as application:
+        found = application.jobs.get(job)
+        groups = [failure.to_dict() for failure in application.jobs.failures(found.id)]
+    if console.json:
+        for group in groups:
+            console.data(group)
+    elif groups:
+        console.lines(
+            account.failure_groups(groups, found.to_dict()["id"], console.columns or 10_000)
+        )
+    else:
+        console.say("no failures")
+
+
+def results(job: JobId, console: Console) -> None:
+    """Print what inspect steps found, as NDJSON."""
+    with opened(console) as application:
+        console.raw(application.jobs.results(job))
+
+
+def _file(file: dict[str, Any]) -> str:
+    path = base64.b64decode(file["path_b64"]) if file.get("path_b64") else file["path"]
+    outputs = ", ".join(from_uri(uri) for uri in file["outputs"])
+    why = printable(file.get("reason") or "")
+    if error := file.get("error"):
+        why = printable(f"{error['kind']}: {error['message']}")
+    told = f"→ {outputs} ({size(file['output_bytes'])})" if outputs else why
+    head = f"{file['outcome']:<9}  {size(file['size_bytes']):>10}"
+    return f"{head}  {from_path(path)}  {told}".rstrip()

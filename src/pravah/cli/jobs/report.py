@@ -1,0 +1,107 @@
+"""`pravah jobs report`: the closing account, for people, programs and spreadsheets."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from pravah.cli import account, pipeline
+from pravah.cli.application import opened
+from pravah.cli.console import Console
+from pravah.cli.figures import duration, size
+from pravah.cli.names import from_path, printable
+from pravah.cli.render import Column, pairs, table
+from pravah.errors import ForbiddenError, SpecError
+
+if TYPE_CHECKING:
+    from pravah.jobs.service import JobService
+
+# By the end of --output's name: the report, or the account of each file.
+SUFFIXES = (".json", ".ndjson", ".parquet")
+PLAIN_COLUMNS = 100
+
+
+def report(
+    job: Annotated[str, Argument(metavar="JOB", help="The job's id, or how it begins.")],
+    console: Console,
+    *,
+    output: Annotated[
+        Path | None,
+        Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the report (.json), or the account of each file (.ndjson, .parquet).",
+        ),
+    ] = None,
+) -> None:
+    """Print a job's report, or write it to a file."""
+    if output is not None and output.suffix not in SUFFIXES:
+        raise SpecError(
+            f"can't tell the format of `{printable(os.fsencode(output))}`",
+            hint=f"its name may end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}",
+        )
+    with opened(console) as application:
+        found = application.jobs.get(job)
+        if output is not None:
+            _write(application.jobs, found.id, output)
+            console.say(f"wrote {printable(os.fsencode(output))}")
+            return
+        closing = application.jobs.report(found.id)
+    if console.json:
+        console.data(closing)
+    else:
+        _print(console, found.to_dict(), closing)
+
+
+def _write(jobs: "JobService", job_id: str, output: Path) -> None:
+    try:
+        if output.suffix == ".parquet":
+            jobs.write_account(job_id, output)
+        elif output.suffix == ".ndjson":
+            _write_lines(output, jobs.files(job_id))
+        else:
+            output.write_text(json.dumps(jobs.report(job_id), indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise ForbiddenError(
+            f"can't write `{printable(os.fsencode(output))}`: {str(error.strerror).lower()}"
+        ) from error
+
+
+def _write_lines(output: Path, lines: Iterable[bytes]) -> None:
+    with output.open("wb") as file:
+        file.writelines(lines)
+
+
+def _print(console: Console, job: Mapping[str, Any], closing: Mapping[str, Any]) -> None:
+    columns = console.columns or PLAIN_COLUMNS
+    spec = job["spec"]
+    facts = [
+        ("source", pipeline.sources(spec)),
+        ("steps", pipeline.steps(spec)),
+        ("sink", pipeline.sink(spec) or "none"),
+    ]
+    console.line(account.headline(job, console.painter, columns))
+    console.lines(pairs(facts, indent="  "))
+    console.line()
+    console.lines(account.books(job, closing))
+    if closing["failures"]:
+        console.line()
+        console.lines(account.failure_groups(closing["failures"], job["id"], columns))
+    console.line()
+    console.lines(account.closing(job, closing))
+    if closing["slowest"]:
+        console.line("\n  slowest files")
+        console.lines(_slowest(closing["slowest"], columns))
+
+
+def _slowest(files: Iterable[Mapping[str, Any]], columns: int) -> list[str]:
+    shape = [Column(), Column(align="right"), Column(align="right"), Column(shrink="middle")]
+    rows = [
+        ("  ", duration(file["duration_s"]), size(file["size_bytes"]), from_path(file["path"]))
+        for file in files
+    ]
+    return table(shape, rows, columns)

@@ -1,0 +1,73 @@
+"""`pravah jobs cancel`, `pause`, `resume`, `retry` and `delete`."""
+
+from typing import Annotated
+
+from typer import Argument, Option
+
+from pravah.cli import work
+from pravah.cli.application import opened
+from pravah.cli.console import Console
+from pravah.cli.figures import counted
+from pravah.model.ids import shown
+from pravah.model.job import Job
+from pravah.model.status import JobStatus
+
+JobId = Annotated[str, Argument(metavar="JOB", help="The job's id, or how it begins.")]
+Wait = Annotated[
+    bool, Option("--wait/--no-wait", help="Work on it here until it ends, or leave it to a worker.")
+]
+
+
+def cancel(job: JobId, console: Console) -> None:
+    """Give a job up; what is done stays."""
+    with opened(console) as application:
+        _tell(console, application.jobs.cancel(job), JobStatus.CANCELLED)
+
+
+def pause(job: JobId, console: Console) -> None:
+    """Stop a job so that it can go on later."""
+    with opened(console) as application:
+        _tell(console, application.jobs.pause(job), JobStatus.PAUSED)
+
+
+def resume(job: JobId, console: Console, *, wait: Wait = True) -> int:
+    """Go on with a job here."""
+    with opened(console) as application:
+        return work.on(console, application, application.jobs.resume(job), wait=wait)
+
+
+def retry(
+    job: JobId,
+    console: Console,
+    *,
+    group: Annotated[
+        str | None, Option(metavar="F1", help="Only the files of this group of failures.")
+    ] = None,
+    wait: Wait = True,
+) -> int:
+    """Try a job's failed files again here."""
+    with opened(console) as application:
+        retried = application.jobs.retry(job, group)
+        remaining = counted(retried.books.counts.remaining, "file")
+        console.say(f"{shown(retried.id)}: trying {remaining} again, round {retried.round}")
+        return work.on(console, application, retried, wait=wait)
+
+
+def delete(job: JobId, console: Console) -> None:
+    """Remove an ended job from the ledger."""
+    with opened(console) as application:
+        found = application.jobs.get(job)
+        application.jobs.delete(found.id)
+    if console.json:
+        console.data({"deleted": shown(found.id)})
+    else:
+        console.say(f"{shown(found.id)} is deleted; its outputs stay")
+
+
+def _tell(console: Console, job: Job, wanted: JobStatus) -> None:
+    if console.json:
+        console.data(job.to_dict())
+    elif job.status == wanted:
+        console.say(f"{shown(job.id)} is {wanted}")
+    else:
+        console.say(f"{shown(job.id)} will be {wanted} when its workers have stopped")

@@ -1,0 +1,81 @@
+"""`pravah plan`: what a job would do; lists, tries the first files, writes nothing."""
+
+from typing import TYPE_CHECKING
+
+from pravah.cli import pipeline
+from pravah.cli.application import settings_for
+from pravah.cli.console import Console
+from pravah.cli.figures import counted, duration, rate, share, size
+from pravah.cli.names import from_path, from_uri, printable
+from pravah.cli.render import pairs
+from pravah.cli.spec_flags import SpecFlags, job_spec
+from pravah.registry import registry
+
+if TYPE_CHECKING:
+    from pravah.jobs.preview import Preview
+    from pravah.model.spec import JobSpec
+
+# Enough to see the pattern of what goes wrong.
+MOST_PROBLEMS = 5
+
+
+def plan(flags: SpecFlags, console: Console) -> None:
+    """Show what a job would do; writes nothing."""
+    from pravah.jobs.preview import preview
+
+    seen = preview(job_spec(flags), threads=settings_for(console).threads)
+    if console.json:
+        console.data(seen.to_dict())
+        return
+    console.lines(pairs(_rows(seen)))
+    console.line("nothing was written")
+
+
+def _rows(seen: "Preview") -> list[tuple[str, str]]:
+    spec = seen.spec.to_dict()
+    listed = f"{counted(seen.entries, 'file')}, {size(seen.size_bytes)}"
+    filtered = f"; {counted(seen.filtered, 'file')} filtered" if seen.filtered else ""
+    took = f"(listed in {duration(seen.listed_in_s)})"
+    rows = [
+        ("source", f"{pipeline.sources(spec)}   {listed}{filtered}   {took}"),
+        ("steps", f"{pipeline.steps(spec)}   {_payloads(seen.spec)}"),
+        ("sink", _sink(seen)),
+        ("sample", _sample(seen)),
+        ("first", "\n".join(from_uri(uri) for uri in seen.outputs)),
+        ("problems", _problems(seen)),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _payloads(spec: "JobSpec") -> str:
+    """Write what flows between the steps: `bytes → bytes → table`."""
+    described = [registry().find(step.name) for step in spec.steps]
+    return " → ".join([described[0].input, *(descriptor.output for descriptor in described)])
+
+
+def _sink(seen: "Preview") -> str:
+    sink = seen.spec.sink
+    if sink is None:
+        return "none: the findings are printed"
+    return f"{from_uri(sink.uri)}   overwrite {sink.overwrite}, durability {sink.durability}"
+
+
+def _sample(seen: "Preview") -> str:
+    sample, predicted = seen.sample, seen.predicted
+    if sample is None or predicted is None:
+        return ""
+    speed = f"{counted(sample.files, 'file')}: {rate(sample.bytes_in / sample.duration_s)} here"
+    about = f"about {duration(predicted['duration_s'])}"
+    if seen.spec.sink is None:
+        return f"{speed} → {about}"
+    ratio = f"{share(sample.bytes_out, sample.bytes_in)} of the size"
+    return f"{speed}, {ratio} → {about} and {size(predicted['output_bytes'])}"
+
+
+def _problems(seen: "Preview") -> str:
+    shown = [
+        printable(f"{from_path(problem['path'])}: {problem['kind']}: {problem['message']}")
+        for problem in seen.problems[:MOST_PROBLEMS]
+    ]
+    more = len(seen.problems) - len(shown)
+    return "\n".join([*shown, *([f"and {more} more in the sample"] if more > 0 else [])])

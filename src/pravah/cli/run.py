@@ -1,0 +1,26 @@
+"""`pravah run`: create a job, or go on with it, and work on it here until it ends."""
+
+from pravah.cli import work
+from pravah.cli.application import opened
+from pravah.cli.console import Console
+from pravah.cli.spec_flags import SpecFlags, job_spec
+from pravah.cli.submit import New, announce, submit
+
+
+def run(flags: SpecFlags, console: Console, *, new: New = False) -> int:
+    """Create a job and work on it here until it ends.
+
+    Ctrl-C pauses it. The same command again goes on with it.
+    """
+    spec = job_spec(flags)
+    with opened(console) as application:
+        application.start_runner()
+        submission = submit(application, spec, new=new)
+        announce(console, submission)
+        code = work.here(console, application, submission.job.id)
+        job = application.jobs.get(submission.job.id)
+        if console.json:
+            console.data(job.to_dict())
+        elif spec.sink is None and job.status.ended:
+            console.raw(application.jobs.results(job.id))
+    return code

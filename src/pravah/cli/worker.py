@@ -1,0 +1,62 @@
+"""`pravah worker`: work on the ledger's jobs, whoever created them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from pravah.cli.application import opened
+from pravah.cli.console import Console
+from pravah.cli.exit_codes import ExitCode, of_job
+from pravah.cli.figures import counted
+from pravah.cli.work import Interruption
+from pravah.model.ids import shown
+
+if TYPE_CHECKING:
+    from pravah.jobs.observer import Progress
+    from pravah.model.job import Job
+
+
+class _Ends:
+    """Says a line about each job that stops."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.jobs: list[Job] = []
+
+    def on_progress(self, progress: "Progress") -> None:
+        """Do nothing: `jobs watch` shows how far a job is."""
+
+    def on_end(self, job: "Job") -> None:
+        """Say how a job has stopped."""
+        self.jobs.append(job)
+        counts = job.books.counts
+        done = f"{counted(counts.done, 'file')} done, {counts.failed:,} failed"
+        self._console.say(f"{shown(job.id)}  {job.status}, {done}")
+
+
+def worker(
+    console: Console,
+    *,
+    until_idle: Annotated[
+        bool, Option("--until-idle", help="End when nothing is left to work on.")
+    ] = False,
+) -> int:
+    """Work on the ledger's jobs, whoever created them.
+
+    Ctrl-C and SIGTERM let it finish what it has begun; other workers go on with the rest.
+    """
+    with opened(console) as application:
+        from pravah.jobs.supervisor import Idle
+
+        ends = _Ends(console)
+        idle = Idle.LEAVE if until_idle else Idle.WAIT
+        supervisor = application.jobs.supervisor(None, observer=ends, idle=idle)
+        interruption = Interruption(supervisor.drain)
+        with interruption.installed():
+            supervisor.run()
+        if console.json:
+            for job in ends.jobs:
+                console.data(job.to_dict())
+    if interruption.signals:
+        return ExitCode.INTERRUPTED
+    return max((of_job(job.to_dict()) for job in ends.jobs), default=ExitCode.OK)
