@@ -1,8 +1,8 @@
 """Named points at which a test can have this process killed, to prove that any instant is safe.
 
 `PRAVAH_FAILPOINTS="ledger.window.before_commit=3"` sends SIGKILL to the process at the third
-passage of that point. The variable is read once; unset, a point costs one look at an empty dict.
-Nothing here ever runs a handler, raises or cleans up: a kill is a kill.
+passage of that point, `…=3:STOP` another signal. The variable is read once; unset, a point costs
+one look at an empty dict. Nothing here runs a handler, raises or cleans up: a kill is a kill.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 
 VARIABLE = "PRAVAH_FAILPOINTS"
 
-_remaining: dict[str, int] = {}
+Point = tuple[int, str]
 
 
 def passing(point: str) -> None:
@@ -21,23 +21,26 @@ def passing(point: str) -> None:
         _count(point)
 
 
-def read(text: str) -> dict[str, int]:
-    """Read `name=N,name=N`.
+def read(text: str) -> dict[str, Point]:
+    """Read `name=N,name=N:SIGNAL`.
 
-    >>> read("runner.before_send=2, ledger.claim.after_commit=1")
-    {'runner.before_send': 2, 'ledger.claim.after_commit': 1}
+    >>> read("runner.window.before_send=2, ledger.claim.after_commit=1:STOP")
+    {'runner.window.before_send': (2, 'KILL'), 'ledger.claim.after_commit': (1, 'STOP')}
     """
-    pairs = (part.split("=", 1) for part in text.split(",") if part.strip())
-    return {name.strip(): int(count) for name, count in pairs}
+    points = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, passage = part.split("=", 1)
+        count, _, word = passage.partition(":")
+        points[name] = (int(count), word or "KILL")
+    return points
 
 
 def _count(point: str) -> None:
-    left = _remaining.get(point)
-    if left is None:
-        return
-    if left <= 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    _remaining[point] = left - 1
+    count, word = _remaining.get(point, (0, ""))
+    if count == 1:
+        os.kill(os.getpid(), signal.Signals[f"SIG{word}"])
+    if count:
+        _remaining[point] = (count - 1, word)
 
 
-_remaining.update(read(os.environ.get(VARIABLE, "")))
+_remaining: dict[str, Point] = read(os.environ.get(VARIABLE, ""))

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pytest
 
-from pravah.db import workers
+from pravah.db import connect, workers
 from pravah.jobs import crew
 from pravah.jobs.observer import Progress
 from pravah.jobs.runner_process import RunnerProcess
@@ -133,18 +133,25 @@ def test_runner_dies_with_its_supervisor(workspace: Workspace) -> None:
     _expected(workspace, workspace.finish(job), 3000)
 
 
+@pytest.mark.parametrize(
+    "point",
+    # Before its commit the worker holds the ledger's write lock, and goes on holding it.
+    ["ledger.window.before_commit=1:STOP", "ledger.window.after_commit=1:STOP"],
+)
 def test_worker_that_hangs_is_killed_and_its_tasks_are_taken_over(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
-    workspace.fill(3000)
+    workspace.fill(60)
     job = workspace.submit(STEP)
-    worker = workspace.worker(job.id)
-    _until(lambda: workspace.jobs.get(job.id).status == JobStatus.RUNNING or None)
-    worker.send_signal(signal.SIGSTOP)
-    monkeypatch.setattr(workers, "HUNG_AFTER_S", 2)
-    ended = workspace.finish(job)
+    worker = workspace.worker(job.id, PRAVAH_FAILPOINTS=point)
+    _until(lambda: _state(worker.pid) == "T" or None)
+    monkeypatch.setattr(workers, "HUNG_AFTER_S", 1)
+    monkeypatch.setattr(connect, "BUSY_TIMEOUT_MS", 500)
+    taker = workspace.beside()
+    ended = taker.finish(job)
     assert worker.wait(10) == -signal.SIGKILL
-    _expected(workspace, ended, 3000)
+    taker.application.close()
+    _expected(workspace, ended, 60)
 
 
 def test_task_whose_runner_always_dies_ends_its_job_with_a_reason(
@@ -247,6 +254,10 @@ def _children(pid: int) -> list[int]:
     except FileNotFoundError:
         return []
     return [int(word) for word in text.split()]
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
 
 
 def _until(look: Callable[[], T | None]) -> T:

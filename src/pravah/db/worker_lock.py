@@ -19,6 +19,8 @@ from pravah.errors import LedgerError
 from pravah.model.ids import new_id
 
 SUFFIX = ".lock"
+# How long a killed process may take to free its memory and descriptors.
+DYING_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,14 @@ def gain(path: Path) -> int | None:
             return None
         return fd
     return None
+
+
+def gain_soon(path: Path) -> int | None:
+    """Try to gain the lock of a worker that was just killed: its processes need a moment to go."""
+    give_up_s = time.monotonic() + DYING_S
+    while (fd := gain(path)) is None and time.monotonic() < give_up_s:
+        time.sleep(0.02)
+    return fd
 
 
 def kill(identity: ProcessIdentity) -> bool:

@@ -67,8 +67,7 @@ def _take_over_from(transactions: Transactions, worker: Row[Any]) -> int:
     fd = worker_lock.gain(path)
     if fd is None and _hung(transactions, worker):
         worker_lock.kill(ProcessIdentity(worker.pid, worker.started_ticks, worker.boot_id))
-        time.sleep(SECOND_LOOK_S / 10)
-        fd = worker_lock.gain(path)
+        fd = worker_lock.gain_soon(path)
     return 0 if fd is None else _bury(transactions, worker.id, path, fd)
 
 

@@ -27,6 +27,8 @@ BEAT_S = 5.0
 # How often an idle worker looks for work, and for the dead.
 LOOK_S = 0.5
 PROGRESS_S = 0.2
+# Together with the ledger's own patience longer than the 30 s after which a worker counts as hung.
+_JOIN_TRIES = 4
 
 
 class Idle(StrEnum):
@@ -97,8 +99,7 @@ class Supervisor:
     def run(self) -> WorkEnd:
         """Work; tell why it ended. Whatever happens, no lease and no process is left behind."""
         try:
-            self._ledger.join()
-            self._ledger.take_over()
+            self._join()
             while (ending := self._ending()) is None:
                 self._turn()
         finally:
@@ -114,6 +115,16 @@ class Supervisor:
         self._drains += 1
         with suppress(OSError):
             os.write(self._wake_write, b"!")
+
+    def _join(self) -> None:
+        """Register, once the dead are buried; one that hangs may hold the ledger's write lock."""
+        for _ in range(_JOIN_TRIES - 1):
+            with suppress(LedgerBusyError):
+                self._ledger.take_over()
+                self._ledger.join()
+                return
+        self._ledger.take_over()
+        self._ledger.join()
 
     def _ending(self) -> Ending | None:
         if self._crew.busy:

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pravah import failpoints
 from pravah.errors import NotYetError, SpecError
 from pravah.model import budget, ids, job, report, status, units, uri
 from pravah.model.status import TRANSITIONS, JobStatus, Subject, TaskStatus, change, mermaid
 
 
-@pytest.mark.parametrize("module", [budget, ids, units, uri])
+@pytest.mark.parametrize("module", [budget, failpoints, ids, units, uri])
 def test_examples_of_the_module_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
