@@ -1,4 +1,4 @@
-"""Ways to kill a job: by the clock, at a named point, or at a system call.
+"""Ways to kill a job: by the clock, by its outputs, at a named point, or at a system call.
 
 Every way ends with a `kill -9`; none lets the process clean up. A way that came too late (the
 job had ended) says so, and is tried again earlier, so that each round of a sweep is a real kill.
@@ -30,6 +30,7 @@ SYSTEM_CALLS = (
     "linkat",
     "mkdirat",
     "pwrite64",
+    "rename",
     "renameat",
     "renameat2",
     "syncfs",
@@ -59,6 +60,19 @@ class AtTime:
 
 
 @dataclass(frozen=True)
+class AtProgress:
+    """Kill as soon as so many files are published, which is in the middle of publishing more."""
+
+    victim: Victim
+    sink: Path
+    files: int
+
+    def earlier(self) -> Self:
+        """Give the same kill, sooner."""
+        return replace(self, files=max(1, self.files // 2))
+
+
+@dataclass(frozen=True)
 class AtFailpoint:
     """Kill the process that passes a named point for the nth time, and then the rest."""
 
@@ -82,12 +96,7 @@ class AtSystemCall:
         return replace(self, passage=max(1, self.passage // 2))
 
 
-Kill = AtTime | AtFailpoint | AtSystemCall
-
-
-def random_time(chance: random.Random, victim: Victim, duration_s: float) -> AtTime:
-    """Choose a moment within a run of that duration."""
-    return AtTime(victim, chance.uniform(0.05, duration_s))
+Kill = AtTime | AtProgress | AtFailpoint | AtSystemCall
 
 
 def run_and_kill(cli: Cli, arguments: list[str], kill: Kill) -> bool:
@@ -120,7 +129,12 @@ def run_and_kill(cli: Cli, arguments: list[str], kill: Kill) -> bool:
     )
     try:
         if isinstance(kill, AtTime):
-            return _kill_at_time(process, kill)
+            time.sleep(kill.after_s)
+            return _kill(process, kill.victim)
+        if isinstance(kill, AtProgress):
+            while process.poll() is None and _files(kill.sink) < kill.files:
+                time.sleep(POLL_S)
+            return _kill(process, kill.victim)
         return _kill_rest_after_first_death(process)
     finally:
         # Also where a check fails: nothing of the round may go on beside the next one.
@@ -129,14 +143,14 @@ def run_and_kill(cli: Cli, arguments: list[str], kill: Kill) -> bool:
         process.wait()
 
 
-def _kill_at_time(process: subprocess.Popen[bytes], kill: AtTime) -> bool:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(kill.after_s)
+def _kill(process: subprocess.Popen[bytes], victim: Victim) -> bool:
+    """Kill the victim, and say whether there still was one."""
+    if process.poll() is not None:
         return False
-    if kill.victim is Victim.GROUP:
+    if victim is Victim.GROUP:
         os.killpg(process.pid, signal.SIGKILL)
         return True
-    if kill.victim is Victim.SUPERVISOR:
+    if victim is Victim.SUPERVISOR:
         process.kill()
         process.wait()
         _wait_for_death(process.pid)
@@ -150,6 +164,10 @@ def _kill_at_time(process: subprocess.Popen[bytes], kill: AtTime) -> bool:
                 return True
         time.sleep(POLL_S)
     return False
+
+
+def _files(directory: Path) -> int:
+    return sum(len(names) for _, _, names in os.walk(directory))
 
 
 def _kill_rest_after_first_death(process: subprocess.Popen[bytes]) -> bool:

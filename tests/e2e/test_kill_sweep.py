@@ -7,23 +7,26 @@ so that a round that failed can be run again alone.
 import os
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from tests.e2e import kills
 from tests.e2e.cli.harness import Cli, assert_books_close
-from tests.e2e.kills import AtFailpoint, Kill, Victim
+from tests.e2e.kills import AtFailpoint, AtProgress, AtTime, Kill, Victim
 from tests.e2e.trees import digests, litter, make_source
 
 ROUNDS = int(os.environ.get("PRAVAH_SWEEP", "40"))
-SMALL_FILES = 900
+SMALL_FILES = 1500
 LARGE_BYTES = 12 << 20
 ATTEMPTS = 12  # halvings after which even a late moment lies before the job's end
 
 # The transactions that every job makes, each with a point just before and just after its commit.
-TRANSACTIONS = ("create", "claim", "emit", "window", "open_closing", "close")
+TRANSACTIONS = ("create", "claim", "emit", "window", "window", "window", "open_closing", "close")
+
+
+PUBLISHING = {"linkat", "rename", "renameat", "renameat2"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Reference:
     tree: dict[bytes, str]
     listed: int
     duration_s: float
-    system_calls: dict[str, int]
+    creating_calls: dict[str, int]
+    replacing_calls: dict[str, int]
 
 
 def arguments(source: Path, sink: Path, level: int) -> list[str]:
@@ -59,12 +63,17 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     job = cli.job(*arguments(source, place / "sink", level=3)[1:])
     duration_s = time.monotonic() - began
     assert job["status"] == "completed"
-    made: dict[str, int] = {}
+    creating: dict[str, int] = {}
+    replacing: dict[str, int] = {}
     if kills.strace_works():
-        traced = arguments(source, place / "traced", level=3)
-        made = kills.system_calls_made(cli, traced, place / "strace.log")
-        assert made.keys() & {"linkat", "renameat2", "renameat"}, "no call publishes: a new one?"
-    return Reference(source, digests(place / "sink"), job["counts"]["listed"], duration_s, made)
+        traced, log = place / "traced", place / "strace.log"
+        creating = kills.system_calls_made(cli, arguments(source, traced, level=1), log)
+        replacing = kills.system_calls_made(cli, arguments(source, traced, level=3), log)
+        assert creating.keys() & PUBLISHING, "no call creates: is there a new one?"
+        assert replacing.keys() & PUBLISHING, "no call replaces: is there a new one?"
+    return Reference(
+        source, digests(place / "sink"), job["counts"]["listed"], duration_s, creating, replacing
+    )
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
@@ -74,10 +83,8 @@ def test_job_killed_and_run_again_leaves_what_an_uninterrupted_one_does(
     chance = random.Random(number)
     killed = killed_job(number, chance, reference, tmp_path)
     if chance.random() < 0.3:
-        victim = chance.choice(list(Victim))
-        kills.run_and_kill(
-            killed.cli, killed.job, kills.random_time(chance, victim, reference.duration_s)
-        )
+        again = AtTime(chance.choice(list(Victim)), chance.uniform(0, reference.duration_s))
+        kills.run_and_kill(killed.cli, killed.job, again)
 
     killed.cli.ok(*killed.job)
 
@@ -107,8 +114,10 @@ def killed_job(number: int, chance: random.Random, reference: Reference, place: 
     kill = chosen_kill(number, chance, reference)
     for attempt in range(ATTEMPTS):
         sink = place / f"sink-{attempt}"
+        if isinstance(kill, AtProgress):
+            kill = replace(kill, sink=sink)
         cli = Cli(place / f"home-{attempt}", place)
-        if number % 4 == 3:  # outputs that are replaced take another path than new ones
+        if replaces(number):
             cli.ok(*arguments(reference.source, sink, level=1))
         job = arguments(reference.source, sink, level=3)
         if kills.run_and_kill(cli, job, kill):
@@ -117,13 +126,21 @@ def killed_job(number: int, chance: random.Random, reference: Reference, place: 
     pytest.fail(f"round {number}: {kill} came after the job's end {ATTEMPTS} times")
 
 
+def replaces(number: int) -> bool:
+    """Say whether a round replaces outputs, which are published in another way than new ones."""
+    return number % 4 == 3
+
+
 def chosen_kill(number: int, chance: random.Random, reference: Reference) -> Kill:
-    """Choose the way of a round: half by the clock, the rest at points and system calls."""
-    way = number % 8
+    """Choose the way of a round: half by clock and progress, half at points and system calls."""
+    way, victim = number % 8, list(Victim)[number % 3]
     if way in (4, 7):
         side = chance.choice(("before_commit", "after_commit"))
         point = f"ledger.{chance.choice(TRANSACTIONS)}.{side}"
         return AtFailpoint(point, chance.randint(1, 4))
-    if way in (3, 5) and reference.system_calls:
-        return kills.system_call(chance, reference.system_calls)
-    return kills.random_time(chance, list(Victim)[number % 3], reference.duration_s)
+    calls = reference.replacing_calls if replaces(number) else reference.creating_calls
+    if way in (3, 5) and calls:
+        return kills.system_call(chance, calls)
+    if way in (0, 3):  # outputs that are replaced are there all the time: no progress to see
+        return AtTime(victim, chance.uniform(0, reference.duration_s))
+    return AtProgress(victim, Path(), chance.randrange(reference.listed))

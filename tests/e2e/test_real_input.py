@@ -82,20 +82,20 @@ def cli(tmp_path: Path) -> Cli:
 
 @pytest.mark.timeout(3600 if FULL else 300)
 def test_system_files_compressed_and_decompressed_are_the_same(cli: Cli, tmp_path: Path) -> None:
-    for root in roots():
-        packed, unpacked = tmp_path / "packed", tmp_path / "unpacked"
-        there = cli.job(root, "--to", f"{packed}/", "-s", "compress:zstd")
-        back = cli.job(packed, "--to", f"{unpacked}/", "-s", "decompress")
+    packed, unpacked = tmp_path / "packed", tmp_path / "unpacked"
+    there = cli.job(*roots(), "--to", f"{packed}/", "-s", "compress:zstd")
+    back = cli.job(packed, "--to", f"{unpacked}/", "-s", "decompress")
 
-        counted = kinds(root)
-        assert there["status"] == back["status"] == "completed"
-        assert there["counts"]["listed"] == counted.total()
-        assert there["counts"]["done"] == counted["regular"]
-        assert there["counts"]["skipped"] == counted["other"]
-        assert back["counts"]["done"] == counted["regular"]
-        assert regular_files_differ(root, unpacked) == []
-        shutil.rmtree(packed)
-        shutil.rmtree(unpacked)
+    counted = sum(map(kinds, roots()), Counter[str]())
+    assert there["status"] == back["status"] == "completed"
+    assert there["counts"]["listed"] == counted.total()
+    assert there["counts"]["done"] == counted["regular"]
+    assert there["counts"]["skipped"] == counted["other"]
+    assert sum(there["reasons"].values()) == counted["other"]
+    assert back["counts"]["done"] == counted["regular"]
+    for root in roots():
+        (unpacked / root.name).mkdir(exist_ok=True)  # one that holds no regular file has no output
+        assert regular_files_differ(root, unpacked / root.name) == []
 
 
 def test_compressed_files_are_accepted_by_standard_tools(cli: Cli, tmp_path: Path) -> None:
@@ -156,13 +156,16 @@ def test_non_regular_entries_are_each_accounted_for(cli: Cli, tmp_path: Path) ->
     os.mkfifo(source / "fifo")
 
     job = cli.job(source, "--to", f"{sink}/", "-s", "compress:zstd")
-    files = {file["path"]: file for file in cli.ok("jobs", "files", job["id"], "--json").objects()}
+    files = {
+        Path(file["path"]).name: file
+        for file in cli.ok("jobs", "files", job["id"], "--json").objects()
+    }
 
     assert job["counts"]["listed"] == len(files) == 4
-    assert {path: file["outcome"] for path, file in files.items()} == {
+    assert {name: file["outcome"] for name, file in files.items()} == {
         "file": "done",
         "link": "skipped",
         "dangling": "skipped",
         "fifo": "skipped",
     }
-    assert all(file.get("reason") for path, file in files.items() if path != "file")
+    assert all(file.get("reason") for name, file in files.items() if name != "file")
