@@ -23,6 +23,10 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 Table = Mapping[str, tuple[str, str]]
 
 
+class ReaderGoneError(Exception):
+    """Nobody reads stdout any more, as after `| head`: no reason to say anything."""
+
+
 class Stub(TyperCommand):
     """A command that is not loaded yet: its name, its summary and where it is."""
 
@@ -75,7 +79,10 @@ def expand(function: Callable[..., object]) -> Callable[..., object]:
         for name, group in groups.items():
             own = {field.name: given.pop(field.name) for field in fields(group)}
             given[name] = group(**own)
-        return function(**given)
+        try:
+            return function(**given)
+        except BrokenPipeError as error:  # Typer would make a failure of it
+            raise ReaderGoneError from error
 
     command.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     command.__annotations__ = {option.name: option.annotation for option in options}

@@ -5,6 +5,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -81,6 +82,11 @@ class Console:
     def columns_err(self) -> int:
         """Give the width for text on stderr."""
         return get_terminal_size().columns if sys.stderr.isatty() else PLAIN_COLUMNS
+
+
+def die_of_interrupts() -> None:
+    """Let Ctrl-C end this process at once, also inside the core: there is nothing to clean up."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -14,6 +14,7 @@ from typing import TextIO
 import typer
 
 from pravah.cli.app import command
+from pravah.cli.command import ReaderGoneError
 from pravah.cli.exit_codes import ExitCode
 from pravah.cli.names import printable
 from pravah.errors import PravahError
@@ -34,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
         return _usage(error)
     except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
+    except (ReaderGoneError, BrokenPipeError):
         return _reader_went_away()
     except Exception as error:  # noqa: BLE001 - the last resort, see above
         return _bug(error, debug=debug)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from pravah.cli import pipeline
 from pravah.cli.application import settings_for
-from pravah.cli.console import Console
+from pravah.cli.console import Console, die_of_interrupts
 from pravah.cli.figures import counted, duration, rate, share, size
 from pravah.cli.names import from_path, from_uri, printable
 from pravah.cli.render import pairs
@@ -23,6 +23,7 @@ def plan(flags: SpecFlags, console: Console) -> None:
     """Show what a job would do; writes nothing."""
     from pravah.jobs.preview import preview
 
+    die_of_interrupts()
     seen = preview(job_spec(flags), threads=settings_for(console).threads)
     if console.json:
         console.data(seen.to_dict())

@@ -1,13 +1,26 @@
 """`pravah run`: create a job, or go on with it, and work on it here until it ends."""
 
+from typing import Annotated
+
+from typer import Option
+
 from pravah.cli import work
 from pravah.cli.application import opened
 from pravah.cli.console import Console
+from pravah.cli.exit_codes import ExitCode
 from pravah.cli.spec_flags import SpecFlags, job_spec
 from pravah.cli.submit import New, announce, submit
 
 
-def run(flags: SpecFlags, console: Console, *, new: New = False) -> int:
+def run(
+    flags: SpecFlags,
+    console: Console,
+    *,
+    new: New = False,
+    fail_if_empty: Annotated[
+        bool, Option("--fail-if-empty", help="Exit with 6 when nothing matched.")
+    ] = False,
+) -> int:
     """Create a job and work on it here until it ends.
 
     Ctrl-C pauses it. The same command again goes on with it.
@@ -23,4 +36,7 @@ def run(flags: SpecFlags, console: Console, *, new: New = False) -> int:
             console.data(job.to_dict())
         elif spec.sink is None and job.status.ended:
             console.raw(application.jobs.results(job.id))
+    counts = job.books.counts
+    if fail_if_empty and code == ExitCode.OK and counts.listed == counts.filtered:
+        return ExitCode.NOTHING_MATCHED
     return code

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from pravah.cli.console import Console
+from pravah.cli.console import Console, die_of_interrupts
 from pravah.cli.exit_codes import ExitCode
 from pravah.cli.figures import count, size
 from pravah.cli.names import printable
@@ -61,6 +61,7 @@ def scan(
             "Arrow is no text for a terminal",
             hint="write it to a file or a pipe: `… > files.arrow`",
         )
+    die_of_interrupts()
     scanner = Scanner(
         [_root(root) for root in roots], include=include or [], exclude=exclude or [], stat=stat
     )

@@ -112,11 +112,17 @@ def follow(console: Console, application: Application, job_id: str) -> ExitCode:
     """Follow a job that somebody else works on until it stops; say how it ended."""
     display = _display(console, job_id)
     job = application.jobs.get(job_id)
+    if job.status == JobStatus.PENDING:
+        console.say("waiting for a worker: `pravah worker --until-idle` takes the job")
     try:
         while not _has_stopped(job):
             display.show(_sight(job))
             time.sleep(POLL_S)
             job = application.jobs.get(job_id)
+    except KeyboardInterrupt:
+        display.close()
+        console.say("the job goes on; `pravah jobs pause` stops it")
+        raise
     finally:
         display.close()
     return _tell_end(console, application, job)

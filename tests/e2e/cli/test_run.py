@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -243,3 +244,28 @@ def test_results_of_a_job_with_a_sink_are_a_file_of_it(cli: Cli, data: Path) -> 
     )
     assert [json.loads(line) for line in written] == lines
     assert len(lines) == 5
+
+
+def test_nothing_that_matches_is_an_error_only_where_that_was_asked(cli: Cli, data: Path) -> None:
+    assert data.exists()
+    command = ("run", "data", "--to", "out", "-s", "copy", "--include", "*.none")
+    assert cli(*command).code == 0
+    assert cli(*command, "--fail-if-empty").code == 6
+
+
+def test_reader_of_a_list_that_goes_away_ends_it_quietly(cli: Cli) -> None:
+    source = cli.directory / "data"
+    source.mkdir()
+    for number in range(2000):
+        (source / f"{number:04}").touch()
+    job = cli.job("data", "--to", "out", "-s", "copy")
+    command = cli.command("jobs", "files", job["id"])
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.env(), cwd=cli.directory
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.readline()
+        child.stdout.close()
+        assert child.stderr.read() == b""
+        assert child.wait() == 141

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pravah.bootstrap import application
@@ -62,7 +63,8 @@ class Drill:
         try:
             job = self._wait_for_the_middle(child)
         finally:
-            os.killpg(child.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended by itself, which is told elsewhere
+                os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         counts = job.books.counts
         done = f"{count(counts.done)} of {count(self._made.files)} files"
