@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from pravah.db.connect import library
 from pravah.db.ledger import SqliteLedger
 from pravah.model.ids import new_id
 from pravah.model.ledger import (
@@ -34,6 +36,12 @@ class Cluster(Protocol):
     def crash(self, worker: Ledger) -> None:
         """Let a worker die as by SIGKILL: nothing is written, the system frees what it held."""
 
+    def begin_delete(self, job_id: str) -> None:
+        """Leave a job as a deletion does that is killed after its first transaction."""
+
+    def rows_of(self, job_id: str) -> int:
+        """Count the rows that a job still has in any table."""
+
     def close(self) -> None:
         """Dispose of everything."""
 
@@ -56,6 +64,29 @@ class SqliteCluster:
         assert worker._lock is not None
         os.close(worker._lock.fd)
         worker._lock = None
+
+    def begin_delete(self, job_id: str) -> None:
+        with self._connected() as connection:
+            connection.execute("UPDATE jobs SET deleting = TRUE WHERE id = ?", (job_id,))
+
+    def rows_of(self, job_id: str) -> int:
+        with self._connected() as connection:
+            counts = [
+                connection.execute(statement, (job_id,)).fetchone()[0]
+                for statement in (
+                    "SELECT COUNT(*) FROM jobs WHERE id = ?",
+                    "SELECT COUNT(*) FROM tasks WHERE job_id = ?",
+                    "SELECT COUNT(*) FROM events WHERE job_id = ?",
+                    "SELECT COUNT(*) FROM reports WHERE job_id = ?",
+                )
+            ]
+            return sum(counts)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:
+        connection = library().connect(self._directory / "pravah.db")
+        with closing(connection), connection:
+            yield connection
 
     def close(self) -> None:
         for ledger in self._ledgers:

@@ -209,3 +209,15 @@ def test_events_behind_an_id_are_the_later_ones(ledger: Ledger) -> None:
         "task_complete",
     ]
     assert ledger.events(job_id, everything[1].id, 1) == everything[2:3]
+
+
+def test_delete_that_was_interrupted_is_finished_by_the_next(cluster: Cluster) -> None:
+    ledger = cluster.worker()
+    ids = [listed(ledger) for _ in range(2)]
+    for job_id in ids:
+        close(ledger, job_id)
+    cluster.begin_delete(ids[0])
+    with pytest.raises(NotFoundError):
+        ledger.job(ids[0])
+    ledger.delete(ids[1])
+    assert cluster.rows_of(ids[0]) == cluster.rows_of(ids[1]) == 0

@@ -91,11 +91,11 @@ def delete(transactions: Transactions, job_id: str) -> None:
                 f"can't delete {shown(job_id)}: it is {status}, not ended",
                 hint=f"`pravah jobs cancel {shown(job_id)}` ends it",
             )
-    _sweep(transactions, job_id)
+    sweep_deleted(transactions)
 
 
 def sweep_deleted(transactions: Transactions) -> None:
-    """Go on with deletions that were killed."""
+    """Remove the rows of jobs whose deletion has begun, also of those that were killed at it."""
     with transactions.read() as connection:
         begun = list(connection.execute(query("list_deleting")).scalars())
     for job_id in begun:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pravah import engine
+from pravah.errors import EngineError
+from pravah.jobs.planner import pipeline_hash
 from pravah.model.job import Job
 from pravah.model.ledger import (
     Emission,
@@ -39,6 +40,11 @@ class Attempt:
 
 def opening(ledger: Ledger, job: Job, attempt: Attempt) -> Iterator[Message]:
     """Give the frames that begin an attempt, with all that the ledger knows of its task."""
+    # Loads the core; commands that only ask about jobs get by without.
+    from pravah import engine
+
+    if attempt.lease.purpose == Purpose.WORK:
+        _refuse_other_pipeline(job)
     beginning: dict[str, Any] = {"call": attempt.call, "plan": json.dumps(job.plan)}
     if attempt.lease.kind != TaskKind.SCAN:
         task = _task(ledger, job, beginning["plan"], attempt.lease)
@@ -64,7 +70,19 @@ def commit(ledger: Ledger, attempt: Attempt, message: Message) -> Verdict:
     return verdict
 
 
+def _refuse_other_pipeline(job: Job) -> None:
+    """Refuse to go on where another release began: one job's outputs come from one pipeline."""
+    if pipeline_hash(job.plan["steps"]) != job.plan["pipeline_hash"]:
+        raise EngineError(
+            "the job was begun with other versions of its steps than this release has",
+            kind="pipeline_changed",
+            hint="start it again with `--new`: outputs that are known are replaced",
+        )
+
+
 def _task(ledger: Ledger, job: Job, plan: str, lease: Lease) -> dict[str, Any]:
+    from pravah import engine
+
     blobs = ledger.load(lease)
     sink = job.plan.get("sink")
     fingerprints = []

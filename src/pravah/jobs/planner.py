@@ -14,12 +14,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pravah.errors import ForbiddenError, OverlapError, SourceMissingError, SpecError
-from pravah.model.spec import JobSpec, Step
 from pravah.model.uri import NULL, path_uri, quote, shown_path, uri_path
 from pravah.registry import registry
+
+if TYPE_CHECKING:
+    # Pydantic costs a tenth of a second, and a worker needs only the hash of a stored plan.
+    from pravah.model.spec import JobSpec, Step
 
 Identity = tuple[int, int]
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pravah.errors import NotFoundError, SpecError
 from pravah.jobs.observer import Observer, Unobserved
@@ -24,8 +24,11 @@ from pravah.model.ids import new_id, shown, typed
 from pravah.model.job import Event, Failure, Job
 from pravah.model.ledger import Ledger, NewJob, Request
 from pravah.model.report import Report, failures
-from pravah.model.spec import JobSpec
 from pravah.model.status import JobStatus
+
+if TYPE_CHECKING:
+    # Only whoever has a spec has paid for Pydantic.
+    from pravah.model.spec import JobSpec
 
 # Jobs read at once where all are wanted.
 _PAGE = 100
