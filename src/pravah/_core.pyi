@@ -1,17 +1,18 @@
 """The engine: pure Rust behind a thin binding.
 
-Plans are JSON (see `pravah_core/core/src/plan.rs`); paths are bytes. Calls that work release the GIL.
+Plans are JSON (see `pravah_core/core/src/plan.rs`); paths are bytes.
+Calls that work release the GIL.
 """
 
 from collections.abc import Callable
-from typing import Final, Literal, TypedDict, final
+from typing import Final, Literal, TypeAlias, TypedDict, final
 
 __version__: Final[str]
 build_profile: Final[Literal["debug", "release"]]
 
-Verdict = Literal["committed", "fenced", "drain"]
-Ending = Literal["finished", "fenced", "drained"]
-Fingerprint = tuple[bytes, bytes]
+Verdict: TypeAlias = Literal["committed", "fenced", "drain"]
+Ending: TypeAlias = Literal["finished", "fenced", "drained"]
+Fingerprint: TypeAlias = tuple[bytes, bytes]
 
 class CoreError(Exception):
     """An error of the engine."""
@@ -49,7 +50,10 @@ class Counts(TypedDict):
     bytes_out: int
 
 class WindowRecord(TypedDict):
-    """One transaction: window n is recorded, window n-1 acknowledged. Counts and summary are absolute."""
+    """One transaction: window n is recorded, window n-1 acknowledged.
+
+    Counts and summary are absolute.
+    """
 
     window: bytes | None
     acknowledge: bool
@@ -115,7 +119,7 @@ class ScanCount(TypedDict):
 class Engine:
     """Threads and memory that all calls of a process share."""
 
-    def __init__(self, *, threads: int | None = None, memory_bytes: int = 1 << 30) -> None: ...
+    def __init__(self, *, threads: int | None = None, memory_bytes: int = ...) -> None: ...
     def run_scan(
         self,
         plan_json: str,
@@ -147,7 +151,7 @@ class Control:
 
 @final
 class Scanner:
-    """A scan of directory trees; each method starts it anew. An Arrow stream (PyCapsule interface)."""
+    """A scan of directory trees, started anew by each method; an Arrow stream (PyCapsule)."""
 
     def __init__(
         self,
@@ -224,7 +228,7 @@ def retry(
     windows: list[Window],
     group: tuple[str, str | None, str] | None = None,
 ) -> Moved | None:
-    """Move what did not come about, or one failure group (kind, step, pattern), into a new manifest."""
+    """Move what did not come about into a new manifest, or one group (kind, step, pattern)."""
 
 def still_here(manifest: bytes, windows: list[Window]) -> bytes:
     """Give the manifest without what has moved out of it."""
