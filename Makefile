@@ -16,6 +16,10 @@ SWEEP ?= 1000
 ARGS ?= --help
 
 BIN := .venv/bin
+# A dev build is meant here: no warning that it is slower.
+ifeq ($(CORE),dev)
+export PRAVAH_DEV := 1
+endif
 # rustup's installer edits the shell's profile, which make's shell does not read.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 

@@ -3,7 +3,7 @@
 # Expects a complete .venv (`make setup`).
 set -uo pipefail
 cd "$(dirname "$0")/.."
-export PATH="$PWD/.venv/bin:$PATH"
+export PATH="$PWD/.venv/bin:$PATH" PRAVAH_DEV=1
 failed=()
 
 check() { # check NAME COMMAND...

@@ -84,6 +84,11 @@ build_core() {
     touch "$core" # cargo leaves an unchanged library's time alone
 }
 
+mkdir -p .cache
+if command -v flock >/dev/null; then # two of these at once would tread on each other's .venv
+    exec 9>.cache/setup.lock
+    flock 9
+fi
 require_tools
 install_pdm
 install_dependencies

@@ -119,7 +119,7 @@ class ScanCount(TypedDict):
 class Engine:
     """Threads and memory that all calls of a process share."""
 
-    def __init__(self, *, threads: int | None = None, memory_bytes: int = ...) -> None: ...
+    def __init__(self, *, threads: int | None = None, memory_bytes: int = 1073741824) -> None: ...
     def run_scan(
         self,
         plan_json: str,
