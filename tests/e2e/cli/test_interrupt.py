@@ -14,7 +14,7 @@ from tests.e2e.cli.terminal import Terminal
 
 COMMAND = ("run", "data", "--to", "out", "-s", "compress:codec=gzip,level=12")
 # Long enough to be interrupted: the slowest level on words that compress.
-FILES, FILE_BYTES = 3000, 60_000
+FILES, FILE_BYTES = 1500, 40_000
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_interrupted_run_pauses_says_how_to_go_on_and_goes_on(
     shown = terminal.finish()
     assert terminal.code == 130, shown
     paused = re.search(
-        r"paused: ([\d,]+) of 3,000 files are done and safe; nothing is half-written", shown
+        r"paused: ([\d,]+) of 1,500 files are done and safe; nothing is half-written", shown
     )
     assert paused, shown
     done = int(paused[1].replace(",", ""))
