@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pravah.errors import NotFoundError, SpecError, StatusError
+from pravah.jobs import attempt
 from pravah.jobs.service import Reuse
 from pravah.jobs.supervisor import Ending, Idle
 from pravah.model.ids import shown
@@ -278,3 +279,27 @@ def test_parameter_out_of_range_is_refused_before_anything_is_stored(workspace: 
         workspace.submit({"compress": {"codec": "zstd", "level": 99}})
     assert caught.value.kind == "invalid_parameter"
     assert list(workspace.jobs.all()) == []
+
+
+def test_sink_that_cannot_be_made_ends_the_job_with_an_error_that_names_it(
+    workspace: Workspace,
+) -> None:
+    workspace.fill(10)
+    # Nothing can be made below /proc, not even by root.
+    job = workspace.run("copy", sink="/proc/pravah")
+    assert job.status == JobStatus.FAILED
+    assert job.error is not None
+    assert "the sink `/proc/pravah`: no such file or directory" in job.error["message"]
+    assert job.books.counts.remaining == 10
+
+
+def test_job_of_other_versions_of_its_steps_does_not_go_on(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.fill(10)
+    job = workspace.submit("copy")
+    monkeypatch.setattr(attempt, "pipeline_hash", lambda _steps: "another release's")
+    ended = workspace.finish(job)
+    assert ended.status == JobStatus.FAILED
+    assert ended.error is not None
+    assert ended.error["kind"] == "pipeline_changed"

@@ -21,6 +21,7 @@ from pravah.model.ledger import (
     Verdict,
     WindowRecord,
 )
+from pravah.model.uri import shown_uri
 from pravah.runner.frames import Message
 
 Record = Mapping[str, Any]
@@ -68,6 +69,16 @@ def commit(ledger: Ledger, attempt: Attempt, message: Message) -> Verdict:
         attempt.progressed = True
         attempt.finished = record["finished"]
     return verdict
+
+
+def located(error: Mapping[str, str], job: Job) -> dict[str, str]:
+    """Give an error of a whole task with the path that it is about: the core leaves that to us."""
+    message, roots, sink = error["message"], job.plan["roots"], job.plan["sink"]
+    if sink is not None:
+        message = message.replace("the sink", f"the sink `{shown_uri(sink['uri'])}`", 1)
+    if len(roots) == 1:
+        message = message.replace("the source", f"the source `{shown_uri(roots[0]['uri'])}`", 1)
+    return {"kind": error["kind"], "message": message}
 
 
 def _refuse_other_pipeline(job: Job) -> None:

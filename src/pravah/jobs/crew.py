@@ -180,11 +180,11 @@ class Crew:
         return write()
 
     def _end_attempt(self, attempt: Attempt, message: Message) -> None:
-        del self._jobs[attempt.call]
+        job = self._jobs.pop(attempt.call)
         if attempt.finished or message.get("status") == "fenced":
             return
         if "error" in message:
-            self._strike(attempt, message["error"])
+            self._strike(attempt, attempts.located(message["error"], job))
         else:
             self._written(lambda: self._ledger.release(attempt.lease, Release.CLEAN))
 
