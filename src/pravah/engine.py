@@ -13,10 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pravah import _core
-from pravah._core import Control, CoreError, Engine, Scanner, die_with_parent
-from pravah.errors import EngineError, SpecError
+from pravah.errors import CoreMissingError, EngineError, SpecError
 from pravah.model.ledger import Moved, NewTask, TaskBlobs, TaskCounts, Window
+
+try:
+    from pravah import _core
+    from pravah._core import Control, CoreError, Engine, Scanner, die_with_parent
+except ImportError as missing:
+    raise CoreMissingError(
+        "pravah._core can't be loaded", causes=(str(missing),), hint="`make build-rust` builds it"
+    ) from missing
 
 if TYPE_CHECKING:
     from pravah._core import Task, Verdict

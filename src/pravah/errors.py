@@ -14,7 +14,7 @@
     │   ├── LedgerDamagedError        7  its file is not what Pravah wrote
     │   └── LedgerVersionError        7  its schema is of another release
     └── EngineError                   1  the core gave up a task or a plan
-        └── RunnerError               1  the process that ran the core died or hung
+        └── CoreMissingError         70  (ImportError) the core is not built
 
 The number is the exit code. `kind` is the same word in Python, Rust, API, CLI and docs.
 Messages are lower case, without a full stop, and name the path and both values.
@@ -144,7 +144,8 @@ class EngineError(PravahError):
     exit_code = 1
 
 
-class RunnerError(EngineError):
-    """The process that ran the core died or hung."""
+class CoreMissingError(EngineError, ImportError):
+    """The core can't be loaded."""
 
-    kind = "runner_died"
+    kind = "core_missing"
+    exit_code = 70
