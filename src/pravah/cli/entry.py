@@ -96,6 +96,14 @@ def _bug(error: Exception, *, debug: bool) -> int:
     if debug:
         _traceback()
     name = type(error).__name__
+    if isinstance(error, ImportError) and "_core" in str(error):
+        _say(
+            [
+                f"error: the core, pravah._core, can't be loaded: {_safe(str(error))}",
+                "hint: in a checkout `make build-rust` builds it; else install the package again",
+            ]
+        )
+        return ExitCode.BUG
     _say(
         [
             f"error: a bug of ours: {name}: {_safe(str(error))}",
