@@ -192,8 +192,9 @@ impl Crew<'_, '_> {
 
     fn stage_batch(&self, batch: Vec<Item>, drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
         let bench = self.bench;
-        let staged: Vec<Staged> =
-            self.engine.pool.install(|| batch.into_par_iter().map(|item| bench.stage(item)).collect());
+        // Asked to drain, the pool gives the rest of the batch up: slow codecs take seconds for it.
+        let stage = |item| if bench.control.draining() { Staged::GivenUp } else { bench.stage(item) };
+        let staged: Vec<Staged> = self.engine.pool.install(|| batch.into_par_iter().map(stage).collect());
         for staged in staged {
             self.take(staged, drivers, filling)?;
         }

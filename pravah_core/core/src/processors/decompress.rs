@@ -157,7 +157,7 @@ fn not_compressed(start: &[u8], wanted: Option<Codec>) -> Error {
     }
     let begins = spaced_hex(&start[..start.len().min(MAGIC_BYTES)]);
     let missing = wanted.map_or("neither gzip nor zstd does".to_owned(), |codec| format!("{} does not", codec.name()));
-    Error::NotCompressed(format!("the file begins with {begins}, as {missing}"))
+    Error::NotCompressed(format!("the file begins with `{begins}`, as {missing}"))
 }
 
 /// Take the extension of a compressed format off; a name that is nothing else stays.
@@ -202,11 +202,11 @@ mod tests {
         assert!(not_compressed(b"", None).to_string().contains("empty"));
         assert_eq!(
             not_compressed(b"id,name", None).to_string(),
-            "the file begins with 69 64 2c 6e, as neither gzip nor zstd does"
+            "the file begins with `69 64 2c 6e`, as neither gzip nor zstd does"
         );
         assert_eq!(
             not_compressed(b"\x1f\x8b\x08\x00", Some(Codec::Zstd)).to_string(),
-            "the file begins with 1f 8b 08 00, as zstd does not"
+            "the file begins with `1f 8b 08 00`, as zstd does not"
         );
     }
 }
