@@ -36,7 +36,7 @@ const WINDOW_RECORD_BYTES: usize = 8 << 20;
 /// Entries that are handed to the pool together: enough that its threads rarely wait for the last of a batch.
 const BATCH_ENTRIES: usize = 256;
 /// Bytes of small files that are handed to the pool together: a batch takes a fraction of a window's time.
-const BATCH_BYTES: u64 = 32 << 20;
+const BATCH_BYTES: u64 = 8 << 20;
 /// Threads of one task for large files: one reads while another computes.
 const DRIVERS: usize = 2;
 
