@@ -52,8 +52,8 @@ def _memory_gib() -> float:
 
 
 def _file_system(path: Path) -> str:
-    command = ["findmnt", "--noheadings", "--output", "FSTYPE,OPTIONS", "--target", str(path)]
-    return " ".join((_first_line(command) or "unknown").split())
+    command = ["findmnt", "--noheadings", "--output", "FSTYPE", "--target", str(path)]
+    return _first_line(command) or "unknown"
 
 
 def _first_line(command: list[str]) -> str:

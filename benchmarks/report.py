@@ -52,7 +52,7 @@ def _lines(lab: Lab, contests: Sequence[Contest]) -> Iterator[str]:
 def _target_line(target: Target) -> str:
     verdict = "met" if target.is_met else "**missed**"
     return (
-        f"| {target.claim} | {_amount(target, target.measured)} | {_amount(target, target.bound)}"
+        f"| {_cell(target.claim)} | {_amount(target, target.measured)} | {_amount(target, target.bound)}"
         f" | {target.ratio:.2f} | {verdict} |"
     )
 
@@ -75,9 +75,13 @@ def _figure_line(figure: Figure, first_s: float) -> str:
     spread = f"{_seconds(figure.fastest_s)} to {_seconds(figure.slowest_s)}"
     output = f"{figure.output_bytes / 1e6:,.1f} MB" if figure.output_bytes else ""
     return (
-        f"| {figure.name} | {_seconds(figure.median_s)} ({spread}) | {figure.median_s / first_s:.2f}"
+        f"| {_cell(figure.name)} | {_seconds(figure.median_s)} ({spread}) | {figure.median_s / first_s:.2f}"
         f" | {_seconds(figure.cpu_s)} | {figure.peak_bytes / (1 << 20):,.0f} MiB | {output} |"
     )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
 
 
 def _published(lab: Lab, command: str) -> str:
