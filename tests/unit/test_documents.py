@@ -32,7 +32,7 @@ def kinds_of_code() -> set[str]:
     return {
         *(error.kind for error in subclasses(errors.PravahError)),
         *re.findall(r'=> "([a-z_]+)"', core),
-        *re.findall(r'\bkind="([a-z_]+)"', python),
+        *re.findall(r'(?:\bkind=|"kind": |_lose\()"([a-z_]+)"', python),
     }
 
 
