@@ -1,11 +1,13 @@
 """Alembic's entry: migrates the ledger of the settings, or the connection it is handed."""
 
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from pravah.db.connect import sqlite_engine
 from pravah.db.open import create_missing, sqlite_path
 from pravah.db.schema import metadata
+from pravah.errors import PravahError
 from pravah.settings import Settings
 
 
@@ -23,8 +25,12 @@ def main() -> None:
     if handed is not None:
         migrate(handed)
         return
-    path = sqlite_path(Settings().database_url)
-    create_missing(path)
+    try:
+        path = sqlite_path(Settings().database_url)
+        create_missing(path)
+    except PravahError as error:
+        # The one error that the `alembic` command prints as a line, without a traceback.
+        raise CommandError("\n".join(filter(None, (error.message, error.hint)))) from error
     engine = sqlite_engine(path)
     with engine.connect() as connection:
         migrate(connection)
