@@ -204,6 +204,9 @@ def descriptors() -> str:
 def check_steps(steps: str) -> None:
     """Build the pipeline of these steps (JSON), to see whether their parameters hold."""
 
+def check_filters(include: list[str], exclude: list[str]) -> None:
+    """Compile gitignore rules, to see whether they hold."""
+
 def die_with_parent() -> None:
     """Have this process killed when the thread that started it ends."""
 

@@ -36,6 +36,7 @@ __all__ = [
     "Task",
     "Verdict",
     "build_profile",
+    "check_filters",
     "check_steps",
     "descriptors",
     "die_with_parent",
@@ -76,6 +77,18 @@ def check_steps(steps: Sequence[Mapping[str, Any]]) -> None:
             error.message,
             kind=error.kind,
             hint="`pravah processors show NAME` shows the parameters",
+        ) from error
+
+
+def check_filters(include: Sequence[str], exclude: Sequence[str]) -> None:
+    """Compile gitignore rules, to see whether they hold."""
+    try:
+        _core.check_filters(list(include), list(exclude))
+    except CoreError as error:
+        raise SpecError(
+            error.message,
+            kind="invalid_pattern",
+            hint="patterns are those of .gitignore, as in `--include '*.csv'`",
         ) from error
 
 

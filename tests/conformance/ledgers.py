@@ -100,7 +100,14 @@ CLUSTERS: dict[str, Callable[[Path], Cluster]] = {"sqlite": SqliteCluster}
 
 def submit(ledger: Ledger, *, spec_hash: str = "spec", priority: int = 0) -> str:
     """Store a job with a scan task; give its id."""
-    job = NewJob(
+    job = new_job(spec_hash=spec_hash, priority=priority)
+    ledger.create(job)
+    return job.id
+
+
+def new_job(*, spec_hash: str, priority: int = 0) -> NewJob:
+    """Make a job that is not stored yet."""
+    return NewJob(
         id=new_id(),
         spec={"version": 1},
         plan={"roots": []},
@@ -110,8 +117,6 @@ def submit(ledger: Ledger, *, spec_hash: str = "spec", priority: int = 0) -> str
         host="host",
         priority=priority,
     )
-    ledger.create(job)
-    return job.id
 
 
 def listed(ledger: Ledger, *sizes: int, finished: bool = True, filtered: int = 0) -> str:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from pravah.errors import NotFoundError, StatusError
 from pravah.model.ledger import Ledger, Purpose, Release, Request, TaskKind, Verdict
 from pravah.model.status import JobStatus
-from tests.conformance.ledgers import Cluster, claim_entries, close, finish, listed, record, submit
+from tests.conformance.ledgers import (
+    Cluster,
+    claim_entries,
+    close,
+    finish,
+    listed,
+    new_job,
+    record,
+    submit,
+)
 
 
 def test_pause_of_a_job_without_leases_takes_effect_at_once(ledger: Ledger) -> None:
@@ -144,13 +155,22 @@ def test_closing_sets_status_report_and_event_in_one_step(ledger: Ledger) -> Non
     assert ledger.events(job_id, 0, 100)[-1].kind == "job_complete"
 
 
-def test_find_unfinished_gives_the_latest_job_that_can_go_on(ledger: Ledger) -> None:
+def test_create_or_join_joins_the_latest_job_that_can_go_on(ledger: Ledger) -> None:
     old, young = submit(ledger, spec_hash="a"), submit(ledger, spec_hash="a")
     submit(ledger, spec_hash="b")
-    assert ledger.find_unfinished("a") == young
+    assert ledger.create_or_join(new_job(spec_hash="a")) == young
     ledger.request(young, Request.CANCEL)
-    assert ledger.find_unfinished("a") == old
-    assert ledger.find_unfinished("c") is None
+    assert ledger.create_or_join(new_job(spec_hash="a")) == old
+    other = new_job(spec_hash="c")
+    assert ledger.create_or_join(other) == other.id
+
+
+def test_create_or_join_of_equal_jobs_at_once_creates_one(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        jobs = [new_job(spec_hash="a") for _ in range(16)]
+        ids = set(threads.map(ledger.create_or_join, jobs))
+    assert len(ids) == 1
+    assert len(ledger.jobs(None, 100, None)) == 1
 
 
 def test_find_ids_gives_every_id_with_the_prefix(ledger: Ledger) -> None:

@@ -42,6 +42,9 @@ pub enum Error {
     /// A stranger's file has the output's name.
     #[error("{0}")]
     OutputExists(String),
+    /// The output would take the place of its own source.
+    #[error("the output would replace its source: it has the same name in the same directory")]
+    SourceIsSink,
     /// Two entries of one job would get one output name.
     #[error("{0}")]
     OutputCollision(String),
@@ -94,6 +97,7 @@ impl Error {
             Self::UnsupportedInput(_) => "unsupported_input",
             Self::NotCompressed(_) => "not_compressed",
             Self::OutputExists(_) => "output_exists",
+            Self::SourceIsSink => "source_is_sink",
             Self::OutputCollision(_) => "output_collision",
             Self::NameTooLong { .. } => "name_too_long",
             Self::InvalidParameter { .. } => "invalid_parameter",

@@ -271,6 +271,20 @@ fn run_over_files_that_vanished_or_became_something_else_goes_on_with_the_rest()
 }
 
 #[test]
+fn run_where_an_output_would_replace_its_source_fails_that_file() {
+    let mut bench = Bench::new(&[("a", b"1"), ("b", b"2")]);
+    std::os::unix::fs::symlink("in", bench.sink()).expect("links");
+    bench.overwrite = "always";
+    bench.manifest();
+    assert_eq!(bench.run_through().counts.failed, 2);
+    assert_eq!(bench.account()[0]["error"]["kind"], "source_is_sink");
+    bench.task.windows.clear();
+    bench.steps = json!([{"name": "compress"}]);
+    assert_eq!(bench.run_through().counts.done, 2, "other names do no harm");
+    assert_eq!(fs::read(bench.source().join("a")).expect("is there"), b"1");
+}
+
+#[test]
 fn run_where_a_directory_has_the_outputs_name_fails_that_file() {
     let mut bench = Bench::new(&[("a", b"1"), ("b", b"2")]);
     fs::create_dir_all(bench.sink().join("a")).expect("makes it");

@@ -18,7 +18,7 @@ mod _core {
     #[pymodule_export]
     use crate::{
         account::{ParquetAccount, Results, files},
-        check_steps, descriptors, die_with_parent,
+        check_filters, check_steps, descriptors, die_with_parent,
         engine::{Control, Engine},
         error::CoreError,
         retry::{retry, still_here},
@@ -45,6 +45,12 @@ fn check_steps(steps: &str) -> PyResult<()> {
     let steps: Vec<pravah_core::plan::StepConfig> = serde_json::from_str(steps)
         .map_err(|error| error::raise(&pravah_core::Error::InvalidPlan(error.to_string())))?;
     pravah_core::pipeline::Pipeline::new(&steps).map(drop).map_err(|error| error::raise(&error))
+}
+
+/// Compile gitignore rules, to see whether they hold.
+#[pyfunction]
+fn check_filters(include: Vec<String>, exclude: Vec<String>) -> PyResult<()> {
+    pravah_core::scan::Filter::new(&include, &exclude).map(drop).map_err(|error| error::raise(&error))
 }
 
 /// Have this process killed when the thread that started it ends.

@@ -6,6 +6,7 @@ The only place that catches everything: a traceback reaches nobody without `--de
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command that these arguments name; give its exit code."""
     debug = "--debug" in arguments
     warnings.showwarning = _warn
+    # Until a command knows better: what is begun is ended as by Ctrl-C, and told.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = command().main(list(arguments), prog_name="pravah", standalone_mode=False)
         sys.stdout.flush()
@@ -34,6 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         return _usage(error)
     except (typer.Abort, KeyboardInterrupt):
+        _say(["interrupted"])
         return ExitCode.INTERRUPTED
     except (ReaderGoneError, BrokenPipeError):
         return _reader_went_away()

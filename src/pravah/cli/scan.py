@@ -51,7 +51,7 @@ def scan(
     exclude: Annotated[list[str] | None, Option(metavar="RULE", help="Leave these out.")] = None,
 ) -> int:
     """List the files below directories."""
-    from pravah.engine import Scanner
+    from pravah.engine import Scanner, check_filters
 
     chosen = form or (Format.NDJSON if console.json else Format.PATHS)
     if null and chosen is not Format.PATHS:
@@ -61,6 +61,7 @@ def scan(
             "Arrow is no text for a terminal",
             hint="write it to a file or a pipe: `… > files.arrow`",
         )
+    check_filters(include or [], exclude or [])
     die_of_interrupts()
     scanner = Scanner(
         [_root(root) for root in roots], include=include or [], exclude=exclude or [], stat=stat

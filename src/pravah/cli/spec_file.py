@@ -17,9 +17,21 @@ def load(path: str) -> dict[str, Any]:
     """Read a YAML file with the safe loader; `-` is stdin."""
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """The safe loader, for which a key that stands twice is an error."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+            seen = set()
+            for key, _ in node.value:
+                if key.value in seen:
+                    problem = f"`{key.value}` is given twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value)
+            return super().construct_mapping(node, deep)
+
     text = _read(path)
     try:
-        loaded = yaml.safe_load(text)
+        loaded = yaml.load(text, Loader)  # noqa: S506 - a kind of SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -56,10 +56,13 @@ class SqliteLedger:
         with self._write("create") as connection:
             jobs.create(connection, job)
 
-    def find_unfinished(self, spec_hash: str) -> str | None:
-        """Give the latest job of that spec that has not ended."""
-        with self._read() as connection:
-            return jobs.find_unfinished(connection, spec_hash)
+    def create_or_join(self, job: NewJob) -> str:
+        """Store a job, unless one of its spec has not ended; give the id of the one there is."""
+        with self._write("create") as connection:
+            found = jobs.find_unfinished(connection, job.spec_hash)
+            if found is None:
+                jobs.create(connection, job)
+            return found or job.id
 
     def find_ids(self, prefix: str) -> list[str]:
         """Give up to a few ids that begin so."""

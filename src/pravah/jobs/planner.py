@@ -65,6 +65,7 @@ def plan(spec: JobSpec, directory: bytes, job_id: str) -> Planned:
     _refuse_equal_names(roots)
     sink = _sink(resolved, roots)
     if sink is not None and sink["uri"] != NULL:
+        _refuse_itself(roots, sink)
         _refuse_overlap(roots, uri_path(sink["uri"]), is_file=sink["only"] is not None)
     plan: dict[str, Any] = {
         "job": job_id,
@@ -163,6 +164,17 @@ def _refuse_missing_sink(spec: JobSpec) -> None:
             f"no sink: {writing[0]} makes outputs",
             kind="sink_missing",
             hint="name a directory after `--to`",
+        )
+
+
+def _refuse_itself(roots: list[_Root], sink: dict[str, Any]) -> None:
+    """Refuse one file as its own output; the core sees to outputs that are named by steps."""
+    if sink["only"] is None:
+        return
+    path = uri_path(sink["uri"] + "/" + sink["only"])
+    if _identity(path) in [root.identity for root in roots]:
+        raise OverlapError(
+            f"source and sink are the same file, `{shown_path(path)}`", hint="name another `--to`"
         )
 
 

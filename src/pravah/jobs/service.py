@@ -86,10 +86,7 @@ class JobService:
         registry_check(spec)
         planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id())
         engine.check_steps(planned.plan["steps"])
-        found = self._ledger.find_unfinished(planned.spec_hash)
-        if reuse == Reuse.UNFINISHED and found is not None:
-            self._ledger.resume(found)
-            return Submission(self._ledger.job(found), resumed=True)
+        engine.check_filters(planned.plan["include"], planned.plan["exclude"])
         job = NewJob(
             id=planned.plan["job"],
             spec=planned.spec.to_dict(),
@@ -102,8 +99,13 @@ class JobService:
             priority=spec.priority,
             labels=spec.labels,
         )
-        self._ledger.create(job)
-        return Submission(self._ledger.job(job.id), resumed=False)
+        if reuse == Reuse.NOTHING:
+            self._ledger.create(job)
+            return Submission(self._ledger.job(job.id), resumed=False)
+        job_id = self._ledger.create_or_join(job)
+        if job_id != job.id:
+            self._ledger.resume(job_id)
+        return Submission(self._ledger.job(job_id), resumed=job_id != job.id)
 
     def supervisor(
         self,

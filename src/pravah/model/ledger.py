@@ -205,8 +205,11 @@ class Ledger(Protocol):
     def create(self, job: NewJob) -> None:
         """Store a pending job and the scan task of its roots."""
 
-    def find_unfinished(self, spec_hash: str) -> str | None:
-        """Give the latest job of that spec that has not ended."""
+    def create_or_join(self, job: NewJob) -> str:
+        """Store a job, unless one of its spec has not ended; give the id of the one there is.
+
+        One transaction: of equal commands that begin together, one creates and the others join.
+        """
 
     def find_ids(self, prefix: str) -> list[str]:
         """Give up to a few ids that begin so."""

@@ -33,6 +33,15 @@ CASES = [
     ),
     ("run data --to data -s compress", 2, "source and sink are the same directory, `", ""),
     ("run data/deep --to data -s compress", 2, "", ""),
+    ("run data/a.csv --to data/a.csv -s copy --overwrite always", 2, "source and sink are", ""),
+    (
+        "run data --to out -s copy --include [",
+        2,
+        "include: error parsing glob",
+        "patterns are those",
+    ),
+    ("scan data --exclude #x", 2, "exclude: `#x` is a comment", "patterns are those"),
+    ("run -f twice.yaml", 2, "twice.yaml, line 2, column 1: `source` is given twice", None),
     ("run nothing --to out -s copy", 3, "", ""),
     ("run s3://raw/ --to out -s copy", 2, "can't reach `s3://raw/`: this release works on", ""),
     ("run data --to - -s copy", 2, "writing outputs to stdout (`--to -`) is not part of", ""),
@@ -56,6 +65,7 @@ CASES = [
     ("scan data --format csv -0", 2, "-0 goes with paths, not with --format csv", None),
     ("processors show compres", 2, "unknown processor `compres`", "did you mean `compress`?"),
 ]
+TWICE = "source: data\nsource: other\nsteps: copy\nsink: out\n"
 JOBS = ("show", "watch", "files", "failures", "results", "report")
 STEERING = ("cancel", "pause", "resume", "retry", "delete")
 
@@ -65,6 +75,7 @@ def test_error_says_what_failed_and_what_to_do(
     cli: Cli, data: Path, command: str, code: int, message: str, hint: str | None
 ) -> None:
     assert data.exists()
+    (cli.directory / "twice.yaml").write_text(TWICE)
     ran = cli(*command.split())
     error, *rest = ran.err.splitlines()
     assert error.startswith(f"error: {message}"), ran.err

@@ -140,26 +140,18 @@ impl Summary {
     }
 }
 
-/// A message without what differs from file to file: numbers become `N`, quoted names `…`.
+/// A message without what differs from file to file: words with a digit (numbers, sums) become `N`, quoted names `…`.
 pub fn failure_pattern(message: &str) -> String {
-    let mut plain = String::with_capacity(message.len());
-    let mut quoted = false;
-    let mut number = false;
-    for letter in message.chars() {
-        if letter == '`' {
-            quoted = !quoted;
-            plain.push_str(if quoted { "`…" } else { "`" });
-        } else if quoted {
-        } else if letter.is_ascii_digit() {
-            if !number {
-                plain.push('N');
-            }
-        } else {
-            plain.push(letter);
-        }
-        number = letter.is_ascii_digit();
-    }
-    plain
+    let outside = |part: &str| {
+        part.split_inclusive(|letter: char| !letter.is_ascii_alphanumeric())
+            .map(|word| match word.find(|letter: char| letter.is_ascii_digit()) {
+                Some(_) => format!("N{}", word.trim_start_matches(|letter: char| letter.is_ascii_alphanumeric())),
+                None => word.to_owned(),
+            })
+            .collect::<String>()
+    };
+    let parts = message.split('`').enumerate();
+    parts.map(|(at, part)| if at % 2 == 0 { outside(part) } else { "`…`".to_owned() }).collect()
 }
 
 #[cfg(test)]
@@ -185,6 +177,13 @@ mod tests {
         assert_eq!(summary["failures"][0]["message"], "bad block at byte 07 of `f0`");
         assert_eq!(summary["failures"][0]["pattern"], "bad block at byte N of `…`");
         assert_eq!(summary["failures"][0]["examples"], serde_json::json!(["f0", "f1", "f2"]));
+    }
+
+    #[test]
+    fn failure_pattern_of_sums_in_hex_is_one() {
+        let pattern = "content's CRC-N is N, N is stored";
+        assert_eq!(failure_pattern("content's CRC-32 is 7be04556, 7ae04556 is stored"), pattern);
+        assert_eq!(failure_pattern("content's CRC-32 is 12345678, 0a1b2c3d is stored"), pattern);
     }
 
     #[test]

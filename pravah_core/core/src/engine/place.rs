@@ -18,6 +18,8 @@ pub struct Place {
     pub source: Arc<dyn SourceDirectory>,
     /// Where their outputs go; none for a pipeline without outputs.
     pub sink: Option<Arc<dyn SinkDirectory>>,
+    /// Outputs go where the entries are read: no output may have its source's name.
+    pub in_place: bool,
     /// What an earlier job published here, by name of the output.
     pub memories: HashMap<Vec<u8>, Memory>,
 }
@@ -83,10 +85,14 @@ impl<'t> Places<'t> {
     fn open(&self, index: usize) -> Result<Place, Error> {
         let (root, directory) = (self.manifest.root(index), self.manifest.directory(index));
         let source = self.source.open_directory(root, directory)?;
-        let Some(sink) = self.sink else { return Ok(Place { source, sink: None, memories: HashMap::new() }) };
+        let Some(sink) = self.sink else {
+            return Ok(Place { source, sink: None, in_place: false, memories: HashMap::new() });
+        };
         let (directory, _) = self.plan.output_name(self.pipeline, root, directory, self.manifest.name(index));
         let blobs = self.fingerprints.get(directory.as_slice()).map(Vec::as_slice).unwrap_or_default();
         let memories = decode_memories(blobs.iter().copied())?;
-        Ok(Place { source, sink: Some(sink.open_directory(&directory)?), memories })
+        let sink = sink.open_directory(&directory)?;
+        let in_place = source.id()? == sink.id();
+        Ok(Place { source, sink: Some(sink), in_place, memories })
     }
 }

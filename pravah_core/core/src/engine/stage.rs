@@ -198,6 +198,9 @@ impl Bench<'_> {
         if output_name.len() > NAME_BYTES {
             return Err(Error::NameTooLong { length_bytes: output_name.len(), limit_bytes: NAME_BYTES });
         }
+        if item.place.in_place && output_name == name {
+            return Err(Error::SourceIsSink);
+        }
         let found = match sink.look(output_name)? {
             Standing::Free => return Ok(Decision::Publish(Publish::Create)),
             Standing::Directory => return Err(Error::OutputExists("a directory has the output's name".into())),

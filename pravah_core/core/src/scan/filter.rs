@@ -140,8 +140,11 @@ fn compile(list: &'static str, patterns: &[impl AsRef<str>]) -> Result<Option<Gi
     let mut builder = GitignoreBuilder::new(".");
     builder.allow_unclosed_class(false); // a slip of the pen: git lets it match nothing
     for pattern in patterns.iter().map(AsRef::as_ref) {
-        if pattern.trim().is_empty() || pattern.starts_with('#') {
-            return Err(refuse(format!("`{pattern}` is no pattern; a name that begins with `#` is written `\\#…`")));
+        if pattern.trim().is_empty() {
+            return Err(refuse("a pattern is empty".to_owned()));
+        }
+        if pattern.starts_with('#') {
+            return Err(refuse(format!("`{pattern}` is a comment; a name that begins with `#` is written `\\#…`")));
         }
         builder.add_line(None, pattern).map_err(|error| refuse(error.to_string()))?;
     }

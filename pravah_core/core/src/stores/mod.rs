@@ -28,6 +28,9 @@ pub trait SourceDirectory: Send + Sync {
 
     /// Open a regular file for reading.
     fn open(&self, name: &[u8]) -> Result<Box<dyn Reading>>;
+
+    /// Tell directories apart: the same number as [`SinkDirectory::id`] means the same directory.
+    fn id(&self) -> Result<(u64, u64)>;
 }
 
 /// An open source file.

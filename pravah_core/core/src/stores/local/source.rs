@@ -3,11 +3,11 @@
 use std::{os::fd::OwnedFd, sync::Arc};
 
 use rustix::{
-    fs::{Mode, OFlags, StatxFlags},
+    fs::{AtFlags, Mode, OFlags, StatxFlags},
     io::Errno,
 };
 
-use super::{LOOK, nanoseconds, walk};
+use super::{LOOK, identity, nanoseconds, walk};
 use crate::{
     Error, Result,
     outcome::SourceFingerprint,
@@ -59,6 +59,13 @@ impl SourceDirectory for LocalDirectory {
         }
         .map_err(Error::system("open the source"))?;
         Ok(Box::new(LocalFile(file)))
+    }
+
+    fn id(&self) -> Result<(u64, u64)> {
+        let stat = rustix::fs::statx(&self.0, c"", AtFlags::EMPTY_PATH, StatxFlags::INO)
+            .map_err(Error::system("open the source"))?;
+        let identity = identity(&stat);
+        Ok((identity.device, identity.inode))
     }
 }
 
