@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -34,8 +35,9 @@ class Lab:
     cache: Path
 
     def compete(self, title: str, entrants: Sequence[Entrant], rounds: int = 5) -> Contest:
-        """Run a contest with this lab's scratch directory."""
-        return compete(title, entrants, self.cache / "scratch", rounds)
+        """Run a contest in a scratch directory of its own."""
+        scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=self.cache))
+        return compete(title, entrants, scratch, rounds)
 
     @property
     def tree_files(self) -> int:
