@@ -212,7 +212,7 @@ def test_drain_pauses_the_job_with_nothing_half_written(workspace: Workspace, dr
 
 
 def test_cancel_by_somebody_else_ends_the_work(workspace: Workspace) -> None:
-    workspace.fill(3000)
+    workspace.fill(12_000)  # too many to be done before anybody hears of the cancel
     job = workspace.submit(STEP)
     other = workspace.beside()
     observer = _Once(lambda: other.jobs.cancel(job.id))
@@ -221,7 +221,7 @@ def test_cancel_by_somebody_else_ends_the_work(workspace: Workspace) -> None:
     assert ended.status == JobStatus.CANCELLED
     assert workspace.litter() == []
     assert len(workspace.outputs()) == ended.books.counts.done
-    _expected(workspace, workspace.finish(workspace.jobs.retry(job.id)), 3000)
+    _expected(workspace, workspace.finish(workspace.jobs.retry(job.id)), 12_000)
     other.application.close()
 
 
