@@ -65,6 +65,14 @@ jobs = Table(
     Column("error", Text),
     Column("results", Text),
     _flag("deleting"),
+    # Most tasks of entries that may be leased at once, by all workers together. None: any number.
+    Column("tasks_limit", Integer),
+    # Why the ledger's own rules, and no person, paused the job or asked for it.
+    Column("paused_by", Text),
+    # Failures that a resume has accepted: the budget counts those behind them.
+    _count("forgiven"),
+    # Grows with each change of limits: workers see that what they hold is old.
+    _count("revision"),
     Index("jobs_by_status", "status", "id"),
     Index("jobs_by_spec", "spec_hash", "id"),
 )
@@ -96,6 +104,10 @@ tasks = Table(
     _count("poisoned"),
     _count("bytes_in"),
     _count("bytes_out"),
+    # Attempts whose end nobody saw, or by a kill from outside, since the last progress.
+    _count("deaths"),
+    # Entries in flight when a process crashed, and how often each did so alone (rule 22).
+    Column("suspects", Text),
     # What a scan unit has not yet covered by emitted tasks.
     Column("frontier", Text),
     # Last, as it is the widest: sums over the columns above need not read it.

@@ -4,6 +4,9 @@ Revision ID: 0002
 Revises: 0001
 """
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -12,7 +15,19 @@ depends_on = None
 
 def upgrade() -> None:
     """Bring a ledger of the first schema up to date."""
+    op.add_column("jobs", sa.Column("tasks_limit", sa.Integer()))
+    op.add_column("jobs", sa.Column("paused_by", sa.Text()))
+    for table, name in (("jobs", "forgiven"), ("jobs", "revision"), ("tasks", "deaths")):
+        column = sa.Column(name, sa.BigInteger(), server_default="0", nullable=False)
+        op.add_column(table, column)
+    op.add_column("tasks", sa.Column("suspects", sa.Text()))
 
 
 def downgrade() -> None:
     """Go back to the first schema."""
+    with op.batch_alter_table("tasks") as tasks:
+        tasks.drop_column("suspects")
+        tasks.drop_column("deaths")
+    with op.batch_alter_table("jobs") as jobs:
+        for name in ("revision", "forgiven", "paused_by", "tasks_limit"):
+            jobs.drop_column(name)
