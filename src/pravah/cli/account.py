@@ -124,6 +124,8 @@ def _reasons(job: Mapping[str, Any], outcome: str) -> str:
 
 def _budget(job: Mapping[str, Any]) -> str:
     budget = job["spec"].get("on_error", {}).get("budget", 0)
+    if job["error"] and job["error"].get("kind") == "budget_exceeded":
+        return f"above the budget of {budget}"
     if not job["finished_at"] or budget in (0, "0"):
         return ""
     return f"{'within' if job['status'] == 'completed' else 'above'} the budget of {budget}"

@@ -33,4 +33,6 @@ _BY_STATUS = {
 
 def of_job(job: Mapping[str, Any]) -> ExitCode:
     """Give the exit code of a command that followed this job until it stopped."""
+    if job["status"] == "paused" and job.get("error"):
+        return ExitCode.FILES_FAILED  # nobody asked for it: the failure budget did
     return _BY_STATUS.get(str(job["status"]), ExitCode.OK)

@@ -37,6 +37,14 @@ class Durability(StrEnum):
     ALWAYS = "always"
 
 
+class WhenExceeded(StrEnum):
+    """What becomes of a job in which more files fail than the budget allows."""
+
+    CONTINUE = "continue"
+    PAUSE = "pause"
+    ABORT = "abort"
+
+
 def _step_names(incomplete: str) -> list[tuple[str, str]]:
     return [(d.name, d.summary) for d in registry() if d.name.startswith(incomplete)]
 
@@ -84,6 +92,12 @@ class SpecFlags:
     budget: Annotated[
         str | None, Option(metavar="COUNT|PERCENT", help="Failed files to tolerate (default: 0).")
     ] = None
+    when_exceeded: Annotated[
+        WhenExceeded | None, Option(help="What more failures do to the job (default: continue).")
+    ] = None
+    max_attempts: Annotated[
+        str | None, Option(metavar="N", help="Tries of a file, for errors that may pass.")
+    ] = None
     memory: Annotated[
         str | None, Option(metavar="SIZE", help="Memory for the engine (default: 1GiB).")
     ] = None
@@ -114,6 +128,8 @@ def spec_mapping(flags: SpecFlags, known: Registry) -> dict[str, Any]:
         ("sink", "overwrite", flags.overwrite),
         ("sink", "durability", flags.durability),
         ("on_error", "budget", flags.budget),
+        ("on_error", "when_exceeded", flags.when_exceeded),
+        ("on_error", "max_attempts", flags.max_attempts),
         ("limits", "memory", flags.memory),
     ):
         if value is not None:

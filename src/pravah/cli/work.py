@@ -19,6 +19,7 @@ from pravah.cli.account import account
 from pravah.cli.console import Console, is_terminal
 from pravah.cli.exit_codes import ExitCode, of_job
 from pravah.cli.figures import count, counted
+from pravah.cli.names import printable
 from pravah.cli.progress import Bar, Display, PlainLines, Sight, Silence
 from pravah.model.ids import shown
 from pravah.model.status import JobStatus
@@ -169,6 +170,10 @@ def _tell_pause(console: Console, job: Job) -> None:
 
 def _tell_end(console: Console, application: Application, job: Job) -> ExitCode:
     form = job.to_dict()
+    if job.status == JobStatus.PAUSED and job.paused_by is not None:
+        console.say(f"paused: {printable(job.paused_by['message'])}")
+        console.say(f"hint: {job.paused_by['hint']}")
+        return of_job(form)
     if job.status == JobStatus.PAUSED:
         command = f"pravah jobs resume {form['id']}"
         console.say(f"paused by somebody else; go on with `{command}`")

@@ -35,6 +35,7 @@ def create(connection: Connection, job: NewJob) -> None:
             "labels": json.dumps(dict(job.labels)),
             "host": job.host,
             "created_us": now_us(),
+            "tasks_limit": job.tasks_limit,
         },
     )
     add_task(connection, job.id, TaskKind.SCAN)
@@ -113,6 +114,8 @@ def glance(connection: Connection, job_id: str, location: str) -> Glance:
         row.error is not None,
         bool(row.scan_complete),
         sums(connection, job_id),
+        row.forgiven,
+        row.revision,
     )
 
 
@@ -201,4 +204,7 @@ def _job(row: Row[Any], summed: Books) -> Job:
         labels=json.loads(row.labels),
         error=json.loads(row.error) if row.error else None,
         results=json.loads(row.results) if row.results else None,
+        paused_by=json.loads(row.paused_by) if row.paused_by else None,
+        forgiven=row.forgiven,
+        revision=row.revision,
     )

@@ -7,7 +7,7 @@ What happens inside the transactions is in the modules beside this one; which st
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pravah.db.queries import query
 from pravah.db.worker_lock import WorkerLock
 from pravah.model.job import Books, Event, Job
 from pravah.model.ledger import (
+    Change,
     Closed,
     Emission,
     Fingerprint,
@@ -122,15 +123,25 @@ class SqliteLedger:
         with self._read() as connection:
             return jobs.events(connection, job_id, after, limit)
 
-    def request(self, job_id: str, request: Request) -> None:
+    def request(self, job_id: str, request: Request, why: Mapping[str, Any] | None = None) -> None:
         """Ask for a pause or a cancel."""
         with self._write("request") as connection:
-            requests.request(connection, job_id, request, self.location)
+            requests.request(connection, job_id, request, self.location, why)
 
     def resume(self, job_id: str) -> None:
         """Take back a pause, or put a paused job back to pending."""
         with self._write("resume") as connection:
             requests.resume(connection, job_id, self.location)
+
+    def give_up(self, job_id: str, error: Mapping[str, Any]) -> None:
+        """Have a job end as failed with what is left undone."""
+        with self._write("give_up") as connection:
+            windows.set_error(connection, job_id, error)
+
+    def change(self, job_id: str, change: Callable[[Job], Change]) -> None:
+        """Change a job that has not ended."""
+        with self._write("change") as connection:
+            requests.change(connection, job_id, change, self.location)
 
     def apply_pause(self, job_id: str) -> bool:
         """Pause a job that was asked to, once no lease of it is held."""

@@ -19,8 +19,8 @@ INSERT INTO events (job_id, at_us, kind, detail) VALUES (:job_id, :at_us, :kind,
 
 -- name: add_job
 -- Stores a pending job.
-INSERT INTO jobs (id, name, status, spec, plan, spec_hash, pipeline_hash, scope, round, priority, labels, host, created_us)
-VALUES (:id, :name, 'pending', :spec, :plan, :spec_hash, :pipeline_hash, :scope, 1, :priority, :labels, :host, :created_us);
+INSERT INTO jobs (id, name, status, spec, plan, spec_hash, pipeline_hash, scope, round, priority, labels, host, created_us, tasks_limit)
+VALUES (:id, :name, 'pending', :spec, :plan, :spec_hash, :pipeline_hash, :scope, 1, :priority, :labels, :host, :created_us, :tasks_limit);
 
 -- name: find_unfinished
 -- The latest job of a spec that has not ended: what retyping a command goes on with.
@@ -39,7 +39,7 @@ SELECT * FROM jobs WHERE id = :id AND NOT deleting;
 
 -- name: get_status
 -- What a worker polls while it works on a job.
-SELECT status, request, error, scan_complete FROM jobs WHERE id = :id AND NOT deleting;
+SELECT status, request, error, scan_complete, forgiven, revision FROM jobs WHERE id = :id AND NOT deleting;
 
 -- name: list_jobs
 -- A page of jobs, the latest first.
@@ -85,7 +85,7 @@ SELECT id, at_us, kind, detail FROM events WHERE job_id = :job_id AND id > :afte
 
 -- name: set_request
 -- Asks for a pause or a cancel; a cancel is never taken back by a pause.
-UPDATE jobs SET request = :request
+UPDATE jobs SET request = :request, paused_by = :why
 WHERE id = :id AND NOT deleting AND (request IS NULL OR request <> 'cancel')
   AND (status IN ('pending', 'running') OR (:request = 'cancel' AND status = 'paused'));
 
@@ -93,13 +93,24 @@ WHERE id = :id AND NOT deleting AND (request IS NULL OR request <> 'cancel')
 -- A pause that has not taken effect yet is forgotten.
 UPDATE jobs SET request = NULL WHERE id = :id AND request = 'pause';
 
+-- name: forgive
+-- A resume after a pause by the failure budget accepts the failures so far.
+UPDATE jobs SET paused_by = NULL,
+  forgiven = (SELECT COALESCE(SUM(failed + poisoned), 0) FROM tasks WHERE job_id = jobs.id)
+WHERE id = :id AND paused_by IS NOT NULL;
+
+-- name: change_job
+-- What was asked of a job changes while it is worked on.
+UPDATE jobs SET spec = :spec, plan = :plan, priority = :priority, tasks_limit = :tasks_limit, revision = revision + 1
+WHERE id = :id AND status IN ('pending', 'running', 'paused') AND NOT deleting;
+
 -- name: has_lease
 -- Whether anybody works on a job.
 SELECT 1 FROM leases AS l JOIN tasks AS t ON t.id = l.task_id WHERE t.job_id = :job_id LIMIT 1;
 
 -- name: open_round
 -- A retry begins: the account of the round before stays in its report.
-UPDATE jobs SET round = round + 1, request = NULL, error = NULL, results = NULL, started_us = NULL, finished_us = NULL
+UPDATE jobs SET round = round + 1, request = NULL, error = NULL, results = NULL, paused_by = NULL, forgiven = 0, started_us = NULL, finished_us = NULL
 WHERE id = :id;
 
 -- name: list_retried
@@ -277,7 +288,7 @@ UPDATE tasks SET token = NULL, unclean = :unclean, strikes = strikes + :strikes 
 
 -- name: set_error
 -- The job can't go on; the first reason stays.
-UPDATE jobs SET error = COALESCE(error, :error) WHERE id = :id;
+UPDATE jobs SET error = :error WHERE id = :id AND error IS NULL AND status IN ('pending', 'running', 'paused');
 
 -- ----------------------------------------------------------------------------------- workers
 

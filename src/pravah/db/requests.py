@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +17,8 @@ from pravah.db.transitions import add_event, move_job, move_task
 from pravah.db.windows import add_entries, add_window
 from pravah.errors import StatusError
 from pravah.model.ids import shown
-from pravah.model.ledger import Moved, Request, TaskBlobs, TaskKind
+from pravah.model.job import Job
+from pravah.model.ledger import Change, Moved, Request, TaskBlobs, TaskKind
 from pravah.model.status import JobStatus, TaskStatus
 
 # Tasks removed in one transaction: some 30 MB of manifests and windows, a fraction of a second.
@@ -25,18 +27,25 @@ _DELETED_AT_ONCE = 100
 Move = Callable[[TaskBlobs], Moved | None]
 
 
-def request(connection: Connection, job_id: str, wish: Request, location: str) -> None:
+def request(
+    connection: Connection,
+    job_id: str,
+    wish: Request,
+    location: str,
+    why: Mapping[str, Any] | None = None,
+) -> None:
     """Ask for a pause or a cancel."""
     status, asked = jobs.status(connection, job_id, location)
     paused = status == JobStatus.PAUSED and asked is None
     if asked == wish or (wish == Request.PAUSE and paused):
         return
-    if connection.execute(query("set_request"), {"id": job_id, "request": wish}).rowcount == 0:
+    values = {"id": job_id, "request": wish, "why": json.dumps(dict(why)) if why else None}
+    if connection.execute(query("set_request"), values).rowcount == 0:
         raise StatusError(
             f"can't {wish} {shown(job_id)}: it is {'being cancelled' if asked else status}",
             hint=f"`pravah jobs show {shown(job_id)}` tells how it ended" if status.ended else None,
         )
-    add_event(connection, job_id, f"{wish}_requested", {})
+    add_event(connection, job_id, f"{wish}_requested", dict(why or {}))
 
 
 def resume(connection: Connection, job_id: str, location: str) -> None:
@@ -48,7 +57,29 @@ def resume(connection: Connection, job_id: str, location: str) -> None:
             hint=f"`pravah jobs retry {shown(job_id)}` puts its failed files back to work",
         )
     connection.execute(query("take_back_pause"), {"id": job_id})
+    connection.execute(query("forgive"), {"id": job_id})
     move_job(connection, job_id, "resume")
+
+
+def change(
+    connection: Connection, job_id: str, make: Callable[[Job], Change], location: str
+) -> None:
+    """Change what was asked of a job that has not ended."""
+    job = jobs.get(connection, job_id, location)
+    changed = make(job)
+    values = {
+        "id": job_id,
+        "spec": json.dumps(dict(changed.spec)),
+        "plan": json.dumps(dict(changed.plan)),
+        "priority": changed.priority,
+        "tasks_limit": changed.tasks_limit,
+    }
+    if connection.execute(query("change_job"), values).rowcount == 0:
+        raise StatusError(
+            f"can't change {shown(job_id)}: it is {job.status}",
+            hint="run its command again with other values",
+        )
+    add_event(connection, job_id, "job_changed", dict(changed.detail))
 
 
 def apply_pause(connection: Connection, job_id: str, location: str) -> bool:

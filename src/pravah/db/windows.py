@@ -67,8 +67,9 @@ def fail_task(connection: Connection, lease: Lease, error: Mapping[str, Any]) ->
 
 def set_error(connection: Connection, job_id: str, error: Mapping[str, Any]) -> None:
     """Give the reason why a job can't go on; workers drain, and its closing ends it as failed."""
-    connection.execute(query("set_error"), {"id": job_id, "error": json.dumps(dict(error))})
-    add_event(connection, job_id, "job_error", dict(error))
+    values = {"id": job_id, "error": json.dumps(dict(error))}
+    if connection.execute(query("set_error"), values).rowcount:
+        add_event(connection, job_id, "job_error", dict(error))
 
 
 def verdict(connection: Connection, job_id: str) -> Verdict:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from pravah.errors import EngineError, LedgerBusyError
 from pravah.jobs import attempt as attempts
 from pravah.jobs.attempt import Attempt
+from pravah.jobs.failure_guard import stop_if_exceeded
 from pravah.jobs.runner_process import RunnerProcess
 from pravah.model.job import Job
 from pravah.model.ledger import Lease, Ledger, Release, TaskKind, Verdict
@@ -105,6 +107,12 @@ class Crew:
                 attempt.draining = True
                 self._send({"type": "drain", "call": attempt.call})
 
+    def follow(self, job: Job) -> None:
+        """Go on with a job under the limits that it has now."""
+        for call, attempt in self._attempts.items():
+            if attempt.lease.job_id == job.id:
+                self._jobs[call] = job
+
     def check_stall(self) -> None:
         """Kill a runner that neither reads nor writes any more."""
         if not self._attempts or self._runner is None:
@@ -165,9 +173,23 @@ class Crew:
 
     def _commit(self, attempt: Attempt, message: Message) -> None:
         verdict = self._written(lambda: attempts.commit(self._ledger, attempt, message))
+        if verdict is Verdict.COMMITTED and self._over_budget(attempt, message):
+            verdict = Verdict.DRAIN
         attempt.draining = attempt.draining or verdict is Verdict.DRAIN
         self._send({"type": "verdict", "call": attempt.call, "verdict": verdict})
         self._moved_s = time.monotonic()
+
+    def _over_budget(self, attempt: Attempt, message: Message) -> bool:
+        """Stop a job with too many failures, when this record may have brought the last one."""
+        counts = message["record"]["counts"]
+        failed = counts.get("failed", 0) + counts.get("poisoned", 0)
+        listed = message["type"] == "tasks" and message["record"]["finished"]
+        if not failed and not listed:
+            return False
+        job = self._jobs[attempt.call]
+        with suppress(LedgerBusyError):  # the next record looks again
+            return stop_if_exceeded(self._ledger, job)
+        return False
 
     @staticmethod
     def _written(write: Callable[[], Verdict]) -> Verdict:

@@ -75,9 +75,14 @@ def plan(spec: JobSpec, directory: bytes, job_id: str) -> Planned:
         "steps": steps,
         "sink": sink,
         "pipeline_hash": pipeline_hash(steps),
-        "max_attempts": resolved.on_error.max_attempts,
+        **live_keys(resolved),
     }
     return Planned(resolved, plan, _spec_hash(plan), plan["pipeline_hash"], _scope(plan))
+
+
+def live_keys(spec: JobSpec) -> dict[str, Any]:
+    """Give the part of a plan that may change while the job is worked on."""
+    return {"max_attempts": spec.on_error.max_attempts}
 
 
 def pipeline_hash(steps: Iterable[dict[str, Any]]) -> str:

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -98,6 +98,7 @@ class JobService:
             name=spec.name,
             priority=spec.priority,
             labels=spec.labels,
+            tasks_limit=spec.limits.tasks,
         )
         if reuse == Reuse.NOTHING:
             self._ledger.create(job)
@@ -151,6 +152,14 @@ class JobService:
         chosen = self._group(job_id, group) if group else None
         key = (chosen.kind, chosen.step, chosen.pattern) if chosen else None
         self._ledger.retry(job_id, lambda task: engine.retry(plan, task, key))
+        return self._ledger.job(job_id)
+
+    def change(self, job: str, settings: Mapping[str, Any]) -> Job:
+        """Change priority, limits or `on_error` of a job; its workers follow within a second."""
+        from pravah.jobs.live_settings import changed
+
+        job_id = self.find(job)
+        self._ledger.change(job_id, lambda found: changed(found, settings))
         return self._ledger.job(job_id)
 
     def delete(self, job: str) -> None:

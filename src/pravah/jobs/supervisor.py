@@ -212,6 +212,10 @@ class Supervisor:
         asked = {self._work.job_id} if self._work.job_id else set()
         for job_id in self._crew.job_ids | asked:
             glance = self._ledger.glance(job_id)
+            known = self._jobs.get(job_id)
+            if known is not None and known.revision != glance.revision:
+                self._jobs[job_id] = self._ledger.job(job_id)
+                self._crew.follow(self._jobs[job_id])
             if glance.draining:
                 self._crew.drain(job_id)
             pace = self._paces.setdefault(job_id, Pace())

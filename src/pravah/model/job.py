@@ -72,6 +72,11 @@ class Job:
     labels: dict[str, str] = field(default_factory=dict)
     error: dict[str, Any] | None = None
     results: dict[str, Any] | None = None
+    # Why Pravah itself, and no person, has paused the job.
+    paused_by: dict[str, Any] | None = None
+    # Failures that a resume has accepted.
+    forgiven: int = 0
+    revision: int = 0
 
     @property
     def elapsed_s(self) -> float:
@@ -104,7 +109,7 @@ class Job:
             "bytes_per_s": _rate(self.books.bytes_in, elapsed_s),
             "eta_s": self.eta_s,
             "elapsed_s": round(elapsed_s, 3),
-            "error": self.error,
+            "error": self.error or self.paused_by,
             "links": _links(job_id),
         }
         return form | ({"results": self.results} if self.results else {})

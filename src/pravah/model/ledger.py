@@ -157,6 +157,18 @@ class NewJob:
     name: str | None = None
     priority: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
+    tasks_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What of a job changes while it is worked on: its spec and plan, whole, and its place."""
+
+    spec: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    priority: int
+    tasks_limit: int | None
+    detail: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +180,8 @@ class Glance:
     failing: bool
     scan_complete: bool
     books: Books
+    forgiven: int = 0
+    revision: int = 0
 
     @property
     def draining(self) -> bool:
@@ -243,11 +257,23 @@ class Ledger(Protocol):
 
     # Requests
 
-    def request(self, job_id: str, request: Request) -> None:
-        """Ask for a pause or a cancel; StatusError where the status does not allow it."""
+    def request(self, job_id: str, request: Request, why: Mapping[str, Any] | None = None) -> None:
+        """Ask for a pause or a cancel; StatusError where the status does not allow it.
+
+        `why` is given where no person asks, and shown with the paused job.
+        """
 
     def resume(self, job_id: str) -> None:
-        """Take back a pause, or put a paused job back to pending."""
+        """Take back a pause, or put a paused job back to pending.
+
+        Failures so far are forgiven where they were the reason of the pause.
+        """
+
+    def give_up(self, job_id: str, error: Mapping[str, Any]) -> None:
+        """Have a job end as failed with what is left undone; its first error stays."""
+
+    def change(self, job_id: str, change: Callable[[Job], Change]) -> None:
+        """Change a job that has not ended, in one transaction; StatusError otherwise."""
 
     def apply_pause(self, job_id: str) -> bool:
         """Pause a job that was asked to, once no lease of it is held."""

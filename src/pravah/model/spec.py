@@ -135,6 +135,7 @@ class OnError(Part):
 
     max_attempts: int = Field(default=3, ge=1, le=100)
     budget: Annotated[int | str, BeforeValidator(read_budget)] = 0
+    when_exceeded: Literal["continue", "pause", "abort"] = "continue"
 
 
 class Limits(Part):
@@ -142,6 +143,9 @@ class Limits(Part):
 
     memory: Size = 1 << 30
     stall_timeout: Duration = 300.0
+    tasks: int | None = Field(
+        default=None, ge=1, description="Most tasks at once, over all workers."
+    )
 
 
 class JobSpec(Part):

@@ -50,7 +50,11 @@ WRONG: list[tuple[dict[str, Any], str, str | None]] = [
         "sink: unknown key `overwite`",
         "did you mean `overwrite`?",
     ),
-    ({"limits": {"zzz": 1}}, "limits: unknown key `zzz`", "known are memory, stall_timeout"),
+    (
+        {"on_error": {"zzz": 1}},
+        "on_error: unknown key `zzz`",
+        "known are max_attempts, budget, when_exceeded",
+    ),
     (
         {"limits": {"memory": "1XB"}},
         "limits.memory is `1XB`, a number with a unit such as `64MiB` is expected",

@@ -13,5 +13,6 @@ COMMANDS = {
     "pause": ("pravah.cli.jobs.steer:pause", "Stop a job so that it can go on later."),
     "resume": ("pravah.cli.jobs.steer:resume", "Go on with a job here."),
     "retry": ("pravah.cli.jobs.steer:retry", "Try a job's failed files again here."),
+    "set": ("pravah.cli.jobs.steer:set_live", "Change limits of a job that is worked on."),
     "delete": ("pravah.cli.jobs.steer:delete", "Remove an ended job from the ledger."),
 }

@@ -1,13 +1,14 @@
-"""`pravah jobs cancel`, `pause`, `resume`, `retry` and `delete`."""
+"""`pravah jobs cancel`, `pause`, `resume`, `retry`, `set` and `delete`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from pravah.cli import work
+from pravah.cli import spec_file, work
 from pravah.cli.application import opened
 from pravah.cli.console import Console
 from pravah.cli.figures import counted
+from pravah.cli.names import printable
 from pravah.model.ids import shown
 from pravah.model.job import Job
 from pravah.model.status import JobStatus
@@ -51,6 +52,28 @@ def retry(
         remaining = counted(retried.books.counts.remaining, "file")
         console.say(f"{shown(retried.id)}: trying {remaining} again, round {retried.round}")
         return work.on(console, application, retried, wait=wait)
+
+
+def set_live(
+    job: JobId,
+    settings: Annotated[
+        list[str], Argument(metavar="KEY=VALUE...", help="As in limits.tasks=2 priority=5.")
+    ],
+    console: Console,
+) -> None:
+    """Change limits of a job that is worked on.
+
+    Its priority, `limits` and `on_error`; its workers follow within a second.
+    """
+    wanted: dict[str, Any] = {}
+    for setting in settings:
+        spec_file.assign(wanted, setting)
+    with opened(console) as application:
+        changed = application.jobs.change(job, wanted)
+    if console.json:
+        console.data(changed.to_dict())
+    else:
+        console.say(f"{shown(changed.id)}: {', '.join(printable(s) for s in settings)}")
 
 
 def delete(job: JobId, console: Console) -> None:
