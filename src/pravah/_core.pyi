@@ -37,6 +37,9 @@ class Task(TypedDict):
     unclean: bool
     fingerprints: list[Fingerprint]
     settle: bool
+    suspects: list[int]
+    poisoned: list[tuple[int, str, str]]
+    deaths: int
 
 class Counts(TypedDict):
     """Acknowledged entries of a whole task, by outcome, and their bytes."""
@@ -119,7 +122,13 @@ class ScanCount(TypedDict):
 class Engine:
     """Threads and memory that all calls of a process share."""
 
-    def __init__(self, *, threads: int | None = None, memory_bytes: int = 1073741824) -> None: ...
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        memory_bytes: int = 1073741824,
+        notes_path: str | None = None,
+    ) -> None: ...
     def run_scan(
         self,
         plan_json: str,
@@ -148,6 +157,9 @@ class Control:
     def __init__(self, engine: Engine) -> None: ...
     def drain(self) -> None:
         """Begin nothing new, give up large files in flight, end through the last windows."""
+
+    def moved(self) -> int:
+        """Give a number that stands still only while the call does."""
 
 @final
 class Scanner:

@@ -13,6 +13,7 @@
     │   ├── LedgerBusyError           7  somebody else has held its write lock for too long
     │   ├── LedgerDamagedError        7  its file is not what Pravah wrote
     │   └── LedgerVersionError        7  its schema is of another release
+    ├── MachineError                  7  (OSError) the machine has no room for another process
     └── EngineError                   1  the core gave up a task or a plan
         └── CoreMissingError         70  (ImportError) the core is not built
 
@@ -135,6 +136,13 @@ class LedgerVersionError(LedgerError):
     """The database's schema belongs to another release."""
 
     kind = "ledger_too_new"
+
+
+class MachineError(PravahError, OSError):
+    """The machine refuses what every job needs."""
+
+    kind = "runner_not_started"
+    exit_code = 7
 
 
 class EngineError(PravahError):

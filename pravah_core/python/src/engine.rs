@@ -1,6 +1,6 @@
 //! The engine and its calls.
 
-use std::sync::Arc;
+use std::{fs::File, sync::Arc};
 
 use pravah_core::{
     Error,
@@ -36,14 +36,23 @@ impl Control {
     fn drain(&self) {
         self.0.drain();
     }
+
+    /// A number that stands still only while the call does.
+    fn moved(&self) -> u64 {
+        self.0.moved()
+    }
 }
 
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (*, threads=None, memory_bytes=1 << 30))]
-    fn new(threads: Option<usize>, memory_bytes: u64) -> PyResult<Self> {
-        Ok(Self(engine::Engine::new(threads, memory_bytes).map_err(|error| raise(&error))?))
+    #[pyo3(signature = (*, threads=None, memory_bytes=1 << 30, notes_path=None))]
+    fn new(threads: Option<usize>, memory_bytes: u64, notes_path: Option<&str>) -> PyResult<Self> {
+        let engine = engine::Engine::new(threads, memory_bytes).map_err(|error| raise(&error))?;
+        let Some(path) = notes_path else { return Ok(Self(engine)) };
+        let file = File::options().read(true).write(true).open(path)?;
+        let notes = engine::Notes::open(&file).map_err(|error| raise(&error))?;
+        Ok(Self(engine.with_notes(notes)))
     }
 
     /// List the roots of a plan and hand over tasks; entries of `known` manifests are left out.

@@ -1,7 +1,7 @@
 //! Tasks and their blobs, between Python's dicts and the engine's structs.
 
 use pravah_core::{
-    engine::{Counts, Task, WindowRecord, scan_task::Emission},
+    engine::{Care, Counts, Task, WindowRecord, scan_task::Emission},
     outcome::Recorded,
     plan::Plan,
 };
@@ -43,6 +43,9 @@ pub struct TaskArguments {
     unclean: bool,
     fingerprints: Vec<(Vec<u8>, Vec<u8>)>,
     settle: bool,
+    suspects: Vec<u32>,
+    poisoned: Vec<(u32, String, String)>,
+    deaths: u32,
 }
 
 impl From<TaskArguments> for Task {
@@ -55,6 +58,7 @@ impl From<TaskArguments> for Task {
             unclean: task.unclean,
             fingerprints: task.fingerprints,
             settle: task.settle,
+            care: Care { suspects: task.suspects, poisoned: task.poisoned, deaths: task.deaths },
         }
     }
 }

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
 from pravah.db.queries import query
 from pravah.db.transitions import move_job, move_task, now_us
-from pravah.model.ledger import Fingerprint, Lease, Purpose, Release, TaskBlobs, TaskKind, Window
+from pravah.model.ledger import (
+    Fingerprint,
+    Lease,
+    Purpose,
+    Release,
+    Suspect,
+    TaskBlobs,
+    TaskKind,
+    Window,
+)
 from pravah.model.status import JobStatus
 
 # A token is a counter and so many random bits; a signed 64-bit column holds 8 million attempts.
@@ -67,17 +78,35 @@ def fingerprints(
     return found
 
 
-def release(connection: Connection, lease: Lease, how: Release) -> bool:
+def release(
+    connection: Connection,
+    lease: Lease,
+    how: Release,
+    suspects: Mapping[int, Suspect] | None = None,
+) -> bool:
     """Give a task back; False where the lease is lost."""
     if not advance(connection, lease):
         return False
-    free(connection, lease.job_id, lease.task_id, how)
+    free(connection, lease.job_id, lease.task_id, how, suspects)
     return True
 
 
-def free(connection: Connection, job_id: str, task_id: int, how: Release) -> None:
+def free(
+    connection: Connection,
+    job_id: str,
+    task_id: int,
+    how: Release,
+    suspects: Mapping[int, Suspect] | None = None,
+) -> None:
     """Put a running task back to pending, without a token."""
-    values = {"id": task_id, "unclean": how != Release.CLEAN, "strikes": int(how == Release.STRUCK)}
+    kept = {str(index): asdict(suspect) for index, suspect in (suspects or {}).items()}
+    values = {
+        "id": task_id,
+        "unclean": how != Release.CLEAN,
+        "strikes": int(how == Release.STRUCK),
+        "deaths": int(how == Release.DIED),
+        "suspects": json.dumps(kept) if kept else None,
+    }
     connection.execute(query("free_task"), values)
     connection.execute(query("drop_lease"), {"task_id": task_id})
     move_task(connection, job_id, task_id, "release", how=how)
@@ -112,4 +141,10 @@ def _lease(connection: Connection, worker_id: str, row: Row[Any], purpose: Purpo
         row.strikes,
         bool(row.unclean),
         row.entries,
+        row.deaths,
+        _suspects(row.suspects),
     )
+
+
+def _suspects(text: str | None) -> dict[int, Suspect]:
+    return {int(index): Suspect(**found) for index, found in json.loads(text or "{}").items()}

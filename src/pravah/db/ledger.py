@@ -27,6 +27,7 @@ from pravah.model.ledger import (
     NewJob,
     Release,
     Request,
+    Suspect,
     TaskBlobs,
     TaskKind,
     Verdict,
@@ -217,10 +218,12 @@ class SqliteLedger:
             verdict = windows.commit_window(connection, lease, record)
         return _advanced(lease, verdict)
 
-    def release(self, lease: Lease, how: Release) -> Verdict:
+    def release(
+        self, lease: Lease, how: Release, suspects: Mapping[int, Suspect] | None = None
+    ) -> Verdict:
         """Give a task back."""
         with self._write("release") as connection:
-            held = claims.release(connection, lease, how)
+            held = claims.release(connection, lease, how, suspects)
         return Verdict.COMMITTED if held else Verdict.FENCED
 
     def fail_task(self, lease: Lease, error: Mapping[str, Any]) -> Verdict:

@@ -130,7 +130,7 @@ SELECT COALESCE(MAX(id), 0) FROM tasks WHERE job_id = :job_id;
 
 -- name: reopen_task
 -- A task that was given up goes on in the new round where it stopped.
-UPDATE tasks SET round = :round, strikes = 0 WHERE id = :id;
+UPDATE tasks SET round = :round, strikes = 0, deaths = 0, suspects = NULL WHERE id = :id;
 
 -- name: shrink_task
 -- What a retry leaves of a task: entries that moved away are counted there no more.
@@ -185,7 +185,7 @@ DELETE FROM jobs WHERE id = :id AND deleting;
 
 -- name: claimable
 -- Pending tasks of one kind, jobs by priority and age, tasks in the order in which they were listed.
-SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.unclean, t.entries, j.status AS job_status
+SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.deaths, t.suspects, t.unclean, t.entries, j.status AS job_status
 FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
 WHERE j.status IN ('pending', 'running') AND j.request IS NULL AND j.error IS NULL AND NOT j.deleting
   AND t.status = 'pending' AND t.kind = :kind AND (:job_id IS NULL OR j.id = :job_id)
@@ -193,7 +193,7 @@ ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted;
 
 -- name: claimable_closing
 -- Closing tasks: they exist only when nothing else is left to do, whatever was asked since.
-SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.unclean, t.entries, j.status AS job_status
+SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.deaths, t.suspects, t.unclean, t.entries, j.status AS job_status
 FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
 WHERE j.status IN ('pending', 'running', 'paused') AND NOT j.deleting
   AND t.status = 'pending' AND t.kind = 'closing' AND (:job_id IS NULL OR j.id = :job_id)
@@ -201,7 +201,7 @@ ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted;
 
 -- name: settleable
 -- Tasks of jobs that pause or end whose recorded window or litter somebody has to deal with.
-SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.unclean, t.entries, j.status AS job_status
+SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.deaths, t.suspects, t.unclean, t.entries, j.status AS job_status
 FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
 WHERE j.status IN ('pending', 'running', 'paused') AND (j.request IS NOT NULL OR j.error IS NOT NULL) AND NOT j.deleting
   AND t.status = 'pending' AND t.kind = 'entries' AND (:job_id IS NULL OR j.id = :job_id)
@@ -241,7 +241,8 @@ SELECT 1 FROM fingerprints WHERE scope = (SELECT scope FROM jobs WHERE id = :job
 
 -- name: advance_task
 -- The write that every other one of a window's transaction depends on: matches only under the lease it was made for.
-UPDATE tasks SET seq = seq + 1, strikes = CASE WHEN :progress THEN 0 ELSE strikes END, done = :done, skipped = :skipped,
+UPDATE tasks SET seq = seq + 1, strikes = CASE WHEN :progress THEN 0 ELSE strikes END,
+  deaths = CASE WHEN :progress AND deaths > 1 THEN 1 ELSE deaths END, done = :done, skipped = :skipped,
   failed = :failed, vanished = :vanished, poisoned = :poisoned, bytes_in = :bytes_in, bytes_out = :bytes_out, summary = :summary
 WHERE id = :id AND token = :token AND seq = :seq AND status = 'running';
 
@@ -284,7 +285,9 @@ INSERT INTO manifests (task_id, blob) VALUES (:task_id, :blob);
 
 -- name: free_task
 -- A task is given back; what its attempt left behind is remembered.
-UPDATE tasks SET token = NULL, unclean = :unclean, strikes = strikes + :strikes WHERE id = :id;
+UPDATE tasks SET token = NULL, unclean = :unclean, strikes = strikes + :strikes, deaths = deaths + :deaths,
+  suspects = COALESCE(:suspects, suspects)
+WHERE id = :id;
 
 -- name: set_error
 -- The job can't go on; the first reason stays.

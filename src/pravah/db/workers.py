@@ -94,6 +94,6 @@ def _hung(transactions: Transactions, worker: Row[Any]) -> bool:
 def _free_leases(connection: Connection, worker_id: str) -> int:
     leases = connection.execute(query("list_leases"), {"worker_id": worker_id}).all()
     for lease in leases:
-        claims.free(connection, lease.job_id, lease.task_id, Release.UNCLEAN)
+        claims.free(connection, lease.job_id, lease.task_id, Release.DIED)
     connection.execute(query("drop_worker"), {"id": worker_id})
     return len(leases)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pravah.errors import EngineError
 from pravah.jobs.planner import pipeline_hash
+from pravah.jobs.suspicion import FATAL_DEATHS, poisoned
 from pravah.model.job import Job
 from pravah.model.ledger import (
     Emission,
@@ -37,6 +39,9 @@ class Attempt:
     draining: bool = False
     progressed: bool = False
     finished: bool = False
+    # How far the call was when it last got on, and when that was seen.
+    moved: int = -1
+    moved_s: float = field(default_factory=time.monotonic)
 
 
 def opening(ledger: Ledger, job: Job, attempt: Attempt) -> Iterator[Message]:
@@ -108,6 +113,9 @@ def _task(ledger: Ledger, job: Job, plan: str, lease: Lease) -> dict[str, Any]:
         "unclean": lease.unclean,
         "fingerprints": fingerprints,
         "settle": lease.purpose == Purpose.SETTLE,
+        "suspects": [i for i, s in lease.suspects.items() if s.deaths < FATAL_DEATHS],
+        "poisoned": poisoned(lease.suspects),
+        "deaths": lease.deaths,
     }
 
 

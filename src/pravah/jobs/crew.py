@@ -9,14 +9,23 @@ import itertools
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from pravah.errors import EngineError, LedgerBusyError
 from pravah.jobs import attempt as attempts
 from pravah.jobs.attempt import Attempt
+from pravah.jobs.autopsy import Death
 from pravah.jobs.failure_guard import stop_if_exceeded
-from pravah.jobs.runner_process import RunnerProcess
+from pravah.jobs.runner_process import DYING_S, RunnerProcess
+from pravah.jobs.suspicion import (
+    Crash,
+    is_hopeless,
+    needs_to_be_alone,
+    release_after,
+    suspects_after,
+)
 from pravah.model.job import Job
-from pravah.model.ledger import Lease, Ledger, Release, TaskKind, Verdict
+from pravah.model.ledger import Lease, Ledger, Release, Suspect, TaskKind, Verdict
 from pravah.model.units import read_duration, read_size
 from pravah.runner.frames import Message
 
@@ -28,6 +37,16 @@ STRIKES = 3
 HOPELESS = {"invalid_plan", "invalid_parameter", "unknown_processor", "damaged_blob"}
 # A ledger that was locked for longer than its own timeout gets so many chances.
 COMMIT_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Undead:
+    """A runner that was killed, and what it works on until it is gone."""
+
+    runner: RunnerProcess
+    attempts: list[Attempt]
+    stalled: Attempt | None = None
+    reason: str = ""
 
 
 class Crew:
@@ -42,8 +61,9 @@ class Crew:
         self._attempts: dict[int, Attempt] = {}
         self._waiting: list[tuple[Lease, Job]] = []
         self._jobs: dict[int, Job] = {}
-        self._seen: tuple[int, ...] = (0, 0, 0, 0)
-        self._moved_s = 0.0
+        self._scanned = (0, 0)
+        # Killed, and not gone yet: the lease of what they work on can't be given back.
+        self._undead: list[_Undead] = []
 
     @property
     def runner(self) -> RunnerProcess | None:
@@ -63,7 +83,7 @@ class Crew:
     @property
     def scanned(self) -> tuple[int, int]:
         """Entries and bytes that scans have seen since the runner began."""
-        return self._seen[0], self._seen[1]
+        return self._scanned
 
     def wanted(self) -> dict[TaskKind, int]:
         """Tell how many more tasks of each kind can begin; none beside one that runs alone."""
@@ -74,7 +94,7 @@ class Crew:
 
     def take(self, lease: Lease, job: Job) -> None:
         """Begin with a task; one that has killed its process too often waits until it is alone."""
-        if lease.strikes >= STRIKES:
+        if lease.strikes >= STRIKES or needs_to_be_alone(lease):
             self._waiting.append((lease, job))
             self.start_alone()
         else:
@@ -90,7 +110,7 @@ class Crew:
         runner = self._runner
         messages = runner.receive() if runner else []
         if runner and messages is None:
-            self._lose("runner_died", f"the process that runs the core died: {runner.end()}")
+            self._lose(runner)
             return
         for message in messages or ():
             if message["type"] == "progress":
@@ -114,24 +134,27 @@ class Crew:
                 self._jobs[call] = job
 
     def check_stall(self) -> None:
-        """Kill a runner that neither reads nor writes any more."""
-        if not self._attempts or self._runner is None:
-            return
-        jobs = [self._jobs[call] for call in self._attempts]
-        timeout_s = min(read_duration(job.spec["limits"]["stall_timeout"]) for job in jobs)
-        if time.monotonic() - self._moved_s > timeout_s:
-            self._runner.end()
-            self._lose("stalled", f"nothing was read or written for {timeout_s:g} s")
+        """Kill the runner when one of its tasks stands still, and bury those that are gone."""
+        self._bury()
+        now_s = time.monotonic()
+        for call, attempt in self._attempts.items():
+            timeout_s = read_duration(self._jobs[call].spec["limits"]["stall_timeout"])
+            if now_s - attempt.moved_s > timeout_s and self._runner is not None:
+                reason = f"nothing was read or written for {timeout_s:g} s"
+                self._lose(self._runner, stalled=attempt, reason=reason)
+                return
 
-    def stop(self) -> None:
-        """Kill the runner, then give back what it worked on."""
-        if self._runner is not None:
-            self._runner.end()
-            self._runner = None
-        held = [attempt.lease for attempt in self._attempts.values() if not attempt.finished]
-        self._attempts = {}
-        for lease in held:
-            self._ledger.release(lease, Release.UNCLEAN)
+    def stop(self) -> bool:
+        """Kill the runner, then give back what it worked on; tell whether nothing is left."""
+        held = [attempt for attempt in self._attempts.values() if not attempt.finished]
+        runner, self._runner, self._attempts = self._runner, None, {}
+        if runner is not None and runner.end() is None:
+            self._undead.append(_Undead(runner, held))
+            held = []
+        for attempt in held:
+            self._ledger.release(attempt.lease, Release.UNCLEAN)
+        self._bury()
+        return not self._undead
 
     def _active(self, kind: TaskKind) -> int:
         """Count attempts that need their slot: a finished one only says goodbye."""
@@ -148,8 +171,6 @@ class Crew:
             reason = error.to_dict()
             self._written(lambda: self._ledger.fail_task(lease, reason))
             return
-        if not self._attempts:
-            self._moved_s = time.monotonic()
         self._attempts[attempt.call] = attempt
         self._jobs[attempt.call] = job
 
@@ -166,10 +187,11 @@ class Crew:
             self._runner.send(message)
 
     def _note_progress(self, message: Message) -> None:
-        seen = tuple(message[key] for key in ("scanned", "scanned_bytes", "files", "bytes"))
-        if seen != self._seen:
-            self._seen = seen
-            self._moved_s = time.monotonic()
+        self._scanned = (message["scanned"], message["scanned_bytes"])
+        for call, moved in message["moved"]:
+            attempt = self._attempts.get(call)
+            if attempt is not None and attempt.moved != moved:
+                attempt.moved, attempt.moved_s = moved, time.monotonic()
 
     def _commit(self, attempt: Attempt, message: Message) -> None:
         verdict = self._written(lambda: attempts.commit(self._ledger, attempt, message))
@@ -177,7 +199,7 @@ class Crew:
             verdict = Verdict.DRAIN
         attempt.draining = attempt.draining or verdict is Verdict.DRAIN
         self._send({"type": "verdict", "call": attempt.call, "verdict": verdict})
-        self._moved_s = time.monotonic()
+        attempt.moved_s = time.monotonic()
 
     def _over_budget(self, attempt: Attempt, message: Message) -> bool:
         """Stop a job with too many failures, when this record may have brought the last one."""
@@ -210,17 +232,60 @@ class Crew:
         else:
             self._written(lambda: self._ledger.release(attempt.lease, Release.CLEAN))
 
-    def _lose(self, kind: str, message: str) -> None:
-        """Deal with the tasks of a runner that is certainly gone."""
-        self._runner = None
-        lost, self._attempts, self._jobs = list(self._attempts.values()), {}, {}
-        for attempt in lost:
-            if not attempt.finished:
-                self._strike(attempt, {"kind": kind, "message": message})
+    def _lose(
+        self, runner: RunnerProcess, *, stalled: Attempt | None = None, reason: str = ""
+    ) -> None:
+        """Deal with a runner that is gone, or has to go as one of its tasks stands still."""
+        lost = [attempt for attempt in self._attempts.values() if not attempt.finished]
+        self._runner, self._attempts, self._jobs = None, {}, {}
+        self._undead.append(_Undead(runner, lost, stalled, reason))
+        self._bury(patience_s=DYING_S)
+
+    def _bury(self, patience_s: float = 0.0) -> None:
+        """Give back the tasks of killed runners that are certainly gone."""
+        waiting, self._undead = self._undead, []
+        for undead in waiting:
+            death = undead.runner.end(patience_s)
+            if death is None:
+                self._undead.append(undead)
+            else:
+                self._hold_inquest(undead, death)
+
+    def _hold_inquest(self, undead: _Undead, death: Death) -> None:
+        message = f"the process that runs the core died: {death.how}"
+        for attempt in undead.attempts:
+            if attempt is undead.stalled:
+                mine = tuple(n for n in death.notes if n.task_id == attempt.lease.task_id)
+                self._accuse(attempt, Crash(kind="stalled", message=undead.reason, notes=mine))
+            elif undead.stalled is not None:
+                self._give_back(attempt, Release.UNCLEAN)  # it was in bad company
+            elif death.crashed:
+                self._accuse(
+                    attempt, Crash(kind="runner_crashed", message=message, notes=death.notes)
+                )
+            elif not death.killed or is_hopeless(attempt):
+                self._strike(attempt, {"kind": "runner_died", "message": message})
+            else:
+                self._give_back(attempt, Release.DIED)
+
+    def _accuse(self, attempt: Attempt, crash: Crash) -> None:
+        """Give a task back with the suspects among its entries, if there are any."""
+        suspects = suspects_after(attempt, crash)
+        if suspects is not None:
+            self._give_back(attempt, Release.UNCLEAN, suspects)
+        elif release_after(attempt, crash) is Release.STRUCK:
+            self._strike(attempt, {"kind": crash.kind, "message": crash.message})
+        else:
+            self._give_back(attempt, Release.UNCLEAN)
+
+    def _give_back(
+        self, attempt: Attempt, how: Release, suspects: Mapping[int, Suspect] | None = None
+    ) -> None:
+        self._written(lambda: self._ledger.release(attempt.lease, how, suspects))
 
     def _strike(self, attempt: Attempt, error: Mapping[str, str]) -> None:
         """Give a task back whose attempt ended badly, or end it when it has had its chances."""
         if error["kind"] in HOPELESS or (attempt.alone and not attempt.progressed):
             self._written(lambda: self._ledger.fail_task(attempt.lease, error))
         else:
-            self._written(lambda: self._ledger.release(attempt.lease, Release.STRUCK))
+            self._give_back(attempt, Release.STRUCK)

@@ -162,6 +162,9 @@ def _try(
         "unclean": False,
         "fingerprints": [],
         "settle": False,
+        "suspects": [],
+        "poisoned": [],
+        "deaths": 0,
     }
     trial, control, began_s = _Trial(), engine.Control(started), time.monotonic()
     timer = threading.Timer(SAMPLE_S, control.drain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -11,12 +12,16 @@ import tempfile
 from collections.abc import Sequence
 from typing import IO
 
+from pravah.errors import MachineError
 from pravah.failpoints import VARIABLE
+from pravah.jobs.autopsy import Death, Notebook, out_of_memory_kills
 from pravah.runner.frames import Decoder, Message, encode
 
 # A runner reads at once what it is sent; less than the 30 s after which this worker counts as hung.
 SEND_TIMEOUT_S = 20.0
 _RECEIVED_AT_ONCE = 1 << 20
+# How long a killed process may take to go: one that a hung file system holds does not.
+DYING_S = 2.0
 # What is kept of the last words of a runner that died.
 _LAST_WORDS_BYTES = 2000
 
@@ -26,27 +31,35 @@ class RunnerProcess:
 
     def __init__(self, inherited_fds: Sequence[int], *, failpoints: bool = True) -> None:
         """Start a process that holds `inherited_fds`; only the first one passes failpoints."""
+        self._oom_kills = out_of_memory_kills()
         ours, theirs = socket.socketpair()
         # A runner prints nothing; what libraries and panics print is kept for the error.
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the runner
         environment = dict(os.environ)
         if not failpoints:
             environment.pop(VARIABLE, None)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "pravah.runner", str(theirs.fileno()), str(os.getpid())],
-                pass_fds=(theirs.fileno(), *inherited_fds),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._words,
-                env=environment,
-                # The terminal's Ctrl-C is for the supervisor.
-                process_group=0,
-            )
+        self._notebook = Notebook()
+        numbers = [str(n) for n in (theirs.fileno(), os.getpid(), self._notebook.fd)]
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "pravah.runner", *numbers],
+                    pass_fds=(theirs.fileno(), self._notebook.fd, *inherited_fds),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._words,
+                    env=environment,
+                    # The terminal's Ctrl-C is for the supervisor.
+                    process_group=0,
+                )
+        except OSError as error:
+            ours.close()
+            raise _not_started(error) from error
         ours.settimeout(SEND_TIMEOUT_S)
         self._socket = ours
         self._decoder = Decoder()
         self._begun = False
+        self._death: Death | None = None
 
     @property
     def pid(self) -> int:
@@ -82,25 +95,45 @@ class RunnerProcess:
             return None
         return list(self._decoder.feed(piece)) if piece else None
 
-    def end(self) -> str:
-        """Make sure that the process is gone; tell how it ended, and its last words.
+    def end(self, patience_s: float = DYING_S) -> Death | None:
+        """Kill the process; tell how it ended, or None where it is not gone in time.
 
-        A second call does nothing.
+        It may be asked again.
         """
-        if self._words.closed:
-            return "it has ended"
+        if self._death is not None:
+            return self._death
         self._socket.close()
         # It ends by itself at the end of the socket; what is stuck in a system call does not.
         self._process.kill()
-        code = self._process.wait()
+        try:
+            code = self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            return None
+        self._death = Death(code, self._last_words(), self._starved(code), self._notebook.read())
+        self._notebook.close()
+        return self._death
+
+    def _last_words(self) -> str:
         with self._words:
             self._words.seek(0, os.SEEK_END)
             self._words.seek(max(0, self._words.tell() - _LAST_WORDS_BYTES))
-            words = self._words.read().decode("utf-8", "replace").strip()
-        return f"{_how(code)}{': ' + words if words else ''}"
+            return self._words.read().decode("utf-8", "replace").strip()
+
+    def _starved(self, code: int) -> bool:
+        """Tell whether the kernel has killed it for want of memory, as far as anybody can."""
+        return code == -signal.SIGKILL and out_of_memory_kills() > self._oom_kills
 
 
-def _how(code: int) -> str:
-    if code >= 0:
-        return f"it ended with code {code}"
-    return f"it was killed by {signal.Signals(-code).name}"
+def _not_started(error: OSError) -> MachineError:
+    """Say what of the machine keeps a process from starting."""
+    hint = {
+        errno.EAGAIN: "the limit of processes is reached: `ulimit -u`, or the container's",
+        errno.ENOMEM: "the system is out of memory: end something else, or lower `limits.memory`",
+        errno.EMFILE: "this process has too many open files: `ulimit -n`",
+        errno.ENFILE: "the system has too many open files: `sysctl fs.file-max`",
+    }.get(error.errno or 0, "`pravah doctor` checks this machine")
+    return MachineError(
+        "can't start the process that runs the core",
+        causes=(f"{(error.strerror or str(error)).lower()} (errno {error.errno})",),
+        hint=hint,
+    )

@@ -147,9 +147,11 @@ class Supervisor:
         with suppress(LedgerBusyError):
             self._look_for_work()
         self._listen()
+        # Right behind it: what tasks have told of their progress meanwhile has been heard.
+        with suppress(LedgerBusyError):
+            self._crew.check_stall()
         with suppress(LedgerBusyError):
             self._keep_house()
-        self._crew.check_stall()
 
     def _look_for_work(self) -> None:
         worked = self._crew.busy
@@ -242,10 +244,14 @@ class Supervisor:
     def _stop(self) -> None:
         # A ledger that can't be written is told of by the error that ended the loop; the tasks are
         # taken over by whoever gains this worker's lock.
+        gone = True
         with suppress(LedgerError):
-            self._crew.stop()
+            gone = self._crew.stop()
+        # A runner that a hung file system holds may still publish: whoever gains its lock, when it
+        # is gone, takes over what it works on.
         with suppress(LedgerError):
-            self._ledger.leave()
+            if gone:
+                self._ledger.leave()
         os.close(self._wake_read)
         os.close(self._wake_write)
 

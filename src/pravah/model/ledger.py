@@ -45,6 +45,15 @@ class Request(StrEnum):
     CANCEL = "cancel"
 
 
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """An entry that was in flight when its process crashed."""
+
+    deaths: int  # those in which nothing else was in flight
+    kind: str
+    message: str
+
+
 @dataclass(slots=True)
 class Lease:
     """The right to work on a task; `seq` grows with each write of it."""
@@ -59,6 +68,8 @@ class Lease:
     strikes: int
     unclean: bool
     entries: int = 0
+    deaths: int = 0
+    suspects: Mapping[int, Suspect] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +217,7 @@ class Release(StrEnum):
     CLEAN = "clean"
     UNCLEAN = "unclean"  # litter may lie about
     STRUCK = "struck"  # unclean, and the attempt itself may be the reason
+    DIED = "died"  # unclean; its process was killed or lost, nobody knows why
 
 
 class Ledger(Protocol):
@@ -316,8 +328,10 @@ class Ledger(Protocol):
     def commit_window(self, lease: Lease, record: WindowRecord) -> Verdict:
         """Record one window and acknowledge the one before."""
 
-    def release(self, lease: Lease, how: Release) -> Verdict:
-        """Give a task back."""
+    def release(
+        self, lease: Lease, how: Release, suspects: Mapping[int, Suspect] | None = None
+    ) -> Verdict:
+        """Give a task back; `suspects` take the place of those it had."""
 
     def fail_task(self, lease: Lease, error: Mapping[str, Any]) -> Verdict:
         """End a task that can't be done, and with it the job."""

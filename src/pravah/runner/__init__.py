@@ -2,7 +2,7 @@
 
 - `frames`: what supervisor and runner say to each other
 - `calls`: engine calls, their records and verdicts
-- `python -m pravah.runner FD PARENT`: the process
+- `python -m pravah.runner FD PARENT NOTES`: the process
 
 It has no database and never imports SQLAlchemy. It dies with its supervisor.
 """

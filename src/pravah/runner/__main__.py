@@ -1,4 +1,4 @@
-"""`python -m pravah.runner FD PARENT`: serves the supervisor at the other end of a socket.
+"""`python -m pravah.runner FD PARENT NOTES`: serves the supervisor at the other end of a socket.
 
 The first frame, `begin`, gives threads and memory; then come `known` and
 `scan`, `task`, `verdict`, `drain`.
@@ -28,8 +28,9 @@ _RECEIVED_AT_ONCE = 1 << 20
 class Runner:
     """Starts calls, hands verdicts to them, and tells how far they are."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, notes_path: str) -> None:
         self._connection = connection
+        self._notes_path = notes_path
         self._channel = Channel(connection)
         self._calls: dict[int, Call] = {}
         self._known: dict[int, list[bytes]] = {}
@@ -45,7 +46,11 @@ class Runner:
 
     def _take(self, message: Message) -> None:
         if message["type"] == "begin":
-            self._engine = Engine(threads=message["threads"], memory_bytes=message["memory_bytes"])
+            self._engine = Engine(
+                threads=message["threads"],
+                memory_bytes=message["memory_bytes"],
+                notes_path=self._notes_path,
+            )
             threading.Thread(target=self._tell_progress, args=(self._engine,), daemon=True).start()
         elif message["type"] == "verdict":
             self._calls[message["call"]].answer(message["verdict"])
@@ -67,12 +72,13 @@ class Runner:
     def _tell_progress(self, engine: Engine) -> None:
         while True:
             time.sleep(PROGRESS_S)
-            self._channel.send({"type": "progress", **engine.progress()})
+            moved = [(call_id, call.control.moved()) for call_id, call in list(self._calls.items())]
+            self._channel.send({"type": "progress", "moved": moved, **engine.progress()})
 
 
 def main() -> None:
     """Serve until the supervisor is gone."""
-    descriptor, parent = map(int, sys.argv[1:])
+    descriptor, parent, notes = map(int, sys.argv[1:])
     # Ctrl-C and `kill` of the group are for the supervisor to handle: it drains.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -81,7 +87,7 @@ def main() -> None:
     if os.getppid() != parent:
         os._exit(0)
     with suppress(ConnectionResetError):
-        Runner(socket.socket(fileno=descriptor)).serve()
+        Runner(socket.socket(fileno=descriptor), f"/dev/fd/{notes}").serve()
     # At once: threads in the middle of a file must not go on.
     os._exit(0)
 

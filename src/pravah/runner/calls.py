@@ -78,7 +78,8 @@ class Call:
             return self._engine.run_scan(plan, self._known, self.control, asking)
         task = self._message["task"]
         # Pairs arrive as lists: JSON has no tuples.
-        task["fingerprints"] = [tuple(pair) for pair in task["fingerprints"]]
+        for name in ("fingerprints", "poisoned"):
+            task[name] = [tuple(pair) for pair in task[name]]
         return self._engine.run_task(plan, task, self.control, self._asking("window"))
 
     def _asking(self, kind: str) -> Callable[[Mapping[str, Any]], Any]:

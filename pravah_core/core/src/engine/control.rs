@@ -22,6 +22,8 @@ pub struct Progress {
 #[derive(Debug, Default)]
 pub struct Control {
     draining: AtomicBool,
+    /// Grows while the call gets on.
+    moved: AtomicU64,
     /// Shared by all calls of an engine.
     pub progress: Arc<Progress>,
 }
@@ -29,12 +31,41 @@ pub struct Control {
 impl Control {
     /// A control whose call adds to `progress`.
     pub fn new(progress: Arc<Progress>) -> Self {
-        Self { draining: AtomicBool::new(false), progress }
+        Self { draining: AtomicBool::new(false), moved: AtomicU64::new(0), progress }
     }
 
     /// Ask the call to begin nothing new, give up large files in flight and end through its last windows.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Show that the call gets on, or waits for another one that has to.
+    pub fn get_on(&self) {
+        self.moved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Count an entry that was worked on.
+    pub fn count_file(&self) {
+        self.progress.files.fetch_add(1, Ordering::Relaxed);
+        self.get_on();
+    }
+
+    /// Count bytes that were read.
+    pub fn count_bytes(&self, bytes: u64) {
+        self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.get_on();
+    }
+
+    /// Count entries that were listed.
+    pub fn count_listed(&self, entries: u64, bytes: u64) {
+        self.progress.scanned.fetch_add(entries, Ordering::Relaxed);
+        self.progress.scanned_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.get_on();
+    }
+
+    /// A number that stands still only while the call does.
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
     }
 
     /// Whether [`Control::drain`] was called.

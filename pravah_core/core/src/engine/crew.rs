@@ -179,6 +179,9 @@ impl Crew<'_, '_> {
     }
 
     fn verdict_of_scan(&self, index: u32) -> Option<Row> {
+        if let Some(row) = self.bench.poisoned(index) {
+            return Some(row);
+        }
         let entry = self.bench.manifest.entry(index as usize).ok()?;
         if let Some(problem) = entry.problem {
             let reason = Reason { kind: problem.kind, step: None, message: problem.message };
@@ -284,6 +287,6 @@ fn drive(engine: &Engine, bench: &Bench<'_>, item: Item) -> Staged {
         std::thread::sleep(backoff(item.attempts));
     }
     let need = bench.need(item.index).max(SMALL_BYTES);
-    let _permit = engine.budget.take(need);
+    let _permit = engine.budget.take(need, || bench.control.get_on());
     bench.stage(item)
 }

@@ -5,6 +5,7 @@
 //! - `place`, `stage`: where an entry is read and written; one entry through the pipeline
 //! - `crew`: who stages what, and when a window is full
 //! - `commit`: a window's way: durable, recorded, published, acknowledged
+//! - `notes`: what is in flight, for whoever finds this process dead
 //! - `takeover`: what an earlier, killed attempt left behind
 //! - `account`: counters and the summary of what is acknowledged
 //!
@@ -15,6 +16,7 @@ mod budget;
 mod commit;
 pub mod control;
 mod crew;
+mod notes;
 mod place;
 pub mod scan_task;
 mod stage;
@@ -26,7 +28,8 @@ use std::sync::Arc;
 pub use account::{Account, Counts, failure_pattern};
 use budget::Budget;
 pub use control::{Control, Ending, Progress, Verdict};
-pub use task::{Task, WindowRecord};
+pub use notes::Notes;
+pub use task::{Care, Task, WindowRecord};
 
 use crate::{Error, Result};
 
@@ -38,6 +41,7 @@ pub struct Engine {
     pool: rayon::ThreadPool,
     budget: Budget,
     progress: Arc<Progress>,
+    notes: Notes,
 }
 
 impl Engine {
@@ -52,7 +56,13 @@ impl Engine {
             .thread_name(|number| format!("pravah-small-{number}"))
             .build()
             .map_err(|error| Error::InvalidPlan(format!("no thread pool: {error}")))?;
-        Ok(Self { pool, budget: Budget::new(memory_bytes), progress: Arc::default() })
+        Ok(Self { pool, budget: Budget::new(memory_bytes), progress: Arc::default(), notes: Notes::default() })
+    }
+
+    /// Have it note what its threads work on.
+    #[must_use]
+    pub fn with_notes(self, notes: Notes) -> Self {
+        Self { notes, ..self }
     }
 
     /// What all calls have seen and done so far.

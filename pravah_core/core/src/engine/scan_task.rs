@@ -79,7 +79,7 @@ pub fn run_scan(
     let rules = &Rules {
         filter: Filter::new(&plan.include, &plan.exclude)?,
         collisions: Collisions::new(plan, &pipeline),
-        progress: &control.progress,
+        control,
         known: &known,
     };
     let roots = Roots::look(plan)?;

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 
-use super::{SMALL_BYTES, control::Control, place::Place};
+use super::{Notes, SMALL_BYTES, Task, control::Control, place::Place};
 use crate::{
     Error, Result,
     manifest::Manifest,
@@ -35,6 +35,8 @@ pub struct Bench<'t> {
     pub pipeline: &'t Pipeline,
     pub manifest: &'t Manifest,
     pub control: &'t Control,
+    pub task: &'t Task,
+    pub notes: &'t Notes,
     /// The beginning of the names of this task's temporaries, and the counter of its token.
     pub temporaries: (Arc<str>, u64),
     pub next_temporary: AtomicU32,
@@ -76,6 +78,13 @@ impl Bench<'_> {
         )
     }
 
+    /// The row of an entry that has killed its process too often to be tried again.
+    pub fn poisoned(&self, index: u32) -> Option<Row> {
+        let (_, kind, message) = self.task.care.poisoned.iter().find(|(at, ..)| *at == index)?;
+        let reason = Reason { kind: kind.clone(), step: None, message: message.clone() };
+        Some(Row::unread(index, Outcome::Poisoned, reason))
+    }
+
     /// The path of the entry's source as people see it.
     pub fn shown_path(&self, index: u32) -> String {
         String::from_utf8_lossy(&self.source_path(index)).into_owned()
@@ -99,8 +108,10 @@ impl Bench<'_> {
     /// Take the entry through the pipeline. Errors become its row.
     pub fn stage(&self, item: Item) -> Staged {
         let start = Instant::now();
+        let note = self.notes.take(self.task.id, item.index);
         let answer = self.attempt(&item);
-        self.control.progress.files.fetch_add(1, Ordering::Relaxed);
+        drop(note);
+        self.control.count_file();
         let attempts = item.attempts + 1;
         let (mut row, output) = match answer {
             Ok(answer) => answer,
@@ -178,7 +189,7 @@ impl Bench<'_> {
             }
             buffer.truncate(filled);
             total += filled as u64;
-            self.control.progress.bytes.fetch_add(filled as u64, Ordering::Relaxed);
+            self.control.count_bytes(filled as u64);
             let chunk = std::mem::take(&mut buffer).freeze();
             flow.feed(Event::Bytes(chunk.clone()), &mut |event| target.take(event))?;
             // Where no step holds on to the chunk, its memory serves for the next one.

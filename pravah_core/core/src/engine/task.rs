@@ -40,6 +40,36 @@ pub struct Task {
     pub fingerprints: Vec<(Vec<u8>, Vec<u8>)>,
     /// Only deal with what an earlier attempt left behind.
     pub settle: bool,
+    /// What earlier attempts died of, perhaps.
+    pub care: Care,
+}
+
+/// What is known of a task that has killed its process (protocol, rule 22).
+#[derive(Debug, Default)]
+pub struct Care {
+    /// Entries that were in flight when the process crashed: worked on last, one by one.
+    pub suspects: Vec<u32>,
+    /// Entries that are not tried again: position, the error's kind and its message.
+    pub poisoned: Vec<(u32, String, String)>,
+    /// Attempts that ended nobody knows how. After two the task is worked on in ever smaller slices, so that what is
+    /// innocent gets done.
+    pub deaths: u32,
+}
+
+impl Care {
+    /// In which portions the entries are worked on.
+    fn portions(&self, todo: Vec<(u32, u32)>) -> Vec<Vec<(u32, u32)>> {
+        let (suspects, mut others): (Vec<_>, Vec<_>) =
+            todo.into_iter().partition(|(index, _)| self.suspects.contains(index));
+        if self.deaths >= 2 && !others.is_empty() {
+            others.truncate((others.len() >> (self.deaths - 1).min(31)).max(1));
+            return vec![others];
+        }
+        let mut portions = vec![others];
+        portions.extend(suspects.into_iter().map(|suspect| vec![suspect]));
+        portions.retain(|portion| !portion.is_empty());
+        portions
+    }
 }
 
 impl Engine {
@@ -62,6 +92,8 @@ impl Engine {
             pipeline: &pipeline,
             manifest: &manifest,
             control,
+            task,
+            notes: &self.notes,
             temporaries: (Temporary::task_prefix(&plan.job, task.id), task.counter),
             next_temporary: AtomicU32::new(0),
             has_sink: sink.is_some(),
@@ -88,15 +120,16 @@ impl Run<'_> {
         let pending = takeover::adopt(self.bench, self.sink, &self.task.windows)?;
         settled.extend(pending.iter().flat_map(|published| &published.rows).map(|row| row.index));
         let entries = u32::try_from(self.bench.manifest.len()).unwrap_or(u32::MAX);
-        let mut todo: Vec<(u32, u32)> =
-            (0..entries).filter(|index| !settled.contains(index)).map(|at| (at, 0)).collect();
+        let todo: Vec<(u32, u32)> = (0..entries).filter(|index| !settled.contains(index)).map(|at| (at, 0)).collect();
         let mut committer =
             Committer { bench: self.bench, sink: self.sink, on_window, account, pending, redo: Vec::new() };
-        while !todo.is_empty() && !self.task.settle && !self.bench.control.draining() {
-            if self.stage_and_commit(&todo, &mut committer)? == Next::Fenced {
-                return Ok(Ending::Fenced);
+        for mut portion in self.task.care.portions(todo) {
+            while !portion.is_empty() && !self.task.settle && !self.bench.control.draining() {
+                if self.stage_and_commit(&portion, &mut committer)? == Next::Fenced {
+                    return Ok(Ending::Fenced);
+                }
+                portion = std::mem::take(&mut committer.redo);
             }
-            todo = std::mem::take(&mut committer.redo);
         }
         Ok(match committer.finish()? {
             Verdict::Fenced => Ending::Fenced,
@@ -143,5 +176,31 @@ impl Run<'_> {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn todo(entries: u32) -> Vec<(u32, u32)> {
+        (0..entries).map(|index| (index, 0)).collect()
+    }
+
+    #[test]
+    fn portions_of_a_task_with_suspects_end_with_each_of_them_alone() {
+        let care = Care { suspects: vec![1, 3], ..Care::default() };
+        assert_eq!(care.portions(todo(4)), [vec![(0, 0), (2, 0)], vec![(1, 0)], vec![(3, 0)]]);
+        assert_eq!(care.portions(vec![(3, 0)]), [[(3, 0)]]);
+        assert!(care.portions(vec![]).is_empty());
+    }
+
+    #[test]
+    fn portions_of_a_task_that_was_lost_again_and_again_are_halved() {
+        let lengths = |deaths| {
+            let care = Care { deaths, ..Care::default() };
+            care.portions(todo(8)).iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!((0..7).map(lengths).collect::<Vec<_>>(), [[8], [8], [4], [2], [1], [1], [1]]);
     }
 }

@@ -4,13 +4,13 @@ use std::{
     collections::HashMap,
     mem::{swap, take},
     ops::ControlFlow,
-    sync::{atomic::Ordering, mpsc::SyncSender},
+    sync::mpsc::SyncSender,
 };
 
 use super::{collisions::Collisions, known::Known};
 use crate::{
     Error, Result,
-    engine::Progress,
+    engine::Control,
     entry::{Entry, Kind, Problem, join},
     scan::{Directory, End, Filter, Filtered, LIST, LOOK, Listing, Reason, Visitor},
 };
@@ -20,7 +20,7 @@ pub struct Rules<'r> {
     pub filter: Filter,
     pub collisions: Collisions<'r>,
     pub known: &'r Known,
-    pub progress: &'r Progress,
+    pub control: &'r Control,
 }
 
 /// The new entries of one directory.
@@ -46,7 +46,7 @@ impl Found {
         let name = |index: &u32| listing.get(*index as usize).name;
         order.sort_unstable_by(|one, other| name(one).cmp(name(other)));
         order.dedup_by(|one, other| name(one) == name(other)); // some file systems repeat what changes while it is read
-        count(rules.progress, &listing, &order);
+        rules.control.count_listed(order.len() as u64, listing.sizes().iter().sum());
         let mut problems: HashMap<u32, Problem> = rules.collisions.find(&listing).into_iter().collect();
         let looks = listing.faults().iter().map(|(index, errno)| (*index, problem_of(&Error::system(LOOK)(*errno))));
         problems.extend(looks);
@@ -139,9 +139,4 @@ fn unreadable(root: u16, directory: &Directory, error: &Error) -> Entry {
 
 fn problem_of(error: &Error) -> Problem {
     Problem { kind: error.kind().to_owned(), message: error.to_string() }
-}
-
-fn count(progress: &Progress, listing: &Listing, order: &[u32]) {
-    progress.scanned.fetch_add(order.len() as u64, Ordering::Relaxed);
-    progress.scanned_bytes.fetch_add(listing.sizes().iter().sum(), Ordering::Relaxed);
 }
