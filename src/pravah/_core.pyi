@@ -40,6 +40,7 @@ class Task(TypedDict):
     suspects: list[int]
     poisoned: list[tuple[int, str, str]]
     deaths: int
+    kernel_leases: bool
 
 class Counts(TypedDict):
     """Acknowledged entries of a whole task, by outcome, and their bytes."""
@@ -230,6 +231,11 @@ def files(
     limit: int | None = None,
 ) -> bytes:
     """Give the account of a task's entries as NDJSON."""
+
+def finish_sources(
+    plan_json: str, task_id: int, manifest: bytes, windows: list[Window]
+) -> tuple[Counts, str]:
+    """Deal with the sources of a task's acknowledged entries; gives counts and a summary."""
 
 def manifest_directories(plan: str, manifest: bytes) -> list[bytes]:
     """Give the directories under which the fingerprints of a manifest's outputs are kept."""

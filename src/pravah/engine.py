@@ -41,6 +41,7 @@ __all__ = [
     "descriptors",
     "die_with_parent",
     "files",
+    "finish_sources",
     "manifest_directories",
     "merge_fingerprints",
     "retry",
@@ -102,6 +103,17 @@ def manifest_directories(plan: str, manifest: bytes) -> list[bytes]:
     """Give the directories under which the fingerprints of a manifest's outputs are kept."""
     with translated():
         return _core.manifest_directories(plan, manifest)
+
+
+def finish_sources(plan: str, task: TaskBlobs) -> tuple[TaskCounts, str]:
+    """Remove or move the sources of a task's acknowledged entries; give counts and summary.
+
+    `done` are gone from their place, `skipped` have changed and stay, `failed` could not be moved.
+    """
+    windows = window_dicts(task.windows)
+    with translated():
+        counts, summary = _core.finish_sources(plan, task.task_id, task.manifest, windows)
+    return TaskCounts(**counts), summary
 
 
 def merge_fingerprints(blobs: Sequence[bytes]) -> bytes:

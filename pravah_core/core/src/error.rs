@@ -42,6 +42,18 @@ pub enum Error {
     /// A stranger's file has the output's name.
     #[error("{0}")]
     OutputExists(String),
+    /// A staged output was taken away before it got its name.
+    #[error("the staged output was removed by somebody before it was published")]
+    TemporaryGone,
+    /// What was read back of an output is not what was written.
+    #[error("the output is not what was written: {0}")]
+    VerifyFailed(String),
+    /// The output that a source was to make room for is not there as it was published.
+    #[error("the output is no longer the file that was published, so the source was kept")]
+    OutputChanged,
+    /// The sink takes nothing more.
+    #[error("the sink is full: {}", errno_text(*.0))]
+    SinkFull(Errno),
     /// The output would take the place of its own source.
     #[error("the output would replace its source: it has the same name in the same directory")]
     SourceIsSink,
@@ -97,6 +109,10 @@ impl Error {
             Self::UnsupportedInput(_) => "unsupported_input",
             Self::NotCompressed(_) => "not_compressed",
             Self::OutputExists(_) => "output_exists",
+            Self::TemporaryGone => "temporary_gone",
+            Self::VerifyFailed(_) => "verify_failed",
+            Self::OutputChanged => "output_changed",
+            Self::SinkFull(_) => "sink_full",
             Self::SourceIsSink => "source_is_sink",
             Self::OutputCollision(_) => "output_collision",
             Self::NameTooLong { .. } => "name_too_long",
@@ -112,13 +128,26 @@ impl Error {
     /// Tell whether the same work may succeed when it is tried again soon.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::ChangedWhileRead(_) => true,
+            Self::ChangedWhileRead(_) | Self::TemporaryGone => true,
             Self::System { errno, .. } => matches!(
                 *errno,
                 Errno::IO | Errno::AGAIN | Errno::STALE | Errno::TIMEDOUT | Errno::NFILE | Errno::MFILE | Errno::NOMEM
             ),
             _ => false,
         }
+    }
+
+    /// The answer of a sink that has no room left, which the next file would meet as well.
+    pub fn sink_full(&self) -> Option<Errno> {
+        match self {
+            Self::System { errno, .. } if matches!(*errno, Errno::NOSPC | Errno::DQUOT) => Some(*errno),
+            _ => None,
+        }
+    }
+
+    /// Tell whether descriptors have run out: others give theirs back when their window is published.
+    pub fn is_starved(&self) -> bool {
+        matches!(self, Self::System { errno, .. } if matches!(*errno, Errno::MFILE | Errno::NFILE))
     }
 
     /// Tell whether the source is gone rather than bad.

@@ -173,6 +173,12 @@ impl Row {
         }
     }
 
+    /// An entry that is done; what was read and staged is filled in.
+    pub fn done(index: u32) -> Self {
+        let reason = Reason { kind: String::new(), step: None, message: String::new() };
+        Self { reason: None, ..Self::unread(index, Outcome::Done, reason) }
+    }
+
     /// An entry that is left alone.
     pub fn skipped(index: u32, kind: &str) -> Self {
         Self::unread(index, Outcome::Skipped, Reason { kind: kind.to_owned(), step: None, message: String::new() })

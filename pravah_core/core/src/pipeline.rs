@@ -34,6 +34,11 @@ impl Pipeline {
         self.processors.iter().fold(name.to_vec(), |name, (_, processor)| processor.output_name(&name))
     }
 
+    /// Whether what comes out is what went in, and nothing else is found: the system may copy it.
+    pub fn passes_bytes(&self) -> bool {
+        self.processors.iter().all(|(_, processor)| processor.passes_bytes())
+    }
+
     /// Whether two names of one directory can get one output name.
     pub fn names_can_collide(&self) -> bool {
         self.processors.iter().any(|(_, processor)| processor.names_can_collide())

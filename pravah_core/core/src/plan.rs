@@ -31,6 +31,25 @@ pub struct Plan {
     /// Tries of a file for transient errors.
     #[serde(default = "default_max_attempts")]
     pub max_attempts: u32,
+    /// Each source is replaced by its output: the sink is `file:///`, and outputs go where their sources are.
+    #[serde(default)]
+    pub in_place: bool,
+    /// What becomes of a source once its output is acknowledged.
+    #[serde(default)]
+    pub after: After,
+}
+
+/// What becomes of a source once its output is acknowledged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum After {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It is removed.
+    Delete,
+    /// It is moved below this directory (`file:///…`), its path relative to its root kept.
+    Move(String),
 }
 
 /// A directory that is listed, or one file of a directory.
@@ -71,6 +90,48 @@ pub struct SinkPlan {
     pub overwrite: Overwrite,
     /// How outputs reach the disk before they are acknowledged.
     pub durability: Durability,
+    /// How outputs are checked before they are published.
+    #[serde(default)]
+    pub verify: Verify,
+    /// What of a source, beside its content, its output keeps.
+    #[serde(default)]
+    pub preserve: Vec<Preserve>,
+}
+
+impl SinkPlan {
+    /// Whether outputs keep this of their sources.
+    pub fn preserves(&self, what: Preserve) -> bool {
+        self.preserve.contains(&what)
+    }
+}
+
+/// How outputs are checked before they are published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verify {
+    /// By their sizes.
+    #[default]
+    Size,
+    /// By a checksum of what the system gives back when asked at once.
+    Checksum,
+    /// By a checksum of what is read from the disk, once it is there.
+    Content,
+}
+
+/// What of a source its output can keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preserve {
+    /// The modification time.
+    Mtime,
+    /// The permission bits.
+    Mode,
+    /// User and group.
+    Owner,
+    /// Symbolic links stay links.
+    Links,
+    /// Directories without entries are made, too.
+    EmptyDirs,
 }
 
 /// What happens to a file that has the output's name already.
@@ -139,6 +200,15 @@ impl Plan {
     }
 
     fn prefix(&self, root: u16) -> Vec<u8> {
+        if self.in_place {
+            let path = self.source_path(root, b"", b"");
+            return path.strip_prefix(b"/").map(<[u8]>::to_vec).unwrap_or(path);
+        }
+        self.root_prefix(root)
+    }
+
+    /// What tells the files of a root from those of the others; empty where there is one root.
+    pub fn root_prefix(&self, root: u16) -> Vec<u8> {
         self.roots[usize::from(root)].prefix.as_deref().map(decode).unwrap_or_default()
     }
 }

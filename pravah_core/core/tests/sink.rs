@@ -4,8 +4,8 @@ use std::{fs, sync::Arc};
 
 use pravah_core::{
     outcome::Publish,
-    plan::{Durability, Overwrite, SinkPlan},
-    stores::{Output, Sink, SinkDirectory, Standing, Temporary, open_sink},
+    plan::{Durability, Overwrite, SinkPlan, Verify},
+    stores::{Output, Sink, SinkDirectory, Standing, Temporaries, Temporary, open_sink},
 };
 use tempfile::TempDir;
 
@@ -18,8 +18,9 @@ fn each(case: impl Fn(&Case, Publish)) {
         for publish in PUBLISHES {
             let directory = tempfile::tempdir().expect("makes a directory");
             let uri = format!("file://{}/sink", directory.path().display());
-            let plan = SinkPlan { uri, only: None, overwrite: Overwrite::Changed, durability };
-            let sink = open_sink(&plan, durability).expect("opens");
+            let (overwrite, verify, preserve) = (Overwrite::Changed, Verify::Size, Vec::new());
+            let plan = SinkPlan { uri, only: None, overwrite, durability, verify, preserve };
+            let sink = open_sink(&plan, Temporaries::Nameless).expect("opens");
             case(&Case { directory, sink }, publish);
         }
     }
@@ -39,8 +40,8 @@ impl Case {
         let temporary = Temporary { task: Temporary::task_prefix("JOB", 1), counter: 3, number: 0 };
         let mut staging = directory.stage(&temporary, publish).expect("begins");
         content.chunks(3).for_each(|chunk| staging.write(chunk).expect("writes"));
-        let (staged, held) = staging.finish().expect("ends");
-        Output { directory: Arc::clone(directory), name: name.into(), temporary, staged, held }
+        let (staged, held) = staging.finish(None).expect("ends");
+        Output { directory: Arc::clone(directory), name: name.into(), temporary, staged, replaces: None, held }
     }
 
     /// Stage and publish, with every wait between.

@@ -32,7 +32,7 @@ impl Bench {
             directory,
             overwrite: "changed",
             steps: json!([{"name": "copy"}]),
-            task: Task { id: 7, counter: 1, ..Task::default() },
+            task: Task { id: 7, counter: 1, kernel_leases: true, ..Task::default() },
         };
         fs::create_dir(bench.source()).expect("makes the source");
         for (path, content) in files {

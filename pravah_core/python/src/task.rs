@@ -1,7 +1,7 @@
 //! Tasks and their blobs, between Python's dicts and the engine's structs.
 
 use pravah_core::{
-    engine::{Care, Counts, Task, WindowRecord, scan_task::Emission},
+    engine::{self, Care, Counts, Task, WindowRecord, scan_task::Emission},
     outcome::Recorded,
     plan::Plan,
 };
@@ -46,6 +46,7 @@ pub struct TaskArguments {
     suspects: Vec<u32>,
     poisoned: Vec<(u32, String, String)>,
     deaths: u32,
+    kernel_leases: bool,
 }
 
 impl From<TaskArguments> for Task {
@@ -59,6 +60,7 @@ impl From<TaskArguments> for Task {
             fingerprints: task.fingerprints,
             settle: task.settle,
             care: Care { suspects: task.suspects, poisoned: task.poisoned, deaths: task.deaths },
+            kernel_leases: task.kernel_leases,
         }
     }
 }
@@ -129,6 +131,21 @@ pub fn manifest_directories<'py>(py: Python<'py>, plan: &str, manifest: &[u8]) -
     let plan = self::plan(plan)?;
     let directories = py.detach(|| plan.output_directories(manifest)).map_err(|error| raise(&error))?;
     Ok(directories.iter().map(|directory| PyBytes::new(py, directory)).collect())
+}
+
+/// Deal with the sources of a task's acknowledged entries; gives counts, and the summary as JSON.
+#[pyfunction]
+pub fn finish_sources(
+    py: Python<'_>,
+    plan_json: &str,
+    task_id: i64,
+    manifest: &[u8],
+    windows: Vec<Window>,
+) -> PyResult<(Py<PyDict>, String)> {
+    let (plan, windows) = (self::plan(plan_json)?, recorded(windows));
+    let account = py.detach(|| engine::after::finish_sources(&plan, task_id, manifest, &windows));
+    let account = account.map_err(|error| raise(&error))?;
+    Ok((counts(py, &account.counts)?.unbind(), account.summary()))
 }
 
 /// Put the fingerprints of one directory, oldest first, together into one blob.

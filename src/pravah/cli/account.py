@@ -41,10 +41,21 @@ def closing(job: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
         rows.append(("durability", "none: outputs survive a kill, but not a power cut"))
     if results := report.get("results"):
         rows.append(("results", f"{count(results['count'])} in {from_uri(results['uri'])}"))
+    after = report.get("after")
+    if after and (after["finished"] or after["changed"] or after["after_failed"]):
+        rows.append(("sources", _sources(after)))
     if job["error"]:
         rows.append(("error", printable(str(job["error"].get("message", "")))))
     rows.append(("report", f"pravah jobs report {job['id']} -o report.parquet"))
     return pairs(rows, indent="  ")
+
+
+def _sources(after: Mapping[str, Any]) -> str:
+    """Write what became of the sources: `12 removed, 1 changed meanwhile and kept`."""
+    done = {"delete": "removed", "move": "moved"}[after["action"]]
+    rest = {"changed": "changed meanwhile and kept", "after_failed": f"could not be {done}"}
+    parts = [f"{count(after['finished'])} {done}"]
+    return ", ".join(parts + [f"{count(after[k])} {text}" for k, text in rest.items() if after[k]])
 
 
 def headline(job: Mapping[str, Any], painter: Painter, columns: int) -> str:
@@ -106,7 +117,7 @@ def _side_by_side(left: str, right: str, columns: int) -> list[str]:
 def _in_and_out(job: Mapping[str, Any]) -> str:
     if not job["bytes_in"]:
         return ""
-    if not job["spec"].get("sink"):
+    if not job["spec"].get("sink") and not job["spec"].get("in_place"):
         return size(job["bytes_in"])
     both = f"{size(job['bytes_in'])} → {size(job['bytes_out'])}"
     return f"{both} ({share(job['bytes_out'], job['bytes_in'])})"

@@ -37,6 +37,14 @@ class Durability(StrEnum):
     ALWAYS = "always"
 
 
+class Verify(StrEnum):
+    """How outputs are checked before they are published."""
+
+    SIZE = "size"
+    CHECKSUM = "checksum"
+    CONTENT = "content"
+
+
 class WhenExceeded(StrEnum):
     """What becomes of a job in which more files fail than the budget allows."""
 
@@ -89,6 +97,21 @@ class SpecFlags:
     durability: Annotated[
         Durability | None, Option(help="How outputs reach the disk (default: batch).")
     ] = None
+    verify: Annotated[Verify | None, Option(help="How outputs are checked (default: size).")] = None
+    preserve: Annotated[
+        list[str] | None,
+        Option(metavar="WHAT", help="What outputs keep: mtime (default), mode, owner; repeatable."),
+    ] = None
+    in_place: Annotated[
+        bool, Option("--in-place", help="Replace each source by its output; no sink.")
+    ] = False
+    after: Annotated[
+        str | None,
+        Option(
+            metavar="keep|delete|move:DIR",
+            help="What becomes of a source once its output is safe (default: keep).",
+        ),
+    ] = None
     budget: Annotated[
         str | None, Option(metavar="COUNT|PERCENT", help="Failed files to tolerate (default: 0).")
     ] = None
@@ -127,6 +150,7 @@ def spec_mapping(flags: SpecFlags, known: Registry) -> dict[str, Any]:
     for section, key, value in (
         ("sink", "overwrite", flags.overwrite),
         ("sink", "durability", flags.durability),
+        ("sink", "verify", flags.verify),
         ("on_error", "budget", flags.budget),
         ("on_error", "when_exceeded", flags.when_exceeded),
         ("on_error", "max_attempts", flags.max_attempts),
@@ -134,6 +158,14 @@ def spec_mapping(flags: SpecFlags, known: Registry) -> dict[str, Any]:
     ):
         if value is not None:
             _section(mapping, section)[key] = str(value)
+    if flags.preserve:
+        _section(mapping, "sink")["preserve"] = [w for p in flags.preserve for w in p.split(",")]
+    if flags.in_place:
+        mapping["in_place"] = True
+    if flags.after is not None:
+        move = flags.after.removeprefix("move:")
+        after = {"move": _uri(move)} if move != flags.after else flags.after
+        _section(mapping, "source")["after"] = after
     if flags.name is not None:
         mapping["name"] = flags.name
     for assignment in flags.set or ():

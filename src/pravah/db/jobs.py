@@ -36,6 +36,7 @@ def create(connection: Connection, job: NewJob) -> None:
             "host": job.host,
             "created_us": now_us(),
             "tasks_limit": job.tasks_limit,
+            "waits_for_scan": job.waits_for_scan,
         },
     )
     add_task(connection, job.id, TaskKind.SCAN)

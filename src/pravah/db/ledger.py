@@ -45,6 +45,8 @@ class SqliteLedger:
     `lock` makes this process a worker as soon as it joins; without one it is made at `join`.
     """
 
+    kernel_leases = True
+
     def __init__(self, path: Path, locks: Path, lock: WorkerLock | None = None) -> None:
         self.location = str(path)
         self._locks = locks

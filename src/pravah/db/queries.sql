@@ -19,8 +19,8 @@ INSERT INTO events (job_id, at_us, kind, detail) VALUES (:job_id, :at_us, :kind,
 
 -- name: add_job
 -- Stores a pending job.
-INSERT INTO jobs (id, name, status, spec, plan, spec_hash, pipeline_hash, scope, round, priority, labels, host, created_us, tasks_limit)
-VALUES (:id, :name, 'pending', :spec, :plan, :spec_hash, :pipeline_hash, :scope, 1, :priority, :labels, :host, :created_us, :tasks_limit);
+INSERT INTO jobs (id, name, status, spec, plan, spec_hash, pipeline_hash, scope, round, priority, labels, host, created_us, tasks_limit, waits_for_scan)
+VALUES (:id, :name, 'pending', :spec, :plan, :spec_hash, :pipeline_hash, :scope, 1, :priority, :labels, :host, :created_us, :tasks_limit, :waits_for_scan);
 
 -- name: find_unfinished
 -- The latest job of a spec that has not ended: what retyping a command goes on with.
@@ -189,6 +189,7 @@ SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.deaths, t.suspects
 FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
 WHERE j.status IN ('pending', 'running') AND j.request IS NULL AND j.error IS NULL AND NOT j.deleting
   AND t.status = 'pending' AND t.kind = :kind AND (:job_id IS NULL OR j.id = :job_id)
+  AND (j.scan_complete OR NOT j.waits_for_scan OR t.kind <> 'entries')
 ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted;
 
 -- name: claimable_closing

@@ -59,6 +59,8 @@ jobs = Table(
     Column("labels", Text, nullable=False),
     Column("host", Text, nullable=False),
     _flag("scan_complete"),
+    # Entries are worked on only when all are listed: outputs go where sources are.
+    _flag("waits_for_scan"),
     Column("created_us", BigInteger, nullable=False),
     Column("started_us", BigInteger),
     Column("finished_us", BigInteger),

@@ -79,7 +79,7 @@ def commit(ledger: Ledger, attempt: Attempt, message: Message) -> Verdict:
 def located(error: Mapping[str, str], job: Job) -> dict[str, str]:
     """Give an error of a whole task with the path that it is about: the core leaves that to us."""
     message, roots, sink = error["message"], job.plan["roots"], job.plan["sink"]
-    if sink is not None:
+    if sink is not None and not job.plan.get("in_place"):
         message = message.replace("the sink", f"the sink `{shown_uri(sink['uri'])}`", 1)
     if len(roots) == 1:
         message = message.replace("the source", f"the source `{shown_uri(roots[0]['uri'])}`", 1)
@@ -116,6 +116,7 @@ def _task(ledger: Ledger, job: Job, plan: str, lease: Lease) -> dict[str, Any]:
         "suspects": [i for i, s in lease.suspects.items() if s.deaths < FATAL_DEATHS],
         "poisoned": poisoned(lease.suspects),
         "deaths": lease.deaths,
+        "kernel_leases": ledger.kernel_leases,
     }
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from pravah import engine
 from pravah.errors import EngineError, PravahError
+from pravah.jobs import after
 from pravah.jobs.supervisor import BEAT_S, Beat
 from pravah.model.budget import tolerates
 from pravah.model.ids import shown
@@ -52,10 +53,18 @@ class Closing:
                 results = _while_beating(beat, lambda: self._write_dataset(ledger, job))
             except (OSError, EngineError) as problem:
                 error = error or _unwritable(problem)
-        error = error or _unexplained(job)
+        aftermath = None
+        if after.concerns(job):
+            try:
+                aftermath = _while_beating(beat, lambda: after.finish_sources(ledger, job))
+            except EngineError as problem:
+                error = error or problem.to_dict()
+        error = error or _unexplained(job) or (aftermath.error() if aftermath else None)
         status, finished_us = _end_status(job, error), time.time_ns() // 1000
         job = replace(job, status=status, error=error, results=results, finished_us=finished_us)
         report = Report.of(job, ledger.summaries(job.id)).to_dict()
+        if aftermath is not None:
+            report["after"] = aftermath.to_dict()
         ledger.close(lease, Closed(status, report, finished_us, error, results))
 
     def _write_dataset(self, ledger: Ledger, job: Job) -> dict[str, Any]:
@@ -118,7 +127,7 @@ def _finds_records(job: Job) -> bool:
 
 def _sink_directory(job: Job) -> Path | None:
     sink = job.plan.get("sink")
-    if not sink or not sink["uri"].startswith("file://"):
+    if not sink or job.plan.get("in_place") or not sink["uri"].startswith("file://"):
         return None
     return Path(os.fsdecode(uri_path(sink["uri"])))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pravah.errors import EngineError, LedgerBusyError
+from pravah.errors import EngineError, LedgerBusyError, StatusError
 from pravah.jobs import attempt as attempts
 from pravah.jobs.attempt import Attempt
 from pravah.jobs.autopsy import Death
@@ -24,8 +24,9 @@ from pravah.jobs.suspicion import (
     release_after,
     suspects_after,
 )
+from pravah.model.ids import shown
 from pravah.model.job import Job
-from pravah.model.ledger import Lease, Ledger, Release, Suspect, TaskKind, Verdict
+from pravah.model.ledger import Lease, Ledger, Release, Request, Suspect, TaskKind, Verdict
 from pravah.model.units import read_duration, read_size
 from pravah.runner.frames import Message
 
@@ -227,10 +228,19 @@ class Crew:
         job = self._jobs.pop(attempt.call)
         if attempt.finished or message.get("status") == "fenced":
             return
-        if "error" in message:
+        if "error" in message and message["error"]["kind"] == "sink_full":
+            self._pause(attempt, attempts.located(message["error"], job))
+        elif "error" in message:
             self._strike(attempt, attempts.located(message["error"], job))
         else:
             self._written(lambda: self._ledger.release(attempt.lease, Release.CLEAN))
+
+    def _pause(self, attempt: Attempt, error: Mapping[str, str]) -> None:
+        """Stop a job whose sink takes nothing more: its other files would meet the same."""
+        hint = f"make room, then `pravah jobs resume {shown(attempt.lease.job_id)}` goes on"
+        with suppress(StatusError):  # cancelled or ended meanwhile
+            self._ledger.request(attempt.lease.job_id, Request.PAUSE, {**error, "hint": hint})
+        self._written(lambda: self._ledger.release(attempt.lease, Release.CLEAN))
 
     def _lose(
         self, runner: RunnerProcess, *, stalled: Attempt | None = None, reason: str = ""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import ForbiddenError, OverlapError, SourceMissingError, SpecError
+from pravah.jobs import source_fate
 from pravah.model.uri import NULL, path_uri, quote, shown_path, uri_path
 from pravah.registry import registry
 
@@ -64,7 +65,9 @@ def plan(spec: JobSpec, directory: bytes, job_id: str) -> Planned:
     roots = [_root(uri) for uri in resolved.source.uri]
     _refuse_equal_names(roots)
     sink = _sink(resolved, roots)
-    if sink is not None and sink["uri"] != NULL:
+    if resolved.in_place:
+        _refuse_nested(roots)
+    elif sink is not None and sink["uri"] != NULL:
         _refuse_itself(roots, sink)
         _refuse_overlap(roots, uri_path(sink["uri"]), is_file=sink["only"] is not None)
     plan: dict[str, Any] = {
@@ -75,6 +78,8 @@ def plan(spec: JobSpec, directory: bytes, job_id: str) -> Planned:
         "steps": steps,
         "sink": sink,
         "pipeline_hash": pipeline_hash(steps),
+        "in_place": resolved.in_place,
+        "after": source_fate.after(resolved),
         **live_keys(resolved),
     }
     return Planned(resolved, plan, _spec_hash(plan), plan["pipeline_hash"], _scope(plan))
@@ -137,11 +142,13 @@ def _refuse_equal_names(roots: list[_Root]) -> None:
 
 def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
     """Plan the sink: a directory, unless one file's output is given a name."""
+    if spec.in_place:
+        return source_fate.sink_in_place(spec)
     sink = spec.sink
     if sink is None:
         _refuse_missing_sink(spec)
         return None
-    options = {"overwrite": sink.overwrite, "durability": sink.durability}
+    options = sink.model_dump(include={"overwrite", "durability", "verify", "preserve"})
     if sink.uri == NULL:
         return {"uri": NULL, "only": None, **options}
     path = uri_path(sink.uri)
@@ -168,8 +175,22 @@ def _refuse_missing_sink(spec: JobSpec) -> None:
         raise SpecError(
             f"no sink: {writing[0]} makes outputs",
             kind="sink_missing",
-            hint="name a directory after `--to`",
+            hint="name a directory after `--to`; `--in-place` replaces each file by its output",
         )
+
+
+def _refuse_nested(roots: list[_Root]) -> None:
+    """Refuse a root within another: its files would be replaced twice."""
+    trees = {root.identity for root in roots if root.only is None}
+    for root in roots:
+        above = _ancestors(root.path) | ({_identity(root.path)} if root.only is not None else set())
+        if trees & above or sum(other.identity == root.identity for other in roots) > 1:
+            raise OverlapError(
+                f"the source `{shown_path(root.path)}` lies in another source, and in place each "
+                "file can be replaced once only",
+                kind="nested_sources",
+                hint="name the outer one alone",
+            )
 
 
 def _refuse_itself(roots: list[_Root], sink: dict[str, Any]) -> None:
@@ -192,7 +213,7 @@ def _refuse_overlap(roots: list[_Root], sink: bytes, *, is_file: bool) -> None:
         if root.identity == sink_identity:
             raise OverlapError(
                 f"source and sink are the same directory, `{shown_path(root.path)}`",
-                hint="name another `--to`",
+                hint="name another `--to`; to replace each file by its output add `--in-place`",
             )
         if sink_identity in _ancestors(root.path):
             raise OverlapError(
@@ -241,7 +262,9 @@ def _spec_hash(plan: dict[str, Any]) -> str:
             "include": plan["include"],
             "exclude": plan["exclude"],
             "steps": plan["steps"],
-            "sink": sink and [sink["uri"], sink["only"], sink["overwrite"]],
+            "sink": sink and [sink["uri"], sink["only"], sink["overwrite"], sink["preserve"]],
+            "in_place": plan["in_place"],
+            "after": plan["after"],
         }
     )
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from pravah import engine
-from pravah.errors import ForbiddenError
 from pravah.jobs import planner
+from pravah.jobs.access import check_access
 from pravah.model.ids import new_id
 from pravah.model.ledger import TaskBlobs, Window
 from pravah.model.spec import JobSpec
-from pravah.model.uri import NULL, shown_path, uri_path
+from pravah.model.uri import NULL
 
 # Long enough for a rate, short enough to wait for.
 SAMPLE_S = 5.0
@@ -127,7 +127,7 @@ def preview(spec: JobSpec, *, threads: int | None = None) -> Preview:
     planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id())
     engine.check_steps(planned.plan["steps"])
     engine.check_filters(planned.plan["include"], planned.plan["exclude"])
-    _check_access(planned.plan)
+    check_access(planned.plan)
     started = engine.Engine(threads=threads, memory_bytes=spec.limits.memory)
     listing, began_s = _Listing(), time.monotonic()
     with engine.translated():
@@ -165,13 +165,16 @@ def _try(
         "suspects": [],
         "poisoned": [],
         "deaths": 0,
+        "kernel_leases": True,
     }
     trial, control, began_s = _Trial(), engine.Control(started), time.monotonic()
     timer = threading.Timer(SAMPLE_S, control.drain)
     timer.start()
     try:
         with engine.translated():
-            started.run_task(json.dumps({**plan, "sink": sink}), task, control, trial.take)
+            started.run_task(
+                json.dumps({**plan, "sink": sink, "in_place": False}), task, control, trial.take
+            )
     finally:
         timer.cancel()
     took_s = time.monotonic() - began_s
@@ -180,21 +183,6 @@ def _try(
     counts = trial.counts
     sample = Sample(counts["done"], counts["bytes_in"], counts["bytes_out"], took_s)
     return sample, [json.loads(line) for line in text.splitlines()]
-
-
-def _check_access(plan: Mapping[str, Any]) -> None:
-    """Refuse a sink that can't be written; sources are read by the scan and the sample."""
-    sink = plan["sink"]
-    if sink is None or sink["uri"] == NULL:
-        return
-    path = Path(os.fsdecode(uri_path(sink["uri"])))
-    existing = next(place for place in (path, *path.parents) if place.exists())
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise ForbiddenError(
-            f"can't write to the sink `{shown_path(bytes(path))}`",
-            causes=(f"`{shown_path(bytes(existing))}` is not writable",),
-            hint="name another `--to`, or change its permissions",
-        )
 
 
 def _problem(line: Mapping[str, Any]) -> dict[str, Any]:

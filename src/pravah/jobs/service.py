@@ -82,9 +82,11 @@ class JobService:
         """Store a job; the same spec over an unfinished job goes on with that one."""
         from pravah import engine
         from pravah.jobs import planner
+        from pravah.jobs.access import check_access
 
         registry_check(spec)
         planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id())
+        check_access(planned.plan)
         engine.check_steps(planned.plan["steps"])
         engine.check_filters(planned.plan["include"], planned.plan["exclude"])
         job = NewJob(
@@ -99,6 +101,7 @@ class JobService:
             priority=spec.priority,
             labels=spec.labels,
             tasks_limit=spec.limits.tasks,
+            waits_for_scan=planned.plan["in_place"],
         )
         if reuse == Reuse.NOTHING:
             self._ledger.create(job)

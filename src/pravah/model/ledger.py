@@ -169,6 +169,8 @@ class NewJob:
     priority: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     tasks_limit: int | None = None
+    waits_for_scan: bool = False
+    """Its entries are worked on only when all are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,9 @@ class Ledger(Protocol):
 
     location: str
     """The database as people may see it: a path, or a URL without its password."""
+
+    kernel_leases: bool
+    """Whether a lease is a lock of the kernel: its holder is dead before anybody takes over."""
 
     # Jobs
 

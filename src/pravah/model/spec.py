@@ -61,12 +61,28 @@ class Part(BaseModel):
         return value
 
 
+class Move(Part):
+    """Sources are moved away once their outputs are acknowledged."""
+
+    move: str = Field(description="The directory that takes them, their relative paths kept.")
+
+
+def _read_after(value: object) -> object:
+    if value in ("keep", "delete") or isinstance(value, Mapping | Move):
+        return value
+    raise ValueError(f"is `{value}`, `keep`, `delete` or {{move: DIRECTORY}} is expected")
+
+
+After = Annotated[Literal["keep", "delete"] | Move, BeforeValidator(_read_after)]
+
+
 class Source(Part):
     """Where entries are listed, and which of them count."""
 
     uri: list[str] = Field(min_length=1, description="Files and directories.")
     include: list[str] = Field([], description="gitignore rules; none: everything.")
     exclude: list[str] = Field([], description="gitignore rules of what is left out.")
+    after: After = Field("keep", description="What becomes of a source whose output is safe.")
 
     @model_validator(mode="before")
     @classmethod
@@ -117,6 +133,8 @@ class Sink(Part):
     uri: str
     overwrite: Literal["changed", "never", "newer", "always", "error"] = "changed"
     durability: Literal["none", "batch", "always"] = "batch"
+    verify: Literal["size", "checksum", "content"] = "size"
+    preserve: list[Literal["mtime", "mode", "owner"]] = ["mtime"]
 
     @model_validator(mode="before")
     @classmethod
@@ -156,6 +174,7 @@ class JobSpec(Part):
     source: Source
     steps: list[Step] = Field(min_length=1)
     sink: Sink | None = None
+    in_place: bool = Field(default=False, description="Each source is replaced by its output.")
     results: Results | None = None
     on_error: OnError = OnError()
     limits: Limits = Limits()
@@ -188,7 +207,10 @@ class JobSpec(Part):
     def resolved(self, directory: bytes) -> Self:
         """Give the same spec with absolute URIs, as typed in `directory`."""
         uris = [absolute_uri(uri, directory) for uri in self.source.uri]
-        source = self.source.model_copy(update={"uri": uris})
+        after = self.source.after
+        if isinstance(after, Move):
+            after = Move(move=absolute_uri(after.move, directory))
+        source = self.source.model_copy(update={"uri": uris, "after": after})
         if self.sink is None:
             return self.model_copy(update={"source": source})
         sink = self.sink.model_copy(update={"uri": absolute_uri(self.sink.uri, directory)})

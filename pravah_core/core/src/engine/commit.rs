@@ -6,17 +6,18 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     account::{Account, Counts},
+    after::{Finisher, Job},
     control::Verdict,
     crew::Window,
-    stage::{Bench, failed, not_ours},
+    stage::{Bench, failed},
 };
 use crate::{
     Error, Result,
     fingerprint::{Memory, encode_memories},
-    outcome::{Outcome, Publish, Row, encode_rows},
+    outcome::{Outcome, Publish, Row, SourceFingerprint, encode_rows},
     pipeline::Failure,
-    plan::Overwrite,
-    stores::{Output, Sink, SinkDirectory, Standing},
+    plan::Verify,
+    stores::{Output, SinkDirectory, Source, Standing},
 };
 
 /// What one transaction of the ledger holds: window *n* is recorded, window *n* − 1 acknowledged.
@@ -50,7 +51,7 @@ pub struct Published {
 /// Commits one window after the other.
 pub struct Committer<'c, 't> {
     pub bench: &'c Bench<'t>,
-    pub sink: Option<&'c dyn Sink>,
+    pub source: &'c dyn Source,
     pub on_window: &'c mut dyn FnMut(WindowRecord) -> Result<Verdict>,
     pub account: Account,
     pub pending: Option<Published>,
@@ -70,11 +71,12 @@ pub enum Next {
 impl Committer<'_, '_> {
     /// Make a window durable, have it recorded, and publish it.
     pub fn commit(&mut self, mut window: Window) -> Result<Next> {
-        if let Some(sink) = self.sink
+        if let Some(sink) = self.bench.sink
             && let Err(error) = sink.make_durable(&window.outputs)
         {
             self.stage_anew(&mut window, error);
         }
+        self.read_back(&mut window);
         if window.rows.is_empty() {
             return Ok(Next::Go);
         }
@@ -87,8 +89,8 @@ impl Committer<'_, '_> {
             Verdict::Drain => self.bench.control.drain(),
             Verdict::Committed => {}
         }
-        self.pending = Some(self.publish(window)?);
-        Ok(Next::Go)
+        self.pending = self.publish(window)?;
+        Ok(if self.pending.is_some() { Next::Go } else { Next::Fenced })
     }
 
     /// Acknowledge what is published, and say whether anything of the task remains.
@@ -110,7 +112,7 @@ impl Committer<'_, '_> {
         }
         let fingerprints = self.memories(&rows)?;
         let finished = window.is_none() && self.remaining() == 0;
-        (self.on_window)(WindowRecord {
+        let verdict = (self.on_window)(WindowRecord {
             window,
             acknowledge,
             amendments: if amendments.is_empty() { None } else { Some(encode_rows(&amendments)?) },
@@ -118,13 +120,50 @@ impl Committer<'_, '_> {
             counts: self.account.counts,
             summary: self.account.summary(),
             finished,
-        })
+        })?;
+        if verdict != Verdict::Fenced {
+            self.make_room(&rows);
+        }
+        Ok(verdict)
+    }
+
+    /// Remove sources that their acknowledged outputs replace under other names, so that a job in place never needs
+    /// the room of all of them twice. Closing looks at each again, and tells what could not be removed.
+    fn make_room(&self, rows: &[Row]) {
+        let Some(sink) = self.bench.sink.filter(|_| self.bench.plan.in_place) else { return };
+        let Bench { plan, pipeline, manifest, .. } = *self.bench;
+        let mut finisher = Finisher::new(Job { plan, pipeline, manifest, source: self.source, sink }, None, 0);
+        let mut account = Account::default();
+        rows.iter().for_each(|row| finisher.finish(row, &mut account));
+    }
+
+    /// Read outputs back from the disk, where that was asked for; what differs fails, and is never published.
+    fn read_back(&self, window: &mut Window) {
+        let content = self.bench.plan.sink.as_ref().is_some_and(|sink| sink.verify == Verify::Content);
+        let Some(sink) = self.bench.sink.filter(|_| content) else { return };
+        let outputs = std::mem::take(&mut window.outputs);
+        let positions = std::mem::take(&mut window.output_rows);
+        for (mut output, position) in outputs.into_iter().zip(positions) {
+            match sink.verify(&output) {
+                Ok(()) => {
+                    window.outputs.push(output);
+                    window.output_rows.push(position);
+                }
+                Err(error) => {
+                    output.discard();
+                    let row = &mut window.rows[position];
+                    *row = Row { attempts: row.attempts, ..failed(row.index, &Failure::from(error)) };
+                }
+            }
+        }
     }
 
     /// A failed flush marks pages clean that never reached the disk: what was written is thrown away (rule 8).
     fn stage_anew(&mut self, window: &mut Window, error: Error) {
         discard(&mut window.outputs);
         window.outputs.clear();
+        let full = error.sink_full();
+        full.into_iter().for_each(|errno| self.bench.control.sink_is_full(errno));
         let positions: HashSet<usize> = window.output_rows.drain(..).collect();
         let failure = Failure::from(error);
         let mut position = 0;
@@ -132,6 +171,9 @@ impl Committer<'_, '_> {
             position += 1;
             if !positions.contains(&(position - 1)) {
                 return true;
+            }
+            if full.is_some() {
+                return false; // it remains
             }
             if row.attempts < self.bench.plan.max_attempts {
                 self.redo.push((row.index, row.attempts));
@@ -142,13 +184,14 @@ impl Committer<'_, '_> {
         });
     }
 
-    fn publish(&self, mut window: Window) -> Result<Published> {
+    /// Give outputs their names; none where somebody who has the lease now took them away.
+    fn publish(&mut self, mut window: Window) -> Result<Option<Published>> {
         let mut amendments = Vec::new();
         let mut directories: Vec<Arc<dyn SinkDirectory>> = Vec::new();
         let mut seen = HashSet::new();
         for (output, &position) in window.outputs.iter_mut().zip(&window.output_rows) {
             let row = &mut window.rows[position];
-            match self.publish_one(output) {
+            match self.publish_one(output, row.source) {
                 Ok(None) => {
                     if seen.insert(output.directory.id()) {
                         directories.push(Arc::clone(&output.directory));
@@ -156,30 +199,46 @@ impl Committer<'_, '_> {
                     continue;
                 }
                 Ok(Some(skipped)) => *row = Row { attempts: row.attempts, ..Row::skipped(row.index, skipped) },
-                Err(error) => *row = Row { attempts: row.attempts, ..failed(row.index, &Failure::from(error)) },
+                // Leases that expire: the next holder has begun by removing what was recorded (rule 7).
+                Err(Error::TemporaryGone) if !self.bench.kernel_leases => return Ok(None),
+                Err(error) => self.give_back(row, error),
             }
             output.discard();
             amendments.push(row.clone());
         }
-        if let Some(sink) = self.sink {
+        if let Some(sink) = self.bench.sink {
             sink.make_published_durable(&directories)?;
         }
-        Ok(Published { rows: window.rows, amendments })
+        Ok(Some(Published { rows: window.rows, amendments }))
+    }
+
+    /// An output could not be published: its entry is done again where that may help, or fails.
+    fn give_back(&mut self, row: &mut Row, error: Error) {
+        if let Some(errno) = error.sink_full() {
+            self.bench.control.sink_is_full(errno);
+            row.outcome = Outcome::Redo;
+        } else if error.is_transient() && row.attempts < self.bench.plan.max_attempts {
+            self.redo.push((row.index, row.attempts));
+            row.outcome = Outcome::Redo;
+        } else {
+            *row = Row { attempts: row.attempts, ..failed(row.index, &Failure::from(error)) };
+        }
     }
 
     /// Give the output its name. Where something came to have it since it was decided, `overwrite` decides again.
-    fn publish_one(&self, output: &mut Output) -> Result<Option<&'static str>> {
+    fn publish_one(&self, output: &mut Output, source: Option<SourceFingerprint>) -> Result<Option<&'static str>> {
+        if !still_there(output)?
+            && let Some(reason) = self.bench.decide_again(output, source)?
+        {
+            return Ok(Some(reason));
+        }
         match output.publish(output.staged.publish) {
             Err(error) if error.kind() == "output_exists" && output.staged.publish == Publish::Create => {}
             answer => return answer.map(|()| None),
         }
-        if output.directory.look(&output.name)? == Standing::Directory {
-            return Err(Error::OutputExists("a directory has the output's name".into()));
-        }
-        match self.bench.plan.sink.as_ref().map_or(Overwrite::Error, |sink| sink.overwrite) {
-            Overwrite::Never | Overwrite::Newer => Ok(Some("exists")),
-            Overwrite::Error | Overwrite::Changed => Err(not_ours()),
-            Overwrite::Always => output.publish(Publish::Replace).map(|()| None),
+        match self.bench.decide_again(output, source)? {
+            Some(reason) => Ok(Some(reason)),
+            None => output.publish(Publish::Replace).map(|()| None),
         }
     }
 
@@ -208,6 +267,13 @@ impl Committer<'_, '_> {
             })
             .collect()
     }
+}
+
+/// Whether what is to be replaced is what was looked at, so that nothing that came later is lost.
+fn still_there(output: &Output) -> Result<bool> {
+    let Some(seen) = &output.replaces else { return Ok(true) };
+    let found = output.directory.look(&output.name)?;
+    Ok(matches!(found, Standing::File(found) if output.directory.same(&found, seen)))
 }
 
 /// The name of an output, and what is remembered of it.

@@ -1,9 +1,11 @@
 //! What a caller and an engine call say to each other while the call runs.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
+
+use rustix::io::Errno;
 
 /// What has been seen and worked on since the engine began. Counts work, not what is acknowledged.
 #[derive(Debug, Default)]
@@ -24,6 +26,7 @@ pub struct Control {
     draining: AtomicBool,
     /// Grows while the call gets on.
     moved: AtomicU64,
+    sink_full: OnceLock<Errno>,
     /// Shared by all calls of an engine.
     pub progress: Arc<Progress>,
 }
@@ -31,7 +34,7 @@ pub struct Control {
 impl Control {
     /// A control whose call adds to `progress`.
     pub fn new(progress: Arc<Progress>) -> Self {
-        Self { draining: AtomicBool::new(false), moved: AtomicU64::new(0), progress }
+        Self { progress, ..Self::default() }
     }
 
     /// Ask the call to begin nothing new, give up large files in flight and end through its last windows.
@@ -66,6 +69,17 @@ impl Control {
     /// A number that stands still only while the call does.
     pub fn moved(&self) -> u64 {
         self.moved.load(Ordering::Relaxed)
+    }
+
+    /// The sink has no room left: begin nothing new, and end with that as the reason.
+    pub fn sink_is_full(&self, errno: Errno) {
+        let _ = self.sink_full.set(errno); // the first answer is as good as the others
+        self.drain();
+    }
+
+    /// What the sink said when it was full.
+    pub fn sink_full(&self) -> Option<Errno> {
+        self.sink_full.get().copied()
     }
 
     /// Whether [`Control::drain`] was called.

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, Sender, SyncSender},
     },
     thread::Scope,
@@ -16,14 +16,14 @@ use rayon::prelude::*;
 
 use super::{
     Engine, SMALL_BYTES,
-    place::Places,
-    stage::{Bench, Item, Staged, backoff},
+    place::{Closed as NoPlace, Place, Places},
+    stage::{Bench, Item, STARVED_ATTEMPTS, Staged, backoff},
 };
 use crate::{
     Result,
     entry::Kind,
     outcome::{Outcome, Reason, Row},
-    plan::Durability,
+    plan::{Durability, Preserve},
     stores::Output,
 };
 
@@ -169,13 +169,31 @@ impl Crew<'_, '_> {
     fn item(&mut self, index: u32, attempts: u32, filling: &mut Filling) -> Result<Option<Item>, Closed> {
         let row = match self.verdict_of_scan(index) {
             Some(row) => row,
-            None => match self.places.of(index as usize) {
-                Ok(place) => return Ok(Some(Item { index, place, attempts })),
+            None => match self.place(index, filling)? {
+                Ok(place) => return Ok(Some(Item { index, place, attempts, starved: false })),
+                Err(NoPlace { sink_full: Some(errno), .. }) => {
+                    self.bench.control.sink_is_full(errno);
+                    return Ok(None);
+                }
                 Err(closed) => closed.row(index),
             },
         };
         self.push(row, None, filling)?;
         Ok(None)
+    }
+
+    /// Open the entry's place. Where descriptors have run out, the window's are given back first.
+    fn place(&mut self, index: u32, filling: &mut Filling) -> Result<Result<Arc<Place>, NoPlace>, Closed> {
+        for attempt in 1..STARVED_ATTEMPTS {
+            match self.places.of(index as usize) {
+                Err(closed) if closed.is_starved && !self.bench.control.draining() => {
+                    self.flush(filling)?;
+                    std::thread::sleep(backoff(attempt));
+                }
+                answer => return Ok(answer),
+            }
+        }
+        Ok(self.places.of(index as usize))
     }
 
     fn verdict_of_scan(&self, index: u32) -> Option<Row> {
@@ -189,6 +207,8 @@ impl Crew<'_, '_> {
         }
         match entry.kind {
             Kind::File => None,
+            Kind::Symlink if self.preserves(Preserve::Links) => None,
+            Kind::Directory if self.preserves(Preserve::EmptyDirs) => None,
             kind => Some(Row::skipped(index, kind.skip_reason().unwrap_or("directory"))),
         }
     }
@@ -211,6 +231,9 @@ impl Crew<'_, '_> {
         match staged {
             Staged::Ready(row, output) => self.push(row, output, filling),
             Staged::Again(item) => {
+                if item.starved {
+                    self.flush(filling)?; // what waits to be published holds descriptors
+                }
                 drivers.send(item);
                 Ok(())
             }
@@ -238,6 +261,10 @@ impl Crew<'_, '_> {
             return Ok(());
         }
         self.windows.send(window).map_err(|_| Closed)
+    }
+
+    fn preserves(&self, what: Preserve) -> bool {
+        self.bench.plan.sink.as_ref().is_some_and(|sink| sink.preserves(what))
     }
 
     /// Files that are each waited for are no work for the pool, which never waits.

@@ -7,15 +7,19 @@
 //! - `commit`: a window's way: durable, recorded, published, acknowledged
 //! - `notes`: what is in flight, for whoever finds this process dead
 //! - `takeover`: what an earlier, killed attempt left behind
+//! - `decide`: what happens to a file that has an output's name
+//! - `after`: what becomes of a source once its output is acknowledged
 //! - `account`: counters and the summary of what is acknowledged
 //!
 //! It knows no database: what is to be recorded goes to a callback, and the answer decides.
 
 mod account;
+pub mod after;
 mod budget;
 mod commit;
 pub mod control;
 mod crew;
+mod decide;
 mod notes;
 mod place;
 pub mod scan_task;

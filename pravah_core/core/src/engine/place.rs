@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use rustix::io::Errno;
+
 use crate::{
     Error, Result,
     fingerprint::{Memory, decode_memories},
@@ -18,8 +20,8 @@ pub struct Place {
     pub source: Arc<dyn SourceDirectory>,
     /// Where their outputs go; none for a pipeline without outputs.
     pub sink: Option<Arc<dyn SinkDirectory>>,
-    /// Outputs go where the entries are read: no output may have its source's name.
-    pub in_place: bool,
+    /// Outputs go where the entries are read: only a job that is `in_place` gives one its source's name.
+    pub same_directory: bool,
     /// What an earlier job published here, by name of the output.
     pub memories: HashMap<Vec<u8>, Memory>,
 }
@@ -40,9 +42,22 @@ pub struct Places<'t> {
 pub struct Closed {
     outcome: Outcome,
     reason: Reason,
+    /// What a full sink answered.
+    pub sink_full: Option<Errno>,
+    /// No descriptor was left.
+    pub is_starved: bool,
 }
 
 impl Closed {
+    fn new(error: &Error) -> Self {
+        Self {
+            outcome: if error.is_vanished() { Outcome::Vanished } else { Outcome::Failed },
+            reason: Reason { kind: error.kind().to_owned(), step: None, message: error.to_string() },
+            sink_full: error.sink_full(),
+            is_starved: error.is_starved(),
+        }
+    }
+
     /// The row of an entry of this place.
     pub fn row(&self, index: u32) -> Row {
         Row::unread(index, self.outcome, self.reason.clone())
@@ -72,11 +87,12 @@ impl<'t> Places<'t> {
         match &self.current {
             Some((root, directory, place)) if (*root, *directory) == key => place.clone(),
             _ => {
-                let place = self.open(index).map(Arc::new).map_err(|error| Closed {
-                    outcome: if error.is_vanished() { Outcome::Vanished } else { Outcome::Failed },
-                    reason: Reason { kind: error.kind().to_owned(), step: None, message: error.to_string() },
-                });
-                self.current = Some((key.0, key.1, place.clone()));
+                let place = self.open(index).map(Arc::new).map_err(|error| Closed::new(&error));
+                // What passes is not remembered: another try may open it.
+                self.current = match &place {
+                    Err(closed) if closed.is_starved => None,
+                    _ => Some((key.0, key.1, place.clone())),
+                };
                 place
             }
         }
@@ -86,13 +102,21 @@ impl<'t> Places<'t> {
         let (root, directory) = (self.manifest.root(index), self.manifest.directory(index));
         let source = self.source.open_directory(root, directory)?;
         let Some(sink) = self.sink else {
-            return Ok(Place { source, sink: None, in_place: false, memories: HashMap::new() });
+            return Ok(Place { source, sink: None, same_directory: false, memories: HashMap::new() });
         };
         let (directory, _) = self.plan.output_name(self.pipeline, root, directory, self.manifest.name(index));
         let blobs = self.fingerprints.get(directory.as_slice()).map(Vec::as_slice).unwrap_or_default();
         let memories = decode_memories(blobs.iter().copied())?;
-        let sink = sink.open_directory(&directory)?;
-        let in_place = source.id()? == sink.id();
-        Ok(Place { source, sink: Some(sink), in_place, memories })
+        let sink = if self.plan.in_place {
+            // Nothing is made here: a directory that is gone took its entries with it.
+            sink.find_directory(&directory)?.ok_or_else(|| Error::system("open the source")(Errno::NOENT))?
+        } else {
+            sink.open_directory(&directory)?
+        };
+        let same_directory = source.id()? == sink.id();
+        if self.plan.in_place && !same_directory {
+            return Err(Error::ChangedWhileRead("another directory has taken the place of its own".into()));
+        }
+        Ok(Place { source, sink: Some(sink), same_directory, memories })
     }
 }

@@ -12,19 +12,31 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Notes, SMALL_BYTES, Task, control::Control, place::Place};
+use super::{
+    Notes, SMALL_BYTES, Task,
+    control::Control,
+    decide::{Decision, Publishing},
+    place::Place,
+};
 use crate::{
     Error, Result,
+    entry::{Kind, join},
     manifest::Manifest,
-    outcome::{Outcome, Publish, RACY_NS, Reason, Row, SourceFingerprint},
+    outcome::{Outcome, RACY_NS, Reason, Row, SourceFingerprint},
     pipeline::{Failure, Pipeline},
-    plan::{Overwrite, Plan},
+    plan::{Plan, Preserve},
     processors::Event,
-    stores::{Output, Reading, SinkDirectory, Staging, Standing, Temporary},
+    stores::{Attributes, Output, Reading, Sink, Staging, Temporary},
 };
 
 /// Bytes read at once from a large file: large enough that a system call does not count, small enough for the cache.
 const CHUNK_BYTES: usize = 1 << 20;
+
+/// Bytes that the system is asked to copy at once: a request to drain is seen between two of them.
+const TRANSFER_BYTES: u64 = 8 << 20;
+
+/// Tries of a file for which there was no descriptor, which others hold until their window is published.
+pub const STARVED_ATTEMPTS: u32 = 12;
 
 /// Bytes read at once from a file that says it is empty: those of procfs do, and are not.
 const UNSIZED_BYTES: usize = 4 << 10;
@@ -40,8 +52,10 @@ pub struct Bench<'t> {
     /// The beginning of the names of this task's temporaries, and the counter of its token.
     pub temporaries: (Arc<str>, u64),
     pub next_temporary: AtomicU32,
-    /// Whether the bytes that come out are counted (they are not where nothing is published).
-    pub has_sink: bool,
+    /// Where outputs go; none where nothing is published.
+    pub sink: Option<&'t dyn Sink>,
+    /// Whether nobody else can hold this task's lease while this process lives.
+    pub kernel_leases: bool,
 }
 
 /// An entry whose turn it is.
@@ -50,6 +64,8 @@ pub struct Item {
     pub place: Arc<Place>,
     /// Tries before this one.
     pub attempts: u32,
+    /// There was no descriptor for the last one.
+    pub starved: bool,
 }
 
 /// What came of one try.
@@ -90,7 +106,7 @@ impl Bench<'_> {
         String::from_utf8_lossy(&self.source_path(index)).into_owned()
     }
 
-    fn source_path(&self, index: u32) -> Vec<u8> {
+    pub fn source_path(&self, index: u32) -> Vec<u8> {
         let at = index as usize;
         self.plan.source_path(self.manifest.root(at), self.manifest.directory(at), self.manifest.name(at))
     }
@@ -116,8 +132,13 @@ impl Bench<'_> {
         let (mut row, output) = match answer {
             Ok(answer) => answer,
             Err(Failure { error: Error::Cancelled, .. }) => return Staged::GivenUp,
-            Err(failure) if failure.error.is_transient() && attempts < self.plan.max_attempts => {
-                return Staged::Again(Item { attempts, ..item });
+            Err(Failure { error, .. }) if let Some(errno) = error.sink_full() => {
+                self.control.sink_is_full(errno);
+                return Staged::GivenUp;
+            }
+            Err(failure) if attempts < self.tries(&failure.error) => {
+                let starved = failure.error.is_starved();
+                return Staged::Again(Item { attempts, starved, ..item });
             }
             Err(failure) => (failed(item.index, &failure), None),
         };
@@ -126,41 +147,89 @@ impl Bench<'_> {
         Staged::Ready(row, output)
     }
 
+    /// How often a file that meets this error is tried.
+    fn tries(&self, error: &Error) -> u32 {
+        match error {
+            error if error.is_starved() => STARVED_ATTEMPTS,
+            error if error.is_transient() => self.plan.max_attempts,
+            _ => 0,
+        }
+    }
+
     fn attempt(&self, item: &Item) -> Result<(Row, Option<Output>), Failure> {
+        match self.manifest.kind(item.index as usize)? {
+            Kind::Symlink => Ok(self.attempt_link(item)?),
+            Kind::Directory => Ok((self.make_directory(item)?, None)),
+            _ => self.attempt_file(item),
+        }
+    }
+
+    fn attempt_file(&self, item: &Item) -> Result<(Row, Option<Output>), Failure> {
         let name = self.manifest.name(item.index as usize);
         let (_, output_name) = self.output_name(item.index);
-        let publish = match &item.place.sink {
-            None => Publish::Create,
-            Some(sink) => match self.decide(item, &**sink, name, &output_name)? {
-                Decision::Publish(publish) => publish,
-                Decision::Skip(reason) => return Ok((Row::skipped(item.index, reason), None)),
-            },
+        let publishing = match self.decide(item, name, &output_name)? {
+            Decision::Publish(publishing) => publishing,
+            Decision::Skip(row) => return Ok((*row, None)),
         };
         let mut reading = item.place.source.open(name)?;
         let before = reading.fingerprint()?;
         let read_ns = now_ns();
-        let mut target = Target { bench: self, item, publish, staging: None, bytes_out: 0, records: None };
-        if self.has_sink {
+        let mut target = Target::new(self, item, publishing);
+        if self.sink.is_some() {
             target.begin()?; // an empty output is an output
         }
         let bytes_in = self.run(&mut *reading, name, before.size_bytes, &mut target)?;
+        let attributes = if self.keeps_attributes() { Some(reading.attributes()?) } else { None };
         unchanged(before, reading.fingerprint()?)?;
         let (bytes_out, records) = (target.bytes_out, target.records.take());
-        let output = target.finish(output_name)?;
-        let row = Row {
-            index: item.index,
-            outcome: Outcome::Done,
-            reason: None,
-            bytes_in,
-            bytes_out,
-            duration_us: 0,
-            attempts: 0,
-            source: Some(before),
-            racy: before.modified_ns.max(before.changed_ns) > read_ns.saturating_sub(RACY_NS),
-            staged: output.as_ref().map(|output| output.staged),
-            records,
-        };
+        let output = target.finish(output_name, attributes.as_ref())?;
+        let racy = before.modified_ns.max(before.changed_ns) > read_ns.saturating_sub(RACY_NS);
+        let staged = output.as_ref().map(|output| output.staged);
+        let row = Row { bytes_in, bytes_out, source: Some(before), racy, staged, records, ..Row::done(item.index) };
         Ok((row, output))
+    }
+
+    /// A link that stays a link: nothing is read, and nothing followed.
+    fn attempt_link(&self, item: &Item) -> Result<(Row, Option<Output>)> {
+        let name = self.manifest.name(item.index as usize);
+        let (_, output_name) = self.output_name(item.index);
+        let publishing = match self.decide(item, name, &output_name)? {
+            Decision::Publish(publishing) => publishing,
+            Decision::Skip(row) => return Ok((*row, None)),
+        };
+        let Some(sink) = &item.place.sink else { return Ok((Row::skipped(item.index, "symlink"), None)) };
+        let before = item.place.source.fingerprint(name)?;
+        let target = item.place.source.read_link(name)?;
+        let temporary = self.temporary();
+        let (staged, held) = sink.stage_link(&temporary, publishing.how, &target)?;
+        let replaces = publishing.replaces;
+        let output = Output { directory: Arc::clone(sink), name: output_name, temporary, staged, replaces, held };
+        let racy = before.changed_ns > now_ns().saturating_sub(RACY_NS);
+        Ok((Row { source: Some(before), racy, staged: Some(staged), ..Row::done(item.index) }, Some(output)))
+    }
+
+    /// A directory without entries, made where `preserve` asks for it.
+    fn make_directory(&self, item: &Item) -> Result<Row> {
+        let at = item.index as usize;
+        let path = join(self.manifest.directory(at), self.manifest.name(at));
+        let (directory, _) = self.plan.output_name(self.pipeline, self.manifest.root(at), &path, b"");
+        if let Some(sink) = self.sink {
+            let made = sink.open_directory(&directory)?;
+            sink.make_published_durable(&[made, item.place.sink.clone().unwrap_or(sink.open_directory(b"")?)])?;
+        }
+        Ok(Row::done(item.index))
+    }
+
+    fn keeps_attributes(&self) -> bool {
+        const KEPT: [Preserve; 3] = [Preserve::Mtime, Preserve::Mode, Preserve::Owner];
+        self.plan.sink.as_ref().is_some_and(|sink| KEPT.iter().any(|what| sink.preserves(*what)))
+    }
+
+    /// The next name for a temporary.
+    fn temporary(&self) -> Temporary {
+        let (task, counter) = &self.temporaries;
+        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+        Temporary { task: Arc::clone(task), counter: *counter, number }
     }
 
     /// Read the file through the steps into the target; gives the bytes read.
@@ -171,6 +240,9 @@ impl Bench<'_> {
         size_bytes: u64,
         target: &mut Target<'_, '_>,
     ) -> Result<u64, Failure> {
+        if size_bytes > SMALL_BYTES && self.pipeline.passes_bytes() {
+            return Ok(self.transfer(reading, size_bytes, target)?);
+        }
         let mut flow = self.pipeline.open()?;
         let begin = Event::Begin { name: Bytes::copy_from_slice(name), size_bytes: Some(size_bytes) };
         flow.feed(begin, &mut |event| target.take(event))?;
@@ -202,46 +274,30 @@ impl Bench<'_> {
         Ok(total)
     }
 
-    /// Decide what happens to what has the output's name, before anything is read.
-    fn decide(&self, item: &Item, sink: &dyn SinkDirectory, name: &[u8], output_name: &[u8]) -> Result<Decision> {
-        /// NAME_MAX of every file system of Linux that counts names in bytes.
-        const NAME_BYTES: usize = 255;
-        if output_name.len() > NAME_BYTES {
-            return Err(Error::NameTooLong { length_bytes: output_name.len(), limit_bytes: NAME_BYTES });
-        }
-        if item.place.in_place && output_name == name {
-            return Err(Error::SourceIsSink);
-        }
-        let found = match sink.look(output_name)? {
-            Standing::Free => return Ok(Decision::Publish(Publish::Create)),
-            Standing::Directory => return Err(Error::OutputExists("a directory has the output's name".into())),
-            Standing::File(found) => found,
-        };
-        match self.plan.sink.as_ref().map_or(Overwrite::Error, |sink| sink.overwrite) {
-            Overwrite::Always => Ok(Decision::Publish(Publish::Replace)),
-            Overwrite::Never => Ok(Decision::Skip("exists")),
-            Overwrite::Error => {
-                Err(Error::OutputExists("a file has the output's name, and `overwrite` is `error`".into()))
+    /// Copy a large file: by the system where it can, and without its holes, so that sparse files stay sparse.
+    fn transfer(&self, reading: &mut dyn Reading, size_bytes: u64, target: &mut Target<'_, '_>) -> Result<u64> {
+        let mut at = 0;
+        while at < size_bytes {
+            let data = reading.seek_data(at)?.unwrap_or(size_bytes..size_bytes);
+            if data.start > at {
+                at = data.start.min(size_bytes);
+                target.skip_to(at)?;
             }
-            Overwrite::Newer => {
-                let newer = item.place.source.fingerprint(name)?.modified_ns > found.modified_ns;
-                Ok(if newer { Decision::Publish(Publish::Replace) } else { Decision::Skip("not_newer") })
-            }
-            Overwrite::Changed => {
-                let own = item.place.memories.get(output_name).filter(|memory| sink.same(&found, &memory.output));
-                let Some(memory) = own else { return Err(not_ours()) };
-                let current = !memory.racy
-                    && memory.pipeline_hash == self.plan.pipeline_hash
-                    && memory.source == item.place.source.fingerprint(name)?;
-                Ok(if current { Decision::Skip("unchanged") } else { Decision::Publish(Publish::Replace) })
+            let end = data.end.min(size_bytes);
+            while at < end {
+                let copied = target.copy(reading, (end - at).min(TRANSFER_BYTES))?;
+                if copied == 0 {
+                    return Ok(at); // shorter than it was: the second look tells
+                }
+                at += copied;
+                self.control.count_bytes(copied);
+                if self.control.draining() {
+                    return Err(Error::Cancelled);
+                }
             }
         }
+        Ok(at)
     }
-}
-
-/// The failure of an output whose name a stranger's file has.
-pub fn not_ours() -> Error {
-    Error::OutputExists("a file that Pravah did not make has the output's name".into())
 }
 
 /// The row of an entry that failed, or is gone.
@@ -262,28 +318,27 @@ pub fn backoff(attempts: u32) -> Duration {
     full / 2 + full / 2 * chance / 1_000
 }
 
-enum Decision {
-    Publish(Publish),
-    Skip(&'static str),
-}
-
 /// Where the bytes of the last step go.
 struct Target<'b, 't> {
     bench: &'b Bench<'t>,
     item: &'b Item,
-    publish: Publish,
+    publishing: Publishing,
     staging: Option<(Temporary, Box<dyn Staging>)>,
     bytes_out: u64,
     records: Option<String>,
+    /// For copies that the system does not make.
+    buffer: Vec<u8>,
 }
 
-impl Target<'_, '_> {
+impl<'b, 't> Target<'b, 't> {
+    fn new(bench: &'b Bench<'t>, item: &'b Item, publishing: Publishing) -> Self {
+        Self { bench, item, publishing, staging: None, bytes_out: 0, records: None, buffer: Vec::new() }
+    }
+
     fn begin(&mut self) -> Result<()> {
         let Some(sink) = &self.item.place.sink else { return Ok(()) };
-        let (task, counter) = &self.bench.temporaries;
-        let number = self.bench.next_temporary.fetch_add(1, Ordering::Relaxed);
-        let temporary = Temporary { task: Arc::clone(task), counter: *counter, number };
-        let staging = sink.stage(&temporary, self.publish)?;
+        let temporary = self.bench.temporary();
+        let staging = sink.stage(&temporary, self.publishing.how)?;
         self.staging = Some((temporary, staging));
         Ok(())
     }
@@ -305,10 +360,34 @@ impl Target<'_, '_> {
         Ok(())
     }
 
-    fn finish(self, name: Vec<u8>) -> Result<Option<Output>> {
+    fn skip_to(&mut self, offset_bytes: u64) -> Result<()> {
+        self.bytes_out = offset_bytes;
+        self.staging.as_mut().map_or(Ok(()), |(_, staging)| staging.skip_to(offset_bytes))
+    }
+
+    /// Copy the next bytes of the source; 0 is its end.
+    fn copy(&mut self, reading: &mut dyn Reading, length_bytes: u64) -> Result<u64> {
+        if let Some((_, staging)) = self.staging.as_mut().filter(|_| self.buffer.is_empty())
+            && let Some(copied) = staging.copy_from(reading, length_bytes)?
+        {
+            self.bytes_out += copied;
+            return Ok(copied);
+        }
+        self.buffer.resize(CHUNK_BYTES, 0);
+        let wanted = usize::try_from(length_bytes).map_or(CHUNK_BYTES, |length| length.min(CHUNK_BYTES));
+        let read = fill(reading, &mut self.buffer[..wanted])?;
+        if let Some((_, staging)) = &mut self.staging {
+            staging.write(&self.buffer[..read])?;
+        }
+        self.bytes_out += read as u64;
+        Ok(read as u64)
+    }
+
+    fn finish(self, name: Vec<u8>, attributes: Option<&Attributes>) -> Result<Option<Output>> {
         let (Some((temporary, staging)), Some(sink)) = (self.staging, &self.item.place.sink) else { return Ok(None) };
-        let (staged, held) = staging.finish()?;
-        Ok(Some(Output { directory: Arc::clone(sink), name, temporary, staged, held }))
+        let (staged, held) = staging.finish(attributes)?;
+        let replaces = self.publishing.replaces;
+        Ok(Some(Output { directory: Arc::clone(sink), name, temporary, staged, replaces, held }))
     }
 }
 

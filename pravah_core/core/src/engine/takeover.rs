@@ -6,16 +6,20 @@
 
 use std::sync::Arc;
 
-use super::{commit::Published, stage::Bench};
+use super::{
+    commit::Published,
+    stage::{Bench, failed},
+};
 use crate::{
-    Result,
+    Error, Result,
     outcome::{Outcome, Recorded, Row},
-    stores::{Sink, SinkDirectory, Temporary},
+    pipeline::Failure,
+    stores::{SinkDirectory, Source, Temporary},
 };
 
 /// Remove the temporaries of earlier attempts from all directories that the manifest's outputs go to.
-pub fn sweep(bench: &Bench<'_>, sink: Option<&dyn Sink>) -> Result<usize> {
-    let Some(sink) = sink else { return Ok(0) };
+pub fn sweep(bench: &Bench<'_>) -> Result<usize> {
+    let Some(sink) = bench.sink else { return Ok(0) };
     let (task, counter) = &bench.temporaries;
     let earlier = Temporary { task: Arc::clone(task), counter: *counter, number: 0 };
     let mut removed = 0;
@@ -34,12 +38,18 @@ pub fn sweep(bench: &Bench<'_>, sink: Option<&dyn Sink>) -> Result<usize> {
 }
 
 /// Deal with the window that was recorded last, where it is not acknowledged: gives what of it counts.
-pub fn adopt(bench: &Bench<'_>, sink: Option<&dyn Sink>, windows: &[Recorded]) -> Result<Option<Published>> {
+pub fn adopt(bench: &Bench<'_>, source: &dyn Source, windows: &[Recorded]) -> Result<Option<Published>> {
     let Some(recorded) = windows.last().filter(|window| !window.acknowledged) else { return Ok(None) };
     let mut published = Published::default();
     let mut directories: Vec<Arc<dyn SinkDirectory>> = Vec::new();
     for row in crate::outcome::decode_rows(&recorded.blob)? {
-        match adopt_row(bench, sink, &row)? {
+        match adopt_row(bench, &row)? {
+            Adopted::Nothing if lost_in_place(bench, source, &row) => {
+                let error = Error::ChangedWhileRead("its output was replaced before it was acknowledged".into());
+                let row = Row { attempts: row.attempts, ..failed(row.index, &Failure::from(error)) };
+                published.amendments.push(row.clone());
+                published.rows.push(row);
+            }
             Adopted::Nothing => published.amendments.push(Row { outcome: Outcome::Redo, ..row }),
             Adopted::Unpublished => published.rows.push(row),
             Adopted::Own(directory) => {
@@ -50,7 +60,7 @@ pub fn adopt(bench: &Bench<'_>, sink: Option<&dyn Sink>, windows: &[Recorded]) -
             }
         }
     }
-    if let Some(sink) = sink {
+    if let Some(sink) = bench.sink {
         sink.make_published_durable(&directories)?; // the earlier attempt may not have come to it
     }
     Ok(Some(published))
@@ -65,9 +75,24 @@ enum Adopted {
     Own(Arc<dyn SinkDirectory>),
 }
 
-fn adopt_row(bench: &Bench<'_>, sink: Option<&dyn Sink>, row: &Row) -> Result<Adopted> {
-    let (Some(staged), Some(sink)) = (&row.staged, sink) else { return Ok(Adopted::Unpublished) };
+fn adopt_row(bench: &Bench<'_>, row: &Row) -> Result<Adopted> {
+    let (Some(staged), Some(sink)) = (&row.staged, bench.sink) else { return Ok(Adopted::Unpublished) };
     let (directory, name) = bench.output_name(row.index);
     let Some(directory) = sink.find_directory(&directory)? else { return Ok(Adopted::Nothing) };
     Ok(if directory.adopt(&name, staged)? { Adopted::Own(directory) } else { Adopted::Nothing })
+}
+
+/// Whether what stands where a source was is neither that source nor its output: perhaps made from the output, which
+/// must not be processed again.
+fn lost_in_place(bench: &Bench<'_>, source: &dyn Source, row: &Row) -> bool {
+    let at = row.index as usize;
+    let (_, output_name) = bench.output_name(row.index);
+    let name = bench.manifest.name(at);
+    if !bench.plan.in_place || output_name != name {
+        return false;
+    }
+    let found = source
+        .open_directory(bench.manifest.root(at), bench.manifest.directory(at))
+        .and_then(|directory| directory.fingerprint(name));
+    found.is_ok_and(|found| Some(found) != row.source)
 }

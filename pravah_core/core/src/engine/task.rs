@@ -16,11 +16,11 @@ use super::{
     takeover, window_open_files,
 };
 use crate::{
-    Result,
+    Error, Result,
     manifest::Manifest,
     outcome::Recorded,
     plan::Plan,
-    stores::{Sink, Source, Temporary, open_sink, open_source},
+    stores::{Source, Temporaries, Temporary, open_sink, open_source},
 };
 
 /// A task as the ledger hands it out.
@@ -42,6 +42,8 @@ pub struct Task {
     pub settle: bool,
     /// What earlier attempts died of, perhaps.
     pub care: Care,
+    /// The lease is a lock of the kernel: nobody else can hold it while this process lives.
+    pub kernel_leases: bool,
 }
 
 /// What is known of a task that has killed its process (protocol, rule 22).
@@ -85,7 +87,9 @@ impl Engine {
     ) -> Result<Ending> {
         let pipeline = plan.pipeline()?;
         let manifest = Manifest::decode(&task.manifest)?;
-        let sink = plan.sink.as_ref().map(|sink| open_sink(sink, sink.durability)).transpose()?;
+        // Without a name there is nothing that whoever takes over could remove under a late publish (rule 7).
+        let temporaries = if task.kernel_leases { Temporaries::Nameless } else { Temporaries::Named };
+        let sink = plan.sink.as_ref().map(|sink| open_sink(sink, temporaries)).transpose()?;
         let source = open_source(plan)?;
         let bench = Bench {
             plan,
@@ -96,9 +100,10 @@ impl Engine {
             notes: &self.notes,
             temporaries: (Temporary::task_prefix(&plan.job, task.id), task.counter),
             next_temporary: AtomicU32::new(0),
-            has_sink: sink.is_some(),
+            sink: sink.as_deref(),
+            kernel_leases: task.kernel_leases,
         };
-        let run = Run { engine: self, task, bench: &bench, source: &*source, sink: sink.as_deref() };
+        let run = Run { engine: self, task, bench: &bench, source: &*source };
         run.go(on_window)
     }
 }
@@ -108,21 +113,20 @@ struct Run<'r> {
     task: &'r Task,
     bench: &'r Bench<'r>,
     source: &'r dyn Source,
-    sink: Option<&'r dyn Sink>,
 }
 
 impl Run<'_> {
     fn go(&self, on_window: &mut dyn FnMut(WindowRecord) -> Result<Verdict>) -> Result<Ending> {
         let (account, mut settled) = self.acknowledged()?;
-        if self.task.unclean {
-            takeover::sweep(self.bench, self.sink)?;
+        if self.task.unclean || self.task.windows.last().is_some_and(|window| !window.acknowledged) {
+            takeover::sweep(self.bench)?;
         }
-        let pending = takeover::adopt(self.bench, self.sink, &self.task.windows)?;
+        let pending = takeover::adopt(self.bench, self.source, &self.task.windows)?;
         settled.extend(pending.iter().flat_map(|published| &published.rows).map(|row| row.index));
         let entries = u32::try_from(self.bench.manifest.len()).unwrap_or(u32::MAX);
         let todo: Vec<(u32, u32)> = (0..entries).filter(|index| !settled.contains(index)).map(|at| (at, 0)).collect();
         let mut committer =
-            Committer { bench: self.bench, sink: self.sink, on_window, account, pending, redo: Vec::new() };
+            Committer { bench: self.bench, source: self.source, on_window, account, pending, redo: Vec::new() };
         for mut portion in self.task.care.portions(todo) {
             while !portion.is_empty() && !self.task.settle && !self.bench.control.draining() {
                 if self.stage_and_commit(&portion, &mut committer)? == Next::Fenced {
@@ -134,7 +138,10 @@ impl Run<'_> {
         Ok(match committer.finish()? {
             Verdict::Fenced => Ending::Fenced,
             _ if committer.remaining() == 0 => Ending::Finished,
-            _ => Ending::Drained,
+            _ => match self.bench.control.sink_full() {
+                Some(errno) => return Err(Error::SinkFull(errno)),
+                None => Ending::Drained,
+            },
         })
     }
 
@@ -155,7 +162,7 @@ impl Run<'_> {
     fn stage_and_commit(&self, todo: &[(u32, u32)], committer: &mut Committer<'_, '_>) -> Result<Next> {
         // No buffer: one window is filled while one is committed, so that memory and descriptors stay bounded.
         let (windows, full) = mpsc::sync_channel(0);
-        let stores = (self.source, self.sink);
+        let stores = (self.source, self.bench.sink);
         let places =
             Places::new(self.bench.plan, self.bench.pipeline, self.bench.manifest, stores, &self.task.fingerprints);
         let crew = Crew { engine: self.engine, bench: self.bench, places, windows, open_files: window_open_files() };

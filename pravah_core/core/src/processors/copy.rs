@@ -57,6 +57,10 @@ impl Processor for Copy {
     fn open(&self) -> Result<Box<dyn Step>> {
         Ok(Box::new(CopyStep(None)))
     }
+
+    fn passes_bytes(&self) -> bool {
+        true
+    }
 }
 
 impl Step for CopyStep {

@@ -64,6 +64,11 @@ pub trait Processor: Send + Sync {
         name.to_vec()
     }
 
+    /// Whether it neither changes nor looks at what passes through it.
+    fn passes_bytes(&self) -> bool {
+        false
+    }
+
     /// Whether two names of one directory can get one output name.
     fn names_can_collide(&self) -> bool {
         false

@@ -7,12 +7,12 @@
 pub mod local;
 mod null;
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, ops::Range, sync::Arc};
 
 use crate::{
     Error, Result,
     outcome::{Identity, Publish, SourceFingerprint, Staged},
-    plan::{Durability, Plan, SinkPlan},
+    plan::{Plan, SinkPlan},
 };
 
 /// Where entries are read.
@@ -29,8 +29,20 @@ pub trait SourceDirectory: Send + Sync {
     /// Open a regular file for reading.
     fn open(&self, name: &[u8]) -> Result<Box<dyn Reading>>;
 
+    /// Read where a symbolic link leads.
+    fn read_link(&self, name: &[u8]) -> Result<Vec<u8>>;
+
+    /// Remove a file whose output is acknowledged.
+    fn remove(&self, name: &[u8]) -> Result<()>;
+
+    /// Wait until what was removed from the directory is so on disk, too.
+    fn settle(&self) -> Result<()>;
+
     /// Tell directories apart: the same number as [`SinkDirectory::id`] means the same directory.
     fn id(&self) -> Result<(u64, u64)>;
+
+    /// The store's own view of this directory.
+    fn as_any(&self) -> &dyn Any;
 }
 
 /// An open source file.
@@ -38,8 +50,38 @@ pub trait Reading {
     /// Read on; 0 is the end of the file.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
 
+    /// Go to the next bytes that are kept, at or behind an offset; none: only a hole is left.
+    fn seek_data(&mut self, offset_bytes: u64) -> Result<Option<Range<u64>>>;
+
     /// Look at the open file as it is now.
     fn fingerprint(&self) -> Result<SourceFingerprint>;
+
+    /// What its output may keep beside the content.
+    fn attributes(&self) -> Result<Attributes>;
+
+    /// The store's own view of this file.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// What an output may keep of its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// Modification time, in nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// Permission bits.
+    pub mode: u32,
+    /// User.
+    pub user: u32,
+    /// Group.
+    pub group: u32,
+}
+
+/// Where sources are moved to once their outputs are acknowledged.
+pub trait Keeper {
+    /// Move a file out of its directory, to the same name below this one; `output_exists` if the name is taken.
+    ///
+    /// May be repeated after a kill at any instant. `temporary` is used where the file has to be copied.
+    fn take(&self, from: &dyn SourceDirectory, to: &[u8], name: &[u8], temporary: &str) -> Result<()>;
 }
 
 /// Where outputs are published.
@@ -52,6 +94,9 @@ pub trait Sink: Send + Sync {
 
     /// Open a directory of outputs if there is one.
     fn find_directory(&self, directory: &[u8]) -> Result<Option<Arc<dyn SinkDirectory>>>;
+
+    /// Read an output back as it is on disk; `verify_failed` if it is not what was written.
+    fn verify(&self, output: &Output) -> Result<()>;
 
     /// Wait until the staged outputs are on disk. After an error they must be discarded, and staged anew.
     fn make_durable(&self, outputs: &[Output]) -> Result<()>;
@@ -71,7 +116,16 @@ pub trait SinkDirectory: Send + Sync {
     /// Begin an output. It is invisible under its final name until it is published.
     fn stage(&self, temporary: &Temporary, publish: Publish) -> Result<Box<dyn Staging>>;
 
-    /// Give an output its final name; `output_exists` if `Create` finds the name taken.
+    /// Stage a symbolic link.
+    fn stage_link(
+        &self,
+        temporary: &Temporary,
+        publish: Publish,
+        target: &[u8],
+    ) -> Result<(Staged, Box<dyn Any + Send>)>;
+
+    /// Give an output its final name; `output_exists` if `Create` finds the name taken, `temporary_gone` if somebody
+    /// has removed what was staged.
     fn publish(&self, output: &mut Output, publish: Publish) -> Result<()>;
 
     /// Tell whether a file that was found is the one that is remembered.
@@ -98,8 +152,14 @@ pub trait Staging {
     /// Append bytes.
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
 
+    /// Leave a hole up to an offset.
+    fn skip_to(&mut self, offset_bytes: u64) -> Result<()>;
+
+    /// Have the system append the next bytes of a source, at most so many; none where it can't.
+    fn copy_from(&mut self, reading: &dyn Reading, length_bytes: u64) -> Result<Option<u64>>;
+
     /// All is written: what was staged, and what the store keeps of it until it is published.
-    fn finish(self: Box<Self>) -> Result<(Staged, Box<dyn Any + Send>)>;
+    fn finish(self: Box<Self>, attributes: Option<&Attributes>) -> Result<(Staged, Box<dyn Any + Send>)>;
 }
 
 /// A staged output on its way to its name.
@@ -112,6 +172,8 @@ pub struct Output {
     pub temporary: Temporary,
     /// What identifies it.
     pub staged: Staged,
+    /// What had its name when that was decided to be replaced; none: whatever stands there.
+    pub replaces: Option<Identity>,
     /// What the store keeps of it (an open file, an upload).
     pub held: Box<dyn Any + Send>,
 }
@@ -179,10 +241,26 @@ pub fn open_source(plan: &Plan) -> Result<Box<dyn Source>> {
     Ok(Box::new(local::LocalSource::open(plan)?))
 }
 
+/// Whether outputs may be staged in files without a name.
+///
+/// Under leases that expire they may not: whoever takes over removes names, so that a late publish finds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Temporaries {
+    /// Each has a name.
+    Named,
+    /// They need none, where the file system can do without.
+    Nameless,
+}
+
+/// Open the place that a plan moves its sources to.
+pub fn open_keeper(uri: &str) -> Result<Box<dyn Keeper>> {
+    Ok(Box::new(local::LocalKeeper::open(uri)?))
+}
+
 /// Open the sink of a plan.
-pub fn open_sink(sink: &SinkPlan, durability: Durability) -> Result<Box<dyn Sink>> {
+pub fn open_sink(sink: &SinkPlan, temporaries: Temporaries) -> Result<Box<dyn Sink>> {
     match sink.uri.split_once(':') {
-        Some(("file", _)) => Ok(Box::new(local::LocalSink::open(&sink.uri, durability)?)),
+        Some(("file", _)) => Ok(Box::new(local::LocalSink::open(sink, temporaries)?)),
         Some(("null", _)) => Ok(Box::new(null::NullSink)),
         _ => Err(Error::InvalidPlan(format!("no store for the sink `{}`", sink.uri))),
     }

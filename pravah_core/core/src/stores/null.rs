@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc};
 
-use super::{Output, Sink, SinkDirectory, Staging, Standing, Temporary};
+use super::{Attributes, Output, Reading, Sink, SinkDirectory, Staging, Standing, Temporary};
 use crate::{
     Result,
     outcome::{Identity, Publish, Staged},
@@ -18,6 +18,10 @@ impl Sink for NullSink {
 
     fn find_directory(&self, _: &[u8]) -> Result<Option<Arc<dyn SinkDirectory>>> {
         Ok(None)
+    }
+
+    fn verify(&self, _: &Output) -> Result<()> {
+        Ok(())
     }
 
     fn make_durable(&self, _: &[Output]) -> Result<()> {
@@ -42,6 +46,10 @@ impl SinkDirectory for NullDirectory {
 
     fn stage(&self, _: &Temporary, publish: Publish) -> Result<Box<dyn Staging>> {
         Ok(Box::new(NullStaging { size_bytes: 0, publish }))
+    }
+
+    fn stage_link(&self, _: &Temporary, publish: Publish, _: &[u8]) -> Result<(Staged, Box<dyn Any + Send>)> {
+        Ok((Staged { temporary: None, publish, identity: Identity::default() }, Box::new(())))
     }
 
     fn publish(&self, _: &mut Output, _: Publish) -> Result<()> {
@@ -82,7 +90,16 @@ impl Staging for NullStaging {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<(Staged, Box<dyn Any + Send>)> {
+    fn skip_to(&mut self, offset_bytes: u64) -> Result<()> {
+        self.size_bytes = offset_bytes;
+        Ok(())
+    }
+
+    fn copy_from(&mut self, _: &dyn Reading, _: u64) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    fn finish(self: Box<Self>, _: Option<&Attributes>) -> Result<(Staged, Box<dyn Any + Send>)> {
         let identity = Identity { size_bytes: self.size_bytes, ..Identity::default() };
         Ok((Staged { temporary: None, publish: self.publish, identity }, Box::new(())))
     }

@@ -19,12 +19,15 @@ pub struct Collisions<'p> {
     pipeline: &'p Pipeline,
     /// Whether there are outputs with names of their own at all.
     has_outputs: bool,
+    /// Outputs go where their sources are.
+    in_place: bool,
 }
 
 impl<'p> Collisions<'p> {
     /// The rules of a plan. A sink that is one file is looked after elsewhere: it takes one entry of the whole job.
     pub fn new(plan: &Plan, pipeline: &'p Pipeline) -> Self {
-        Self { pipeline, has_outputs: plan.sink.as_ref().is_some_and(|sink| sink.only.is_none()) }
+        let has_outputs = plan.sink.as_ref().is_some_and(|sink| sink.only.is_none());
+        Self { pipeline, has_outputs, in_place: plan.in_place }
     }
 
     /// Find the entries of a whole directory whose outputs collide, by index.
@@ -34,7 +37,7 @@ impl<'p> Collisions<'p> {
         }
         let of_kind = |wanted| listing.iter().filter(move |listed| listed.kind == wanted).map(|listed| listed.name);
         let directories: HashSet<&[u8]> = of_kind(Kind::Directory).collect();
-        if directories.is_empty() && !self.pipeline.names_can_collide() {
+        if directories.is_empty() && !self.pipeline.names_can_collide() && !self.in_place {
             return Vec::new();
         }
         let files = (0_u32..).zip(listing.iter()).filter(|(_, listed)| listed.kind == Kind::File);
@@ -43,8 +46,21 @@ impl<'p> Collisions<'p> {
         outputs.sort_unstable();
         outputs.dedup_by(|one, other| one.1 == other.1); // a name that a changing directory gave twice is one entry
         let alike = outputs.chunk_by(|one, other| one.0 == other.0);
-        alike.flat_map(|group| collide(group, &directories)).collect()
+        let found: Vec<_> = alike.flat_map(|group| collide(group, &directories)).collect();
+        if self.in_place { found.into_iter().chain(takes_a_source(&outputs)).collect() } else { found }
     }
+}
+
+/// The verdicts on files whose outputs have the name of another source of the same job: in place, which of the two
+/// came first would decide what is left.
+fn takes_a_source<'o>(outputs: &'o [(Vec<u8>, &[u8], u32)]) -> impl Iterator<Item = (u32, Problem)> + 'o {
+    let sources: HashSet<&[u8]> = outputs.iter().map(|(_, name, _)| *name).collect();
+    outputs.iter().filter(move |(output, name, _)| output != name && sources.contains(output.as_slice())).map(
+        |(output, _, index)| {
+            let other = format!("the source `{}`, as the output would be called", String::from_utf8_lossy(output));
+            (*index, problem(&other))
+        },
+    )
 }
 
 /// The verdicts on files whose outputs have one name.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Error, Result,
     pipeline::Pipeline,
-    plan::{Plan, file_path},
+    plan::{After, Plan, file_path},
     scan::{Skip, identity, look_at},
 };
 
@@ -83,8 +83,19 @@ impl Roots {
     }
 }
 
-/// The sink of a plan, as something to leave out; none where there is nothing yet.
+/// The sink of a plan, and the place that it moves sources to, as something to leave out where they are there yet.
 fn skip(plan: &Plan) -> Result<Vec<Skip>> {
+    let mut skip = if plan.in_place { Vec::new() } else { skip_sink(plan)? };
+    if let After::Move(uri) = &plan.after
+        && let Ok(seen) = stat(file_path(uri)?)
+    {
+        let (device, inode) = identity(&seen);
+        skip.push(Skip { device, inode, name: None });
+    }
+    Ok(skip)
+}
+
+fn skip_sink(plan: &Plan) -> Result<Vec<Skip>> {
     let Some(sink) = plan.sink.as_ref().filter(|sink| sink.uri.starts_with("file://")) else { return Ok(Vec::new()) };
     match stat(file_path(&sink.uri)?) {
         Ok(seen) => {

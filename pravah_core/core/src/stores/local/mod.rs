@@ -3,10 +3,14 @@
 //! All work is relative to open directories, so that paths of any length work and a directory that is renamed or
 //! replaced in the middle leads nowhere else. Names are bytes.
 
+mod file_system;
+mod keeper;
 mod sink;
 mod source;
+mod staging;
 mod walk;
 
+pub use keeper::LocalKeeper;
 pub use sink::LocalSink;
 pub use source::LocalSource;
 

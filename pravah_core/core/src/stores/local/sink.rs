@@ -7,7 +7,7 @@
 use std::{
     any::Any,
     collections::{HashMap, HashSet},
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,12 +19,18 @@ use rustix::{
     io::Errno,
 };
 
-use super::{IDENTITY, LOOK, identity, walk};
+use super::{
+    IDENTITY, LOOK,
+    file_system::FileSystem,
+    identity,
+    staging::{Held, LocalStaging, Manner, TemporaryName, Written, checksum, checksum_of_link, link},
+    walk,
+};
 use crate::{
     Error, Result,
     outcome::{Identity, Publish, Staged},
-    plan::{Durability, file_path},
-    stores::{Output, Sink, SinkDirectory, Staging, Standing, Temporary},
+    plan::{Durability, SinkPlan, Verify, file_path},
+    stores::{Output, Sink, SinkDirectory, Staging, Standing, Temporaries, Temporary},
 };
 
 /// From this many directories on, one `syncfs` is cheaper than a flush for each.
@@ -41,6 +47,7 @@ pub struct LocalSink {
 /// What directories and outputs of one sink have in common.
 struct Shared {
     durability: Durability,
+    manner: Arc<Manner>,
     /// Whether files without a name work here; set to false for good by the first refusal.
     nameless: AtomicBool,
 }
@@ -53,11 +60,14 @@ struct Device {
 
 impl LocalSink {
     /// Open the sink's directory, and make it and its parents where they are missing.
-    pub fn open(uri: &str, durability: Durability) -> Result<Self> {
-        let path = file_path(uri)?;
+    pub fn open(plan: &SinkPlan, temporaries: Temporaries) -> Result<Self> {
+        let path = file_path(&plan.uri)?;
         let slash = walk::open_root(b"/").map_err(Error::system("open the sink"))?;
         let root = make_below(slash, &path).map_err(Error::system("open the sink"))?;
-        let shared = Arc::new(Shared { durability, nameless: AtomicBool::new(cfg!(target_os = "linux")) });
+        let (durability, verify, preserve) = (plan.durability, plan.verify, plan.preserve.clone());
+        let manner = Arc::new(Manner { verify, preserve, flush: durability == Durability::Always });
+        let nameless = cfg!(target_os = "linux") && temporaries == Temporaries::Nameless;
+        let shared = Arc::new(Shared { durability, manner, nameless: AtomicBool::new(nameless) });
         Ok(Self { root, shared, devices: Mutex::default(), settled: Mutex::default() })
     }
 
@@ -111,6 +121,10 @@ impl Sink for LocalSink {
         }
     }
 
+    fn verify(&self, output: &Output) -> Result<()> {
+        output.held.downcast_ref::<Held>().map_or(Ok(()), Held::verify)
+    }
+
     fn make_durable(&self, outputs: &[Output]) -> Result<()> {
         if self.shared.durability != Durability::Batch {
             return Ok(()); // `none` waits for nothing; `always` has waited for each file
@@ -125,6 +139,7 @@ impl Sink for LocalSink {
                         rustix::fs::syncfs(&device.handle).map_err(Error::system("flush the outputs to disk"))?;
                     }
                 }
+                _ if output.held.downcast_ref::<Held>().is_some_and(|held| held.is_link) => {}
                 _ => {
                     let held = output.held.downcast_ref::<Held>().and_then(|held| held.file.as_ref());
                     let file = held.ok_or_else(|| Error::InvalidPlan("an output to flush is closed".into()))?;
@@ -187,14 +202,29 @@ impl LocalDirectory {
         if !self.shared.nameless.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
-        match rustix::fs::openat(&self.handle, c".", flags, Mode::from_raw_mode(0o666)) {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.handle, c".", flags, self.shared.manner.creation_mode()) {
             Ok(file) => Ok(Some(file)),
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
                 self.shared.nameless.store(false, Ordering::Relaxed);
                 Ok(None)
             }
             Err(errno) => Err(Error::system("create the output")(errno)),
+        }
+    }
+
+    /// The checksum of a file or a link, as it identifies content; none where it is gone.
+    fn checksum(&self, name: &[u8], size_bytes: u64) -> Result<Option<u64>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
+            Ok(file) => checksum(&file, &[0..size_bytes]).map(Some),
+            Err(Errno::LOOP) => {
+                let target = rustix::fs::readlinkat(&self.handle, name, Vec::new());
+                let target = target.map_err(Error::system("look at the output"))?;
+                Ok(Some(checksum_of_link(target.as_bytes())))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::system("look at the output")(errno)),
         }
     }
 
@@ -235,20 +265,43 @@ impl SinkDirectory for LocalDirectory {
         let (file, named) = match nameless {
             Some(file) => (file, false),
             None => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-                let file = rustix::fs::openat(&self.handle, temporary.name(), flags, Mode::from_raw_mode(0o666))
+                let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                let mode = self.shared.manner.creation_mode();
+                let file = rustix::fs::openat(&self.handle, temporary.name(), flags, mode)
                     .map_err(Error::system("create the output"))?;
                 (file, true)
             }
         };
+        let identify_by_content = !self.kind.keeps_inodes();
+        let summed = identify_by_content || self.shared.manner.verify != Verify::Size;
         Ok(Box::new(LocalStaging {
             file: Some(file),
             named: named.then(|| self.temporary_name(temporary)),
             number: named.then_some(temporary.number),
             publish,
             keep_open: !named || self.keeps_files_open(),
-            flush: self.shared.durability == Durability::Always,
+            identify_by_content,
+            manner: Arc::clone(&self.shared.manner),
+            written: Written::new(summed),
         }))
+    }
+
+    fn stage_link(
+        &self,
+        temporary: &Temporary,
+        publish: Publish,
+        target: &[u8],
+    ) -> Result<(Staged, Box<dyn Any + Send>)> {
+        let name = temporary.name();
+        rustix::fs::symlinkat(target, &self.handle, &name).map_err(Error::system("create the output"))?;
+        let held = Held::link(self.temporary_name(temporary));
+        let stat =
+            rustix::fs::statx(&self.handle, &name, LOOK, IDENTITY).map_err(Error::system("look at the output"))?;
+        let mut found = identity(&stat);
+        if !self.kind.keeps_inodes() {
+            (found.device, found.inode, found.born_ns) = (0, checksum_of_link(target), 0);
+        }
+        Ok((Staged { temporary: Some(temporary.number), publish, identity: found }, Box::new(held)))
     }
 
     fn publish(&self, output: &mut Output, publish: Publish) -> Result<()> {
@@ -265,9 +318,15 @@ impl SinkDirectory for LocalDirectory {
                 self.rename(&output.temporary.name(), &output.name, publish)
             }
         };
-        answer.map_err(Error::system("publish the output"))?;
-        held.published();
-        Ok(())
+        match answer {
+            Ok(()) => {
+                held.published();
+                Ok(())
+            }
+            // It, or the directory that it lies in: in both cases nothing can be published any more.
+            Err(Errno::NOENT) => Err(Error::TemporaryGone),
+            Err(errno) => Err(Error::system("publish the output")(errno)),
+        }
     }
 
     fn same(&self, found: &Identity, remembered: &Identity) -> bool {
@@ -276,7 +335,9 @@ impl SinkDirectory for LocalDirectory {
 
     fn adopt(&self, name: &[u8], staged: &Staged) -> Result<bool> {
         Ok(match self.look(name)? {
-            Standing::File(found) => self.same(&found, &staged.identity),
+            Standing::File(found) if self.kind.keeps_inodes() => self.same(&found, &staged.identity),
+            Standing::File(found) if found.size_bytes != staged.identity.size_bytes => false,
+            Standing::File(found) => self.checksum(name, found.size_bytes)? == Some(staged.identity.inode),
             Standing::Free | Standing::Directory => false,
         })
     }
@@ -309,95 +370,8 @@ impl SinkDirectory for LocalDirectory {
     }
 }
 
-/// What a local output keeps until it is published. Dropped before, it takes its temporary away.
-struct Held {
-    /// Open while it has no name, or while it is still to be flushed by itself.
-    file: Option<OwnedFd>,
-    named: Option<TemporaryName>,
-}
-
-impl Held {
-    fn published(&mut self) {
-        self.file = None;
-        if let Some(mut named) = self.named.take() {
-            named.directory = None;
-        }
-    }
-}
-
-/// A temporary name, removed on drop unless it has become the final one.
-struct TemporaryName {
-    directory: Option<Arc<OwnedFd>>,
-    name: String,
-}
-
-impl Drop for TemporaryName {
-    fn drop(&mut self) {
-        if let Some(directory) = &self.directory {
-            // What can't be removed now is looked for by the next holder and at closing.
-            let _ = rustix::fs::unlinkat(directory, &self.name, AtFlags::empty());
-        }
-    }
-}
-
-/// A local output while it is written.
-struct LocalStaging {
-    file: Option<OwnedFd>,
-    named: Option<TemporaryName>,
-    number: Option<u32>,
-    publish: Publish,
-    keep_open: bool,
-    flush: bool,
-}
-
-impl Staging for LocalStaging {
-    fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
-        let file = self.file.as_ref().ok_or(Error::Cancelled)?;
-        while !bytes.is_empty() {
-            match rustix::io::write(file, bytes) {
-                Ok(written) => bytes = &bytes[written..],
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::system("write the output")(errno)),
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(mut self: Box<Self>) -> Result<(Staged, Box<dyn Any + Send>)> {
-        let file = self.file.take().ok_or(Error::Cancelled)?;
-        if self.flush {
-            rustix::fs::fsync(&file).map_err(Error::system("flush the output to disk"))?;
-        }
-        let stat = rustix::fs::statx(&file, c"", AtFlags::EMPTY_PATH, IDENTITY)
-            .map_err(Error::system("look at the output"))?;
-        let staged = Staged { temporary: self.number, publish: self.publish, identity: identity(&stat) };
-        let file = if self.keep_open { Some(file) } else { close(file)? };
-        Ok((staged, Box::new(Held { file, named: self.named.take() })))
-    }
-}
-
-/// Close a file and hear what `close` has to say: NFS and FUSE report write errors there.
-fn close(file: OwnedFd) -> Result<Option<OwnedFd>> {
-    use std::os::fd::IntoRawFd;
-    // SAFETY: `into_raw_fd` hands over the only owner of this descriptor, and it is not used again.
-    unsafe { rustix::io::try_close(file.into_raw_fd()) }.map_err(Error::system("close the output"))?;
-    Ok(None)
-}
-
-/// Give a nameless file its name.
-fn link(file: &OwnedFd, directory: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
-    // AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH before Linux 6.10, and answers ENOENT without it.
-    match rustix::fs::linkat(file, c"", directory, name, AtFlags::EMPTY_PATH) {
-        Err(Errno::NOENT | Errno::PERM) => {
-            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-            rustix::fs::linkat(rustix::fs::CWD, path, directory, name, AtFlags::SYMLINK_FOLLOW)
-        }
-        answer => answer,
-    }
-}
-
 /// Open a directory below `at`, making what is missing. Links are followed: the sink is the user's own.
-fn make_below(at: OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+pub fn make_below(at: OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     match walk::open_within(at.as_fd(), path) {
         Err(Errno::NOENT) => walk::names(path).try_fold(at, |at, name| {
             match rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o777)) {
@@ -407,56 +381,6 @@ fn make_below(at: OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
             rustix::fs::openat(&at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         }),
         answer => answer,
-    }
-}
-
-/// What matters of a file system's kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FileSystem {
-    /// `syncfs` is known to write everything and to report errors (ext4, xfs, btrfs, and tmpfs, which has no disk).
-    SyncsWhole,
-    /// Inode numbers and devices may change while a file lives (NFS, FUSE, overlay).
-    UnstableInodes,
-    /// Anything else.
-    Other,
-}
-
-impl FileSystem {
-    fn of(directory: &OwnedFd) -> rustix::io::Result<Self> {
-        const EXT4: u64 = 0xEF53;
-        const XFS: u64 = 0x5846_5342;
-        const BTRFS: u64 = 0x9123_683E;
-        const TMPFS: u64 = 0x0102_1994;
-        const NFS: u64 = 0x6969;
-        const FUSE: u64 = 0x6573_5546;
-        const OVERLAY: u64 = 0x794C_7630;
-        let kind = u64::try_from(rustix::fs::fstatfs(directory)?.f_type).unwrap_or_default();
-        Ok(match kind {
-            EXT4 | XFS | BTRFS | TMPFS if reports_sync_errors() => Self::SyncsWhole,
-            NFS | FUSE | OVERLAY => Self::UnstableInodes,
-            _ => Self::Other,
-        })
-    }
-
-    fn syncs_whole(self) -> bool {
-        self == Self::SyncsWhole
-    }
-
-    fn same(self, found: &Identity, staged: &Identity) -> bool {
-        if self == Self::UnstableInodes {
-            return (found.size_bytes, found.modified_ns) == (staged.size_bytes, staged.modified_ns);
-        }
-        found == staged
-    }
-}
-
-/// `syncfs` reports write-back errors since Linux 5.8.
-fn reports_sync_errors() -> bool {
-    let system = rustix::system::uname();
-    let mut release = system.release().to_str().unwrap_or_default().split(['.', '-']).map(str::parse::<u32>);
-    match (release.next(), release.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (5, 8),
-        _ => false,
     }
 }
 

@@ -1,9 +1,14 @@
 //! Reading local files.
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::{
+    any::Any,
+    ops::Range,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+};
 
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, StatxFlags},
+    fs::{AtFlags, Mode, OFlags, SeekFrom, StatxFlags},
     io::Errno,
 };
 
@@ -12,7 +17,7 @@ use crate::{
     Error, Result,
     outcome::SourceFingerprint,
     plan::Plan,
-    stores::{Reading, Source, SourceDirectory},
+    stores::{Attributes, Reading, Source, SourceDirectory},
 };
 
 /// The roots of a plan, open.
@@ -30,7 +35,6 @@ impl LocalSource {
 
 impl Source for LocalSource {
     fn open_directory(&self, root: u16, directory: &[u8]) -> Result<Arc<dyn SourceDirectory>> {
-        use std::os::fd::AsFd;
         let root = self
             .roots
             .get(usize::from(root))
@@ -40,7 +44,8 @@ impl Source for LocalSource {
     }
 }
 
-struct LocalDirectory(OwnedFd);
+/// A directory of a source.
+pub struct LocalDirectory(pub OwnedFd);
 
 impl SourceDirectory for LocalDirectory {
     fn fingerprint(&self, name: &[u8]) -> Result<SourceFingerprint> {
@@ -61,15 +66,47 @@ impl SourceDirectory for LocalDirectory {
         Ok(Box::new(LocalFile(file)))
     }
 
+    fn read_link(&self, name: &[u8]) -> Result<Vec<u8>> {
+        let target = rustix::fs::readlinkat(&self.0, name, Vec::new()).map_err(Error::system("open the source"))?;
+        Ok(target.into_bytes())
+    }
+
+    fn remove(&self, name: &[u8]) -> Result<()> {
+        match rustix::fs::unlinkat(&self.0, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Error::system("remove the source")(errno)),
+        }
+    }
+
+    fn settle(&self) -> Result<()> {
+        rustix::fs::fsync(&self.0).map_err(Error::system("flush the source's directory"))
+    }
+
     fn id(&self) -> Result<(u64, u64)> {
         let stat = rustix::fs::statx(&self.0, c"", AtFlags::EMPTY_PATH, StatxFlags::INO)
             .map_err(Error::system("open the source"))?;
         let identity = identity(&stat);
         Ok((identity.device, identity.inode))
     }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
 struct LocalFile(OwnedFd);
+
+/// The descriptor of an open local file.
+pub fn descriptor(reading: &dyn Reading) -> Option<BorrowedFd<'_>> {
+    reading.as_any().downcast_ref::<LocalFile>().map(|file| file.0.as_fd())
+}
+
+impl LocalFile {
+    fn look(&self) -> Result<rustix::fs::Statx> {
+        rustix::fs::statx(&self.0, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+            .map_err(Error::system("look at the source"))
+    }
+}
 
 impl Reading for LocalFile {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
@@ -81,15 +118,44 @@ impl Reading for LocalFile {
         }
     }
 
+    fn seek_data(&mut self, offset_bytes: u64) -> Result<Option<Range<u64>>> {
+        let seek = |to| rustix::fs::seek(&self.0, to);
+        let failed = Error::system("read the source");
+        let start = match seek(SeekFrom::Data(offset_bytes)) {
+            Ok(start) => start,
+            Err(Errno::NXIO) => return Ok(None),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => {
+                seek(SeekFrom::Start(offset_bytes)).map_err(&failed)?;
+                return Ok(Some(offset_bytes..u64::MAX)); // a file system that knows no holes
+            }
+            Err(errno) => return Err(failed(errno)),
+        };
+        let end = seek(SeekFrom::Hole(start)).map_err(&failed)?;
+        seek(SeekFrom::Start(start)).map_err(&failed)?;
+        Ok(Some(start..end))
+    }
+
     fn fingerprint(&self) -> Result<SourceFingerprint> {
-        let flags = rustix::fs::AtFlags::EMPTY_PATH;
-        let stat = rustix::fs::statx(&self.0, c"", flags, StatxFlags::BASIC_STATS)
-            .map_err(Error::system("look at the source"))?;
+        let stat = self.look()?;
         let kind = rustix::fs::FileType::from_raw_mode(stat.stx_mode.into());
         if !kind.is_file() {
             return Err(Error::ChangedWhileRead(format!("listed as a regular file, now {kind:?}")));
         }
         Ok(fingerprint(&stat))
+    }
+
+    fn attributes(&self) -> Result<Attributes> {
+        let stat = self.look()?;
+        Ok(Attributes {
+            modified_ns: nanoseconds(stat.stx_mtime),
+            mode: u32::from(stat.stx_mode) & 0o7777,
+            user: stat.stx_uid,
+            group: stat.stx_gid,
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }
 

@@ -21,6 +21,10 @@ def upgrade() -> None:
         column = sa.Column(name, sa.BigInteger(), server_default="0", nullable=False)
         op.add_column(table, column)
     op.add_column("tasks", sa.Column("suspects", sa.Text()))
+    flag: sa.Column[bool] = sa.Column(
+        "waits_for_scan", sa.Boolean(), server_default=sa.false(), nullable=False
+    )
+    op.add_column("jobs", flag)
 
 
 def downgrade() -> None:
@@ -29,5 +33,5 @@ def downgrade() -> None:
         tasks.drop_column("suspects")
         tasks.drop_column("deaths")
     with op.batch_alter_table("jobs") as jobs:
-        for name in ("revision", "forgiven", "paused_by", "tasks_limit"):
+        for name in ("revision", "forgiven", "paused_by", "tasks_limit", "waits_for_scan"):
             jobs.drop_column(name)

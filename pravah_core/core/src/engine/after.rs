@@ -1,0 +1,199 @@
+//! What becomes of a source once its output is acknowledged: it is removed, or moved away.
+//!
+//! Only where the output still is the file that was published, and the source the file that was read. Every step may
+//! be done again: a source that is gone has been dealt with. What can't be done leaves source and output as they are.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use super::Account;
+use crate::{
+    Error, Result,
+    entry::join,
+    manifest::Manifest,
+    outcome::{Outcome, Reason, Recorded, Row, SourceFingerprint},
+    pipeline::Pipeline,
+    plan::{After, Plan},
+    stores::{
+        Keeper, PREFIX, Sink, SinkDirectory, Source, SourceDirectory, Temporaries, open_keeper, open_sink, open_source,
+    },
+};
+
+/// Deal with the sources of a task's acknowledged entries.
+///
+/// Gives an account of its own: `done` are sources that are gone from their place, `skipped` those that stay because
+/// they have changed since they were read, `failed` those that could not be removed or moved.
+pub fn finish_sources(plan: &Plan, task: i64, manifest: &[u8], windows: &[Recorded]) -> Result<Account> {
+    let mut account = Account::default();
+    let Some(sink) = plan.sink.as_ref().filter(|_| plan.in_place || plan.after != After::Keep) else {
+        return Ok(account);
+    };
+    let (manifest, pipeline) = (Manifest::decode(manifest)?, plan.pipeline()?);
+    let (source, sink) = (open_source(plan)?, open_sink(sink, Temporaries::Named)?);
+    let keeper = match &plan.after {
+        After::Move(uri) => Some(open_keeper(uri)?),
+        After::Keep | After::Delete => None,
+    };
+    let job = Job { plan, pipeline: &pipeline, manifest: &manifest, source: &*source, sink: &*sink };
+    let mut finisher = Finisher::new(job, keeper.as_deref(), task);
+    for window in windows.iter().filter(|window| window.acknowledged) {
+        for row in window.rows()? {
+            finisher.finish(&row, &mut account);
+        }
+    }
+    finisher.settle(&mut account);
+    Ok(account)
+}
+
+/// What entries belong to.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'j> {
+    pub plan: &'j Plan,
+    pub pipeline: &'j Pipeline,
+    pub manifest: &'j Manifest,
+    pub source: &'j dyn Source,
+    pub sink: &'j dyn Sink,
+}
+
+/// Deals with one source after the other; those of one directory follow each other.
+pub(super) struct Finisher<'j> {
+    job: Job<'j>,
+    keeper: Option<&'j dyn Keeper>,
+    task: i64,
+    place: Option<Place>,
+    /// Files of which one name was removed here: that changes the inode's time, and nothing of its content.
+    unlinked: HashSet<u64>,
+    touched: HashMap<(u64, u64), (u32, Arc<dyn SourceDirectory>)>,
+}
+
+struct Place {
+    key: (u16, usize),
+    source: Option<Arc<dyn SourceDirectory>>,
+    sink: Option<Arc<dyn SinkDirectory>>,
+}
+
+/// How it went with one source.
+enum Ended {
+    /// It is gone from its place.
+    Gone,
+    /// It is not the file that was read: it stays.
+    Changed,
+}
+
+impl<'j> Finisher<'j> {
+    /// Begin; without a keeper sources are removed.
+    pub fn new(job: Job<'j>, keeper: Option<&'j dyn Keeper>, task: i64) -> Self {
+        Self { job, keeper, task, place: None, unlinked: HashSet::new(), touched: HashMap::new() }
+    }
+
+    /// Deal with the source of an acknowledged entry.
+    pub fn finish(&mut self, row: &Row, account: &mut Account) {
+        let Some(read) = row.source.filter(|_| concerns(row)) else { return };
+        if self.job.plan.in_place && self.output_name(row.index).1 == self.job.manifest.name(row.index as usize) {
+            return; // the output has taken its place
+        }
+        let ended = match self.try_to(row, read) {
+            Ok(Ended::Gone) => Row::done(row.index),
+            Ok(Ended::Changed) => Row::skipped(row.index, "source_changed"),
+            Err(error) => failed(row.index, &error),
+        };
+        account.add(&ended, || self.shown_path(row.index));
+    }
+
+    /// Wait until what was removed is so on disk, too.
+    pub fn settle(&mut self, account: &mut Account) {
+        for (_, (index, directory)) in self.touched.drain() {
+            if let Err(error) = directory.settle() {
+                let path = self.job.source_path(index);
+                account.add(&failed(index, &error), || String::from_utf8_lossy(&path).into_owned());
+            }
+        }
+    }
+
+    fn try_to(&mut self, row: &Row, read: SourceFingerprint) -> Result<Ended> {
+        let name = self.job.manifest.name(row.index as usize);
+        let (_, output_name) = self.output_name(row.index);
+        let (source, sink) = self.open(row.index)?;
+        let Some(source) = source else { return Ok(Ended::Gone) };
+        let found = match source.fingerprint(name) {
+            Err(error) if error.is_vanished() => return Ok(Ended::Gone),
+            found => found?,
+        };
+        if !self.is_the_one(found, read) {
+            return Ok(Ended::Changed);
+        }
+        let own = match (&sink, &row.staged) {
+            (Some(sink), Some(staged)) => sink.adopt(&output_name, staged)?,
+            _ => false,
+        };
+        if !own {
+            return Err(Error::OutputChanged);
+        }
+        match self.keeper {
+            None => source.remove(name)?,
+            Some(keeper) => keeper.take(&*source, &self.kept_directory(row.index), name, &self.temporary(row.index))?,
+        }
+        self.unlinked.insert(read.inode);
+        self.touched.entry(source.id()?).or_insert((row.index, source));
+        Ok(Ended::Gone)
+    }
+
+    fn is_the_one(&self, found: SourceFingerprint, read: SourceFingerprint) -> bool {
+        let unlinked = self.unlinked.contains(&read.inode);
+        found == read || (unlinked && SourceFingerprint { changed_ns: read.changed_ns, ..found } == read)
+    }
+
+    #[expect(clippy::type_complexity, reason = "two directories, each of which may be gone")]
+    fn open(&mut self, index: u32) -> Result<(Option<Arc<dyn SourceDirectory>>, Option<Arc<dyn SinkDirectory>>)> {
+        let at = index as usize;
+        let key = (self.job.manifest.root(at), self.job.manifest.directory_id(at));
+        if self.place.as_ref().is_none_or(|place| place.key != key) {
+            let source = match self.job.source.open_directory(key.0, self.job.manifest.directory(at)) {
+                Err(error) if error.is_vanished() => None,
+                opened => Some(opened?),
+            };
+            let sink = self.job.sink.find_directory(&self.output_name(index).0)?;
+            self.place = Some(Place { key, source, sink });
+        }
+        Ok(self.place.as_ref().map_or((None, None), |place| (place.source.clone(), place.sink.clone())))
+    }
+
+    fn output_name(&self, index: u32) -> (Vec<u8>, Vec<u8>) {
+        let (at, manifest) = (index as usize, self.job.manifest);
+        self.job.plan.output_name(self.job.pipeline, manifest.root(at), manifest.directory(at), manifest.name(at))
+    }
+
+    /// Where a source is moved to, below the keeper: its path below its root, and that root's name among several.
+    fn kept_directory(&self, index: u32) -> Vec<u8> {
+        let (at, manifest) = (index as usize, self.job.manifest);
+        join(&self.job.plan.root_prefix(manifest.root(at)), manifest.directory(at))
+    }
+
+    fn temporary(&self, index: u32) -> String {
+        format!("{PREFIX}{}-{}-moved-{index}", self.job.plan.job, self.task)
+    }
+
+    fn shown_path(&self, index: u32) -> String {
+        String::from_utf8_lossy(&self.job.source_path(index)).into_owned()
+    }
+}
+
+impl Job<'_> {
+    fn source_path(&self, index: u32) -> Vec<u8> {
+        let at = index as usize;
+        self.plan.source_path(self.manifest.root(at), self.manifest.directory(at), self.manifest.name(at))
+    }
+}
+
+/// Whether an acknowledged entry has an output that stands for its source.
+fn concerns(row: &Row) -> bool {
+    let unchanged = row.reason.as_ref().is_some_and(|reason| reason.kind == "unchanged");
+    row.staged.is_some() && (row.outcome == Outcome::Done || (row.outcome == Outcome::Skipped && unchanged))
+}
+
+fn failed(index: u32, error: &Error) -> Row {
+    let reason = Reason { kind: error.kind().to_owned(), step: None, message: error.to_string() };
+    Row::unread(index, Outcome::Failed, reason)
+}

@@ -1,0 +1,136 @@
+//! What happens to a file that has an output's name: decided before anything is read, and again where it changed.
+
+use super::stage::{Bench, Item};
+use crate::{
+    Error, Result,
+    fingerprint::Memory,
+    outcome::{Identity, Publish, Row, SourceFingerprint, Staged},
+    plan::{After, Overwrite},
+    stores::{Output, SinkDirectory, Standing},
+};
+
+/// NAME_MAX of every file system of Linux that counts names in bytes.
+const NAME_BYTES: usize = 255;
+
+/// What is to become of an entry.
+pub enum Decision {
+    /// It is worked on.
+    Publish(Publishing),
+    /// It is left alone, with this row.
+    Skip(Box<Row>),
+}
+
+/// How an output gets its name.
+#[derive(Debug, Clone, Copy)]
+pub struct Publishing {
+    /// Alone, or in place of what has it.
+    pub how: Publish,
+    /// What may be replaced, and nothing that came after it; none: whatever stands there.
+    pub replaces: Option<Identity>,
+}
+
+impl Bench<'_> {
+    /// Decide what happens to what has the output's name, before anything is read.
+    pub fn decide(&self, item: &Item, name: &[u8], output_name: &[u8]) -> Result<Decision> {
+        let Some(sink) = &item.place.sink else { return Ok(publish(Publish::Create, None)) };
+        if output_name.len() > NAME_BYTES {
+            return Err(Error::NameTooLong { length_bytes: output_name.len(), limit_bytes: NAME_BYTES });
+        }
+        if item.place.same_directory && output_name == name {
+            return self.decide_in_place(item, &**sink, name);
+        }
+        let found = match sink.look(output_name)? {
+            Standing::Free => return Ok(publish(Publish::Create, None)),
+            Standing::Directory => return Err(directory_there()),
+            Standing::File(found) => found,
+        };
+        match self.overwrite() {
+            Overwrite::Always => Ok(publish(Publish::Replace, None)),
+            Overwrite::Never => Ok(skip(item, "exists")),
+            Overwrite::Error => Err(refused()),
+            Overwrite::Newer => {
+                let newer = item.place.source.fingerprint(name)?.modified_ns > found.modified_ns;
+                Ok(if newer { publish(Publish::Replace, Some(found)) } else { skip(item, "not_newer") })
+            }
+            Overwrite::Changed => {
+                let own = item.place.memories.get(output_name).filter(|memory| sink.same(&found, &memory.output));
+                let Some(memory) = own else { return Err(not_ours()) };
+                let current = !memory.racy
+                    && memory.pipeline_hash == self.plan.pipeline_hash
+                    && memory.source == item.place.source.fingerprint(name)?;
+                Ok(if current { self.skip_unchanged(item, memory) } else { publish(Publish::Replace, Some(found)) })
+            }
+        }
+    }
+
+    /// The output takes its source's place, unless that is such an output already.
+    fn decide_in_place(&self, item: &Item, sink: &dyn SinkDirectory, name: &[u8]) -> Result<Decision> {
+        if !self.plan.in_place {
+            return Err(Error::SourceIsSink);
+        }
+        let Standing::File(found) = sink.look(name)? else {
+            return Err(Error::ChangedWhileRead("it is a file no more".into()));
+        };
+        let memory = item.place.memories.get(name).filter(|memory| sink.same(&found, &memory.output));
+        let current = memory.is_some_and(|memory| memory.pipeline_hash == self.plan.pipeline_hash);
+        Ok(if current { skip(item, "unchanged") } else { publish(Publish::Replace, Some(found)) })
+    }
+
+    /// The output is current. What becomes of its source afterwards needs to know which output that is.
+    fn skip_unchanged(&self, item: &Item, memory: &Memory) -> Decision {
+        let mut row = Row::skipped(item.index, "unchanged");
+        if self.plan.in_place || self.plan.after != After::Keep {
+            row.source = Some(memory.source);
+            row.staged = Some(Staged { temporary: None, publish: Publish::Create, identity: memory.output });
+        }
+        Decision::Skip(Box::new(row))
+    }
+
+    /// Decide again, where something else came to have the name since; some: the reason to leave it alone.
+    pub fn decide_again(&self, output: &Output, source: Option<SourceFingerprint>) -> Result<Option<&'static str>> {
+        let found = match output.directory.look(&output.name)? {
+            Standing::Directory => return Err(directory_there()),
+            Standing::File(found) => Some(found),
+            Standing::Free => None,
+        };
+        if self.plan.in_place {
+            return Err(Error::ChangedWhileRead("it was replaced or removed before its output was published".into()));
+        }
+        match (self.overwrite(), found) {
+            (_, None) | (Overwrite::Always, _) => Ok(None),
+            (Overwrite::Never, _) => Ok(Some("exists")),
+            (Overwrite::Newer, Some(found)) => {
+                let newer = source.is_some_and(|source| source.modified_ns > found.modified_ns);
+                Ok(if newer { None } else { Some("not_newer") })
+            }
+            (Overwrite::Error, _) => Err(refused()),
+            (Overwrite::Changed, _) => Err(not_ours()),
+        }
+    }
+
+    fn overwrite(&self) -> Overwrite {
+        self.plan.sink.as_ref().map_or(Overwrite::Error, |sink| sink.overwrite)
+    }
+}
+
+fn publish(how: Publish, replaces: Option<Identity>) -> Decision {
+    Decision::Publish(Publishing { how, replaces })
+}
+
+fn skip(item: &Item, reason: &str) -> Decision {
+    Decision::Skip(Box::new(Row::skipped(item.index, reason)))
+}
+
+fn directory_there() -> Error {
+    Error::OutputExists("a directory has the output's name".into())
+}
+
+fn refused() -> Error {
+    Error::OutputExists("a file has the output's name, and `overwrite` is `error`".into())
+}
+
+/// The failure of an output whose name another's file has.
+fn not_ours() -> Error {
+    let whose = "a file that was not made from this source has the output's name (somebody's own, or another job's)";
+    Error::OutputExists(whose.into())
+}

@@ -1,0 +1,74 @@
+"""What becomes of the sources: replaced by their outputs, removed, moved away; or why not.
+
+Refused is what would lose data: sources that go where nothing stands for them, or where their
+outputs may not be on disk.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pravah.errors import SpecError
+from pravah.model.uri import NULL
+from pravah.registry import registry
+
+if TYPE_CHECKING:
+    from pravah.model.spec import JobSpec
+
+# Outputs go where their sources are: names below the root of the file system.
+_EVERYWHERE = "file:///"
+
+
+def sink_in_place(spec: JobSpec) -> dict[str, Any]:
+    """Plan the sink of a job that replaces its sources; they keep their owners and modes."""
+    if spec.sink is not None:
+        raise SpecError(
+            "`in_place` replaces the sources, and a sink is named, too",
+            kind="in_place_with_sink",
+            hint="leave out either `--in-place` or `--to`",
+        )
+    if spec.source.after != "keep":
+        raise SpecError(
+            "`in_place` leaves no source for `source.after` to deal with",
+            kind="in_place_with_after",
+            hint="leave out either `--in-place` or `--after`",
+        )
+    if not _writes(spec):
+        raise SpecError(
+            f"`in_place`, and {spec.steps[0].name} makes no outputs",
+            kind="nothing_to_replace",
+            hint="add a step that makes outputs, or leave out `--in-place`",
+        )
+    return {
+        "uri": _EVERYWHERE,
+        "only": None,
+        "overwrite": "changed",
+        "durability": "batch",
+        "verify": "size",
+        "preserve": ["mtime", "mode", "owner"],
+    }
+
+
+def after(spec: JobSpec) -> str | dict[str, str]:
+    """Plan what becomes of a source once its output is acknowledged."""
+    wanted = spec.source.after
+    if wanted == "keep":
+        return "keep"
+    if spec.sink is None or spec.sink.uri == NULL:
+        raise SpecError(
+            "`source.after` needs a sink: nothing would stand for the sources",
+            kind="after_without_output",
+            hint="name a directory after `--to`, or leave out `--after`",
+        )
+    if spec.sink.durability == "none":
+        raise SpecError(
+            "`source.after` needs outputs that are on disk, and `durability` is `none`",
+            kind="after_without_durability",
+            hint="leave out `--durability none`, or `--after`",
+        )
+    return wanted if isinstance(wanted, str) else {"move": wanted.move}
+
+
+def _writes(spec: JobSpec) -> bool:
+    known = registry()
+    return any(known.find(step.name).shape != "inspect" for step in spec.steps)
