@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
-from pravah.model.ledger import Closed, Emission, Lease, Ledger, Release, TaskKind, Verdict
+from pravah.model.ledger import (
+    Closed,
+    Emission,
+    Lease,
+    Ledger,
+    NewTask,
+    Release,
+    Suspect,
+    TaskKind,
+    Verdict,
+)
 from pravah.model.status import JobStatus
-from tests.conformance.ledgers import Cluster, claim_entries, listed, record, submit
+from tests.conformance.ledgers import Cluster, claim_entries, listed, new_job, record, submit
 
 
 def test_claim_of_a_pending_job_starts_it(ledger: Ledger) -> None:
@@ -204,3 +215,60 @@ def test_write_without_progress_keeps_strikes(ledger: Ledger) -> None:
     ledger.release(lease, Release.STRUCK)
     (lease,) = claim_entries(ledger, job_id)
     assert lease.strikes == 2
+
+
+def test_claim_of_a_job_with_a_limit_stops_there_over_all_workers(cluster: Cluster) -> None:
+    first, second = cluster.worker(), cluster.worker()
+    job = replace(new_job(spec_hash="limited"), tasks_limit=2)
+    first.create(job)
+    (scan,) = first.claim(job.id, {TaskKind.SCAN: 1})
+    first.emit(scan, Emission([NewTask(b"", 9_000, 1)] * 4, 0, {}, finished=True))
+    held = [*claim_entries(first, job.id), *claim_entries(second, None, 4)]
+    assert len(held) == 2
+    assert claim_entries(second, None, 4) == []
+    first.release(held[0], Release.CLEAN)
+    assert len(claim_entries(second, None, 4)) == 1
+
+
+def test_limit_of_one_job_leaves_the_slots_to_the_next(ledger: Ledger) -> None:
+    job = replace(new_job(spec_hash="limited", priority=9), tasks_limit=1)
+    ledger.create(job)
+    (scan,) = ledger.claim(job.id, {TaskKind.SCAN: 1})
+    ledger.emit(scan, Emission([NewTask(b"", 9_000, 1)] * 3, 0, {}, finished=True))
+    other = listed(ledger, 9_000)
+    claimed = [*claim_entries(ledger, None, 2), *claim_entries(ledger, None, 2)]
+    assert sorted(lease.job_id for lease in claimed) == sorted([job.id, other])
+
+
+def test_claim_gives_small_tasks_beside_the_others(ledger: Ledger) -> None:
+    job_id = listed(ledger, 9_000, 10, 9_000, 256, 9_000, 5)
+    leases = ledger.claim(job_id, {TaskKind.ENTRIES: 2}, small=2)
+    assert [lease.entries for lease in leases] == [9_000, 10, 9_000, 256]
+    assert [lease.entries for lease in claim_entries(ledger, job_id, 1)] == [9_000]
+
+
+def test_suspects_and_deaths_are_given_to_the_next_holder(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    (lease,) = claim_entries(ledger, job_id)
+    suspects = {3: Suspect(1, "runner_crashed", "SIGSEGV")}
+    ledger.release(lease, Release.UNCLEAN, suspects)
+    (lease,) = claim_entries(ledger, job_id)
+    assert (lease.suspects, lease.deaths, lease.strikes) == (suspects, 0, 0)
+    for _ in range(2):
+        ledger.release(lease, Release.DIED)
+        (lease,) = claim_entries(ledger, job_id)
+    assert (lease.suspects, lease.deaths) == (suspects, 2)
+    ledger.commit_window(lease, record())
+    ledger.release(lease, Release.CLEAN)
+    (lease,) = claim_entries(ledger, job_id)
+    assert lease.deaths == 1  # the next death finds it careful at once
+
+
+def test_lost_worker_is_a_death_of_its_tasks_and_no_strike(cluster: Cluster) -> None:
+    dead, living = cluster.worker(), cluster.worker()
+    job_id = listed(dead, 4)
+    claim_entries(dead, job_id)
+    cluster.crash(dead)
+    living.take_over()
+    (lease,) = claim_entries(living, job_id)
+    assert (lease.deaths, lease.strikes, lease.suspects) == (1, 0, {})

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row
 from pravah.db.queries import query
 from pravah.db.transitions import move_job, move_task, now_us
 from pravah.model.ledger import (
+    SMALL_ENTRIES,
     Fingerprint,
     Lease,
     Purpose,
@@ -31,19 +32,26 @@ _DIRECTORIES_AT_ONCE = 500
 
 
 def claim(
-    connection: Connection, worker_id: str, job_id: str | None, wanted: Mapping[TaskKind, int]
+    connection: Connection,
+    worker_id: str,
+    job_id: str | None,
+    wanted: Mapping[TaskKind, int],
+    *,
+    small: int = 0,
 ) -> list[Lease]:
     """Lease up to so many tasks of each kind; those of jobs that pause or end are only settled."""
     leases = []
     for kind, number in wanted.items():
         if number <= 0:
             continue
-        values = {"job_id": job_id, "kind": kind, "wanted": number}
+        more = small if kind == TaskKind.ENTRIES else 0
+        values = {"job_id": job_id, "kind": kind, "wanted": number + more}
         name = "claimable_closing" if kind == TaskKind.CLOSING else "claimable"
-        rows = connection.execute(query(name), values).all()
+        found = connection.execute(query(name), values).all()
+        rows = _fitting(found, number, more) if kind == TaskKind.ENTRIES else found
         leases += [_lease(connection, worker_id, row, Purpose.WORK) for row in rows]
-        if kind == TaskKind.ENTRIES and len(rows) < number:
-            values = {"job_id": job_id, "wanted": number - len(rows)}
+        if kind == TaskKind.ENTRIES and len(found) < number:
+            values = {"job_id": job_id, "wanted": number - len(found)}
             rows = connection.execute(query("settleable"), values).all()
             leases += [_lease(connection, worker_id, row, Purpose.SETTLE) for row in rows]
     return leases
@@ -116,6 +124,24 @@ def advance(connection: Connection, lease: Lease) -> bool:
     """Make the write that only the holder of the lease can make."""
     values = {"id": lease.task_id, "token": lease.token, "seq": lease.seq}
     return connection.execute(query("advance_only"), values).rowcount == 1
+
+
+def _fitting(rows: Sequence[Row[Any]], number: int, small: int) -> list[Row[Any]]:
+    """Choose, in their order, so many tasks and so many small ones, within their jobs' limits."""
+    leased = {row.job_id: row.leased for row in rows}
+    chosen = []
+    for row in rows:
+        if row.tasks_limit is not None and leased[row.job_id] >= row.tasks_limit:
+            continue
+        if small > 0 and row.entries <= SMALL_ENTRIES:
+            small -= 1
+        elif number > 0:
+            number -= 1
+        else:
+            break
+        leased[row.job_id] += 1
+        chosen.append(row)
+    return chosen
 
 
 def _lease(connection: Connection, worker_id: str, row: Row[Any], purpose: Purpose) -> Lease:

@@ -193,10 +193,12 @@ class SqliteLedger:
         own_id = self._lock.worker_id if self._lock else ""
         return workers.take_over(self._transactions, own_id, self._locks)
 
-    def claim(self, job_id: str | None, wanted: Mapping[TaskKind, int]) -> list[Lease]:
-        """Lease up to so many tasks of each kind."""
+    def claim(
+        self, job_id: str | None, wanted: Mapping[TaskKind, int], *, small: int = 0
+    ) -> list[Lease]:
+        """Lease up to so many tasks of each kind, and so many small ones of entries."""
         with self._write("claim") as connection:
-            return claims.claim(connection, self._worker_id, job_id, wanted)
+            return claims.claim(connection, self._worker_id, job_id, wanted, small=small)
 
     def load(self, lease: Lease) -> TaskBlobs:
         """Give the manifest, the windows and the last summary of a leased task."""

@@ -185,11 +185,16 @@ DELETE FROM jobs WHERE id = :id AND deleting;
 
 -- name: claimable
 -- Pending tasks of one kind, jobs by priority and age, tasks in the order in which they were listed.
-SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.deaths, t.suspects, t.unclean, t.entries, j.status AS job_status
+-- Of a job with a limit, none where as many tasks of entries are leased already.
+SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.deaths, t.suspects, t.unclean, t.entries, j.status AS job_status,
+  j.tasks_limit, CASE WHEN j.tasks_limit IS NULL THEN 0 ELSE (SELECT COUNT(*) FROM leases AS l JOIN tasks AS a ON a.id = l.task_id
+    WHERE a.job_id = j.id AND a.kind = 'entries') END AS leased
 FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
 WHERE j.status IN ('pending', 'running') AND j.request IS NULL AND j.error IS NULL AND NOT j.deleting
   AND t.status = 'pending' AND t.kind = :kind AND (:job_id IS NULL OR j.id = :job_id)
   AND (j.scan_complete OR NOT j.waits_for_scan OR t.kind <> 'entries')
+  AND (j.tasks_limit IS NULL OR t.kind <> 'entries' OR j.tasks_limit > (SELECT COUNT(*) FROM leases AS l
+    JOIN tasks AS a ON a.id = l.task_id WHERE a.job_id = j.id AND a.kind = 'entries'))
 ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted;
 
 -- name: claimable_closing

@@ -13,6 +13,7 @@ from pravah.jobs.planner import pipeline_hash
 from pravah.jobs.suspicion import FATAL_DEATHS, poisoned
 from pravah.model.job import Job
 from pravah.model.ledger import (
+    SMALL_ENTRIES,
     Emission,
     Lease,
     Ledger,
@@ -42,6 +43,11 @@ class Attempt:
     # How far the call was when it last got on, and when that was seen.
     moved: int = -1
     moved_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is a task of few entries."""
+        return self.lease.kind == TaskKind.ENTRIES and self.lease.entries <= SMALL_ENTRIES
 
 
 def opening(ledger: Ledger, job: Job, attempt: Attempt) -> Iterator[Message]:

@@ -43,8 +43,8 @@ class Closing:
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
 
-    def __call__(self, ledger: Ledger, lease: Lease, beat: Beat) -> None:
-        """Close the job of a leased closing task."""
+    def __call__(self, ledger: Ledger, lease: Lease, beat: Beat) -> Job:
+        """Close the job of a leased closing task; give it as it ends."""
         job = ledger.job(lease.job_id)
         _merge_fingerprints(ledger, job, beat)
         error, results = job.error, None
@@ -66,6 +66,7 @@ class Closing:
         if aftermath is not None:
             report["after"] = aftermath.to_dict()
         ledger.close(lease, Closed(status, report, finished_us, error, results))
+        return job
 
     def _write_dataset(self, ledger: Ledger, job: Job) -> dict[str, Any]:
         """Write the findings of inspect steps below the sink, whole or not at all."""

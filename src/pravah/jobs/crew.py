@@ -30,8 +30,10 @@ from pravah.model.ledger import Lease, Ledger, Release, Request, Suspect, TaskKi
 from pravah.model.units import read_duration, read_size
 from pravah.runner.frames import Message
 
-# Two tasks of entries: one computes while the other is committed (protocol, rule 5). And a scan.
-SLOTS = {TaskKind.ENTRIES: 2, TaskKind.SCAN: 1}
+# Two tasks of entries: one computes while the other is committed (protocol, rule 5). And scans.
+SLOTS = {TaskKind.ENTRIES: 2, TaskKind.SCAN: 4}
+# Small tasks beside them: of many little jobs, each of which mostly waits for its commits.
+SMALL_SLOTS = 14
 # Attempts of a task that end badly without progress, before it runs alone and then ends its job.
 STRIKES = 3
 # Errors of the core that another try can't change.
@@ -92,6 +94,11 @@ class Crew:
             return {}
         free = {kind: slots - self._active(kind) for kind, slots in SLOTS.items()}
         return {kind: number for kind, number in free.items() if number > 0}
+
+    @property
+    def small_slots(self) -> int:
+        """How many more small tasks can begin."""
+        return max(0, SMALL_SLOTS - sum(a.is_small for a in self._attempts.values()))
 
     def take(self, lease: Lease, job: Job) -> None:
         """Begin with a task; one that has killed its process too often waits until it is alone."""
@@ -159,7 +166,10 @@ class Crew:
 
     def _active(self, kind: TaskKind) -> int:
         """Count attempts that need their slot: a finished one only says goodbye."""
-        return sum(a.lease.kind == kind and not a.finished for a in self._attempts.values())
+        return sum(
+            a.lease.kind == kind and not a.finished and not a.is_small
+            for a in self._attempts.values()
+        )
 
     def _start(self, lease: Lease, job: Job, *, alone: bool) -> None:
         attempt = Attempt(next(self._calls), lease, alone=alone)

@@ -27,6 +27,8 @@ BEAT_S = 5.0
 # How often an idle worker looks for work, and for the dead.
 LOOK_S = 0.5
 PROGRESS_S = 0.2
+# Closings between two looks at the runner: each takes milliseconds, a large dataset more.
+CLOSED_AT_ONCE = 8
 # Together with the ledger's own patience longer than the 30 s after which a worker counts as hung.
 _JOIN_TRIES = 4
 
@@ -65,7 +67,7 @@ class WorkEnd:
 
 
 Beat = Callable[[], None]
-Close = Callable[[Ledger, Lease, Beat], None]
+Close = Callable[[Ledger, Lease, Beat], Job]
 
 
 class Supervisor:
@@ -187,7 +189,7 @@ class Supervisor:
         waiting = self._crew.busy and not self._clock.due("claim", LOOK_S)
         if not wanted or stopping or waiting:
             return False
-        leases = self._ledger.claim(self._work.job_id, wanted)
+        leases = self._ledger.claim(self._work.job_id, wanted, small=self._crew.small_slots)
         for lease in leases:
             if lease.job_id not in self._jobs:
                 self._jobs[lease.job_id] = self._ledger.job(lease.job_id)
@@ -230,15 +232,15 @@ class Supervisor:
         """Pause or close jobs in which nothing else is left to do; tell whether one was closed."""
         job_id = self._work.job_id
         for candidate in [job_id] if job_id else self._ledger.closable():
-            if not self._ledger.apply_pause(candidate):
-                self._ledger.open_closing(candidate)
-        leases = self._ledger.claim(job_id, {TaskKind.CLOSING: 1})
+            if not self._ledger.open_closing(candidate):
+                self._ledger.apply_pause(candidate)
+        leases = self._ledger.claim(job_id, {TaskKind.CLOSING: CLOSED_AT_ONCE})
         for lease in leases:
-            self._close(self._ledger, lease, self._ledger.beat)
+            closed = self._close(self._ledger, lease, self._ledger.beat)
             self._jobs.pop(lease.job_id, None)
             self._paces.pop(lease.job_id, None)
             if job_id is None:
-                self._observer.on_end(self._ledger.job(lease.job_id))
+                self._observer.on_end(closed)
         return bool(leases)
 
     def _stop(self) -> None:

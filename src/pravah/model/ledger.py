@@ -23,6 +23,10 @@ class TaskKind(StrEnum):
     CLOSING = "closing"
 
 
+# A task of no more entries is small: several of them take the place of one.
+SMALL_ENTRIES = 256
+
+
 class Purpose(StrEnum):
     """Why a task was claimed."""
 
@@ -318,8 +322,13 @@ class Ledger(Protocol):
     def take_over(self) -> int:
         """Free the tasks of workers that are dead or hung; give how many."""
 
-    def claim(self, job_id: str | None, wanted: Mapping[TaskKind, int]) -> list[Lease]:
-        """Lease up to so many tasks of each kind, of one job or of any."""
+    def claim(
+        self, job_id: str | None, wanted: Mapping[TaskKind, int], *, small: int = 0
+    ) -> list[Lease]:
+        """Lease up to so many tasks of each kind, of one job or of any.
+
+        So many `small` ones of entries beside them: work on many little jobs goes on in parallel.
+        """
 
     def load(self, lease: Lease) -> TaskBlobs:
         """Give the manifest, the windows and the last summary of a leased task."""

@@ -83,9 +83,15 @@ fn raise_open_file_limit() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
-/// Descriptors that one window may keep open: an eighth of the limit, since each of two tasks fills one window while
-/// another is committed; the other half is for sources and everybody else.
-fn window_open_files() -> usize {
+/// Entries of a small task, of which up to 14 run at once, as the supervisor counts them.
+const SMALL_TASK_ENTRIES: usize = 256;
+
+/// Descriptors that one window of a task may keep open.
+///
+/// Each task fills one window while another is committed: two tasks at once take a quarter of the limit together, and
+/// the small ones less than another half. The rest is for sources and everybody else.
+fn window_open_files(entries: usize) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1 << 20);
-    usize::try_from(limit / 8).unwrap_or(usize::MAX).max(16)
+    let part = if entries <= SMALL_TASK_ENTRIES { 64 } else { 16 };
+    usize::try_from(limit / part).unwrap_or(usize::MAX).max(16)
 }

@@ -165,7 +165,13 @@ impl Run<'_> {
         let stores = (self.source, self.bench.sink);
         let places =
             Places::new(self.bench.plan, self.bench.pipeline, self.bench.manifest, stores, &self.task.fingerprints);
-        let crew = Crew { engine: self.engine, bench: self.bench, places, windows, open_files: window_open_files() };
+        let crew = Crew {
+            engine: self.engine,
+            bench: self.bench,
+            places,
+            windows,
+            open_files: window_open_files(self.bench.manifest.len()),
+        };
         std::thread::scope(|scope| {
             let staging = std::thread::Builder::new().name("pravah-crew".into());
             let staging = staging.spawn_scoped(scope, || crew.run(todo)).expect("the system has a thread for the crew");
