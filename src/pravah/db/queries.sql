@@ -94,10 +94,14 @@ WHERE id = :id AND NOT deleting AND (request IS NULL OR request <> 'cancel')
 UPDATE jobs SET request = NULL WHERE id = :id AND request = 'pause';
 
 -- name: forgive
--- A resume after a pause by the failure budget accepts the failures so far.
-UPDATE jobs SET paused_by = NULL,
-  forgiven = (SELECT COALESCE(SUM(failed + poisoned), 0) FROM tasks WHERE job_id = jobs.id)
+-- A resume forgets why the job was paused; after a pause by the failure budget it accepts the failures so far.
+UPDATE jobs SET paused_by = NULL, forgiven = CASE WHEN :over_budget
+  THEN (SELECT COALESCE(SUM(failed + poisoned), 0) FROM tasks WHERE job_id = jobs.id) ELSE forgiven END
 WHERE id = :id AND paused_by IS NOT NULL;
+
+-- name: get_pause
+-- Why Pravah itself has paused a job.
+SELECT paused_by FROM jobs WHERE id = :id;
 
 -- name: change_job
 -- What was asked of a job changes while it is worked on.

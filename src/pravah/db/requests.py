@@ -57,7 +57,9 @@ def resume(connection: Connection, job_id: str, location: str) -> None:
             hint=f"`pravah jobs retry {shown(job_id)}` puts its failed files back to work",
         )
     connection.execute(query("take_back_pause"), {"id": job_id})
-    connection.execute(query("forgive"), {"id": job_id})
+    why = json.loads(connection.execute(query("get_pause"), {"id": job_id}).scalar() or "{}")
+    over_budget = why.get("kind") == "budget_exceeded"
+    connection.execute(query("forgive"), {"id": job_id, "over_budget": over_budget})
     move_job(connection, job_id, "resume")
 
 
