@@ -171,3 +171,22 @@ fn open_directory_past_path_max_works() {
         assert!(matches!(found.look("n".repeat(255).as_bytes()).expect("looks"), Standing::File(_)));
     });
 }
+
+#[test]
+fn verify_content_of_an_output_that_was_damaged_is_verify_failed() {
+    for publish in PUBLISHES {
+        let directory = tempfile::tempdir().expect("makes a directory");
+        let uri = format!("file://{}/sink", directory.path().display());
+        let (overwrite, durability, verify) = (Overwrite::Always, Durability::Batch, Verify::Content);
+        let plan = SinkPlan { uri, only: None, overwrite, durability, verify, preserve: Vec::new() };
+        let sink = open_sink(&plan, Temporaries::Named).expect("opens");
+        let case = Case { directory, sink };
+        let output = case.stage(&case.open(""), "name", b"content", publish);
+        case.sink.verify(&output).expect("is what was written");
+        let staged = case.directory.path().join("sink").join(&case.listed("")[0]);
+        fs::write(staged, b"Content").expect("writes");
+        let error = case.sink.verify(&output).expect_err("is damaged");
+        assert_eq!(error.kind(), "verify_failed");
+        assert!(error.to_string().contains("when read back"), "{error}");
+    }
+}

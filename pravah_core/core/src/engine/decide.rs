@@ -1,5 +1,7 @@
 //! What happens to a file that has an output's name: decided before anything is read, and again where it changed.
 
+use rustix::io::Errno;
+
 use super::stage::{Bench, Item};
 use crate::{
     Error, Result,
@@ -68,8 +70,10 @@ impl Bench<'_> {
         if !self.plan.in_place {
             return Err(Error::SourceIsSink);
         }
-        let Standing::File(found) = sink.look(name)? else {
-            return Err(Error::ChangedWhileRead("it is a file no more".into()));
+        let found = match sink.look(name)? {
+            Standing::File(found) => found,
+            Standing::Free => return Err(Error::system("open the source")(Errno::NOENT)),
+            Standing::Directory => return Err(Error::ChangedWhileRead("it is a directory now".into())),
         };
         let memory = item.place.memories.get(name).filter(|memory| sink.same(&found, &memory.output));
         let current = memory.is_some_and(|memory| memory.pipeline_hash == self.plan.pipeline_hash);

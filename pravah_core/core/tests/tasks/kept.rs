@@ -1,0 +1,104 @@
+//! What outputs keep of their sources, and how they are checked.
+
+use std::{
+    fs,
+    io::{Seek, SeekFrom, Write},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
+
+use serde_json::json;
+
+use crate::bench::{Bench, Stop, age};
+
+#[test]
+fn preserve_mtime_and_mode_keeps_them_and_nothing_else_by_default() {
+    for (preserve, keeps) in [(json!(["mtime", "mode"]), true), (json!([]), false)] {
+        let mut bench = Bench::new(&[("a", b"one")]);
+        let source = bench.source().join("a");
+        age(&source);
+        fs::set_permissions(&source, fs::Permissions::from_mode(0o751)).expect("sets");
+        bench.sink_keys = json!({"preserve": preserve});
+        bench.manifest();
+        bench.run_through();
+        let (before, after) = (fs::metadata(&source).expect("is there"), fs::metadata(bench.sink().join("a")));
+        let after = after.expect("is there");
+        assert_eq!(before.mtime_nsec() == after.mtime_nsec() && before.mtime() == after.mtime(), keeps);
+        assert_eq!(before.mode() == after.mode(), keeps);
+    }
+}
+
+#[test]
+fn verify_in_each_form_passes_what_was_written() {
+    let large = b"0123456789abcdef".repeat(200_000);
+    for verify in ["size", "checksum", "content"] {
+        let mut bench = Bench::new(&[("a", b"one"), ("empty", b""), ("large", &large)]);
+        bench.sink_keys = json!({"verify": verify});
+        bench.manifest();
+        assert_eq!(bench.run_through().counts.done, 3, "{verify}");
+        assert_eq!(bench.output("large"), large, "{verify}");
+    }
+}
+
+#[test]
+fn copy_of_a_sparse_file_of_a_tebibyte_is_sparse_and_whole() {
+    const TEBIBYTE: u64 = 1 << 40;
+    for verify in ["size", "content"] {
+        let mut bench = Bench::new(&[("first", b"one")]);
+        bench.sink_keys = json!({"verify": verify});
+        let mut file = fs::File::create(bench.source().join("sparse")).expect("creates");
+        if file.set_len(TEBIBYTE).is_err() {
+            return; // the file system takes no such file
+        }
+        for at in [0, TEBIBYTE / 2 + 5, TEBIBYTE - 3] {
+            file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(b"xyz")).expect("writes");
+        }
+        bench.manifest();
+        let counts = bench.run_through().counts;
+        assert_eq!((counts.done, counts.bytes_out), (2, TEBIBYTE + 3), "{verify}");
+        let made = fs::metadata(bench.sink().join("sparse")).expect("is there");
+        assert_eq!(made.len(), TEBIBYTE);
+        assert!(made.blocks() < 1_000, "{} blocks are allocated", made.blocks());
+        use std::os::unix::fs::FileExt;
+        let copy = fs::File::open(bench.sink().join("sparse")).expect("opens");
+        for (at, expected) in [(0, b"xyz\0"), (TEBIBYTE / 2 + 4, b"\0xyz"), (TEBIBYTE - 4, b"\0xyz")] {
+            let mut found = [1; 4];
+            copy.read_exact_at(&mut found, at).expect("reads");
+            assert_eq!(&found, expected);
+        }
+    }
+}
+
+#[test]
+fn file_that_changes_at_every_read_fails_with_its_kind() {
+    let mut bench = Bench::new(&[("a", &vec![7; 3 << 20])]);
+    bench.manifest();
+    let source = bench.source().join("a");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let mut file = fs::File::options().append(true).open(&source).expect("opens");
+                file.write_all(b"more").expect("writes");
+            }
+        });
+        bench.run(|_, _| Stop::Never).expect("runs");
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(bench.account()[0]["error"]["kind"], "changed_while_read");
+    assert_eq!(bench.account()[0]["attempts"], 3);
+    assert!(!bench.sink().join("a").exists() && bench.litter() == 0);
+}
+
+#[test]
+fn pipe_or_device_in_the_place_of_a_file_is_no_input() {
+    let mut bench = Bench::new(&[("a", b"one"), ("b", b"two")]);
+    bench.manifest();
+    for name in ["a", "b"] {
+        fs::remove_file(bench.source().join(name)).expect("removes");
+    }
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, bench.source().join("a"), rustix::fs::FileType::Fifo, mode, 0).expect("makes");
+    fs::create_dir(bench.source().join("b")).expect("makes it");
+    assert_eq!(bench.run_through().counts.failed, 2);
+    assert_eq!(bench.account()[0]["error"]["kind"], "changed_while_read");
+}

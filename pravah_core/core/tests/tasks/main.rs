@@ -1,0 +1,9 @@
+//! Tasks against a real file system.
+
+mod after;
+mod bench;
+mod in_place;
+mod kept;
+mod overwrite;
+mod run;
+mod unnamed;
