@@ -217,7 +217,7 @@ impl LocalDirectory {
     fn checksum(&self, name: &[u8], size_bytes: u64) -> Result<Option<u64>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
-            Ok(file) => checksum(&file, &[0..size_bytes]).map(Some),
+            Ok(file) => checksum(&file, std::slice::from_ref(&(0..size_bytes))).map(Some),
             Err(Errno::LOOP) => {
                 let target = rustix::fs::readlinkat(&self.handle, name, Vec::new());
                 let target = target.map_err(Error::system("look at the output"))?;
