@@ -148,6 +148,9 @@ class Engine:
     ) -> Ending:
         """Run a task, or what remains of it."""
 
+    def set_rates(self, job: str, read: int | None, write: int | None) -> None:
+        """Change the limits, in bytes a second, of a job that is worked on; None: no limit."""
+
     def progress(self) -> Progress:
         """Give what all calls have seen and worked on so far."""
 

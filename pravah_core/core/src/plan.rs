@@ -37,6 +37,12 @@ pub struct Plan {
     /// What becomes of a source once its output is acknowledged.
     #[serde(default)]
     pub after: After,
+    /// Bytes that all tasks of a process may read in a second.
+    #[serde(default)]
+    pub read_rate: Option<u64>,
+    /// Bytes that they may write in a second.
+    #[serde(default)]
+    pub write_rate: Option<u64>,
 }
 
 /// What becomes of a source once its output is acknowledged.

@@ -93,6 +93,11 @@ impl Engine {
         })
     }
 
+    /// Change how many bytes a second a job that is worked on may read and write.
+    fn set_rates(&self, job: &str, read: Option<u64>, write: Option<u64>) {
+        self.0.set_rates(job, read, write);
+    }
+
     /// What all calls have seen and worked on so far.
     fn progress<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         use std::sync::atomic::Ordering::Relaxed;

@@ -124,6 +124,12 @@ class SpecFlags:
     memory: Annotated[
         str | None, Option(metavar="SIZE", help="Memory for the engine (default: 1GiB).")
     ] = None
+    read_rate: Annotated[
+        str | None, Option(metavar="RATE", help="Most to read in a second, as in 200MB/s.")
+    ] = None
+    write_rate: Annotated[str | None, Option(metavar="RATE", help="Most to write in a second.")] = (
+        None
+    )
     set: Annotated[
         list[str] | None,
         Option(metavar="KEY=VALUE", help="Set any key of the spec, as in sink.uri=out/."),
@@ -155,6 +161,8 @@ def spec_mapping(flags: SpecFlags, known: Registry) -> dict[str, Any]:
         ("on_error", "when_exceeded", flags.when_exceeded),
         ("on_error", "max_attempts", flags.max_attempts),
         ("limits", "memory", flags.memory),
+        ("limits", "read_rate", flags.read_rate),
+        ("limits", "write_rate", flags.write_rate),
     ):
         if value is not None:
             _section(mapping, section)[key] = str(value)

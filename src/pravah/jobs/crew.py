@@ -140,6 +140,8 @@ class Crew:
         for call, attempt in self._attempts.items():
             if attempt.lease.job_id == job.id:
                 self._jobs[call] = job
+        rates = {key: job.plan.get(key) for key in ("read_rate", "write_rate")}
+        self._send({"type": "rates", "job": job.id, **rates})
 
     def check_stall(self) -> None:
         """Kill the runner when one of its tasks stands still, and bury those that are gone."""

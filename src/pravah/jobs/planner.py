@@ -87,7 +87,11 @@ def plan(spec: JobSpec, directory: bytes, job_id: str) -> Planned:
 
 def live_keys(spec: JobSpec) -> dict[str, Any]:
     """Give the part of a plan that may change while the job is worked on."""
-    return {"max_attempts": spec.on_error.max_attempts}
+    return {
+        "max_attempts": spec.on_error.max_attempts,
+        "read_rate": spec.limits.read_rate,
+        "write_rate": spec.limits.write_rate,
+    }
 
 
 def pipeline_hash(steps: Iterable[dict[str, Any]]) -> str:

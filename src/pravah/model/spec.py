@@ -43,6 +43,14 @@ Duration = Annotated[
 ]
 
 
+Rate = Annotated[
+    int,
+    BeforeValidator(units.read_rate),
+    PlainSerializer(units.write_rate),
+    WithJsonSchema({"type": "string", "examples": ["200MB/s"]}),
+]
+
+
 class Part(BaseModel):
     """A part of the spec: immutable, and without unknown keys."""
 
@@ -161,6 +169,12 @@ class Limits(Part):
 
     memory: Size = 1 << 30
     stall_timeout: Duration = 300.0
+    read_rate: Rate | None = Field(
+        default=None, description="Most that a worker reads in a second."
+    )
+    write_rate: Rate | None = Field(
+        default=None, description="Most that a worker writes in a second."
+    )
     tasks: int | None = Field(
         default=None, ge=1, description="Most tasks at once, over all workers."
     )

@@ -24,6 +24,32 @@ def read_size(value: object) -> int:
     return round(_quantity(value, _SIZES, bare="B", example="64MiB"))
 
 
+def read_rate(value: object) -> int:
+    """Read a rate in bytes a second.
+
+    >>> read_rate("200MB/s"), read_rate("1MiB/s")
+    (200000000, 1048576)
+    """
+    text = str(value).strip()
+    size = text.removesuffix("/s")
+    try:
+        rate = read_size(size) if size != text else 0
+    except ValueError:
+        rate = 0
+    if rate <= 0:
+        raise ValueError(f"is `{value}`, a size a second such as `200MB/s` is expected")
+    return rate
+
+
+def write_rate(bytes_per_s: int) -> str:
+    """Write a rate with the largest unit that divides it.
+
+    >>> write_rate(1 << 20), write_rate(1000)
+    ('1MiB/s', '1000B/s')
+    """
+    return f"{write_size(bytes_per_s)}/s"
+
+
 def read_duration(value: object) -> float:
     """Read a duration in seconds.
 

@@ -1,7 +1,7 @@
 """`python -m pravah.runner FD PARENT NOTES`: serves the supervisor at the other end of a socket.
 
 The first frame, `begin`, gives threads and memory; then come `known` and
-`scan`, `task`, `verdict`, `drain`.
+`scan`, `task`, `verdict`, `drain`, `rates`.
 The end of the socket is the end of this process, at once: nothing may outlive its lease.
 """
 
@@ -58,6 +58,8 @@ class Runner:
             call = self._calls.get(message["call"])
             if call is not None:
                 call.control.drain()
+        elif message["type"] == "rates" and self._engine is not None:
+            self._engine.set_rates(message["job"], message["read_rate"], message["write_rate"])
         elif message["type"] == "known":
             self._known.setdefault(message["call"], []).append(message["manifest"])
         elif self._engine is not None:

@@ -9,6 +9,7 @@
 //! - `takeover`: what an earlier, killed attempt left behind
 //! - `decide`: what happens to a file that has an output's name
 //! - `after`: what becomes of a source once its output is acknowledged
+//! - `rates`: how fast a job may read and write
 //! - `account`: counters and the summary of what is acknowledged
 //!
 //! It knows no database: what is to be recorded goes to a callback, and the answer decides.
@@ -22,6 +23,7 @@ mod crew;
 mod decide;
 mod notes;
 mod place;
+mod rates;
 pub mod scan_task;
 mod stage;
 mod takeover;
@@ -33,6 +35,7 @@ pub use account::{Account, Counts, failure_pattern};
 use budget::Budget;
 pub use control::{Control, Ending, Progress, Verdict};
 pub use notes::Notes;
+use rates::RatesByJob;
 pub use task::{Care, Task, WindowRecord};
 
 use crate::{Error, Result};
@@ -46,6 +49,7 @@ pub struct Engine {
     budget: Budget,
     progress: Arc<Progress>,
     notes: Notes,
+    rates: RatesByJob,
 }
 
 impl Engine {
@@ -60,13 +64,19 @@ impl Engine {
             .thread_name(|number| format!("pravah-small-{number}"))
             .build()
             .map_err(|error| Error::InvalidPlan(format!("no thread pool: {error}")))?;
-        Ok(Self { pool, budget: Budget::new(memory_bytes), progress: Arc::default(), notes: Notes::default() })
+        let (progress, notes, rates) = (Arc::default(), Notes::default(), RatesByJob::default());
+        Ok(Self { pool, budget: Budget::new(memory_bytes), progress, notes, rates })
     }
 
     /// Have it note what its threads work on.
     #[must_use]
     pub fn with_notes(self, notes: Notes) -> Self {
         Self { notes, ..self }
+    }
+
+    /// Change how many bytes a second a job that is worked on may read and write; none: as many as there are.
+    pub fn set_rates(&self, job: &str, read: Option<u64>, write: Option<u64>) {
+        self.rates.change(job, read, write);
     }
 
     /// What all calls have seen and done so far.

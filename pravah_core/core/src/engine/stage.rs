@@ -17,6 +17,7 @@ use super::{
     control::Control,
     decide::{Decision, Publishing},
     place::Place,
+    rates::Rates,
 };
 use crate::{
     Error, Result,
@@ -52,6 +53,8 @@ pub struct Bench<'t> {
     /// The beginning of the names of this task's temporaries, and the counter of its token.
     pub temporaries: (Arc<str>, u64),
     pub next_temporary: AtomicU32,
+    /// How fast it may read and write.
+    pub rates: Arc<Rates>,
     /// Where outputs go; none where nothing is published.
     pub sink: Option<&'t dyn Sink>,
     /// Whether nobody else can hold this task's lease while this process lives.
@@ -249,7 +252,7 @@ impl Bench<'_> {
         let mut total = 0;
         let mut buffer = BytesMut::new();
         loop {
-            let wanted = match size_bytes.saturating_sub(total) {
+            let wanted = match self.rates.read.portion(size_bytes.saturating_sub(total)) {
                 0 if size_bytes > 0 => break,
                 0 => UNSIZED_BYTES,
                 rest => usize::try_from(rest).map_or(CHUNK_BYTES, |rest| rest.min(CHUNK_BYTES)),
@@ -261,6 +264,7 @@ impl Bench<'_> {
             }
             buffer.truncate(filled);
             total += filled as u64;
+            self.rates.read.pass(filled as u64, self.control)?;
             self.control.count_bytes(filled as u64);
             let chunk = std::mem::take(&mut buffer).freeze();
             flow.feed(Event::Bytes(chunk.clone()), &mut |event| target.take(event))?;
@@ -285,12 +289,15 @@ impl Bench<'_> {
             }
             let end = data.end.min(size_bytes);
             while at < end {
-                let copied = target.copy(reading, (end - at).min(TRANSFER_BYTES))?;
+                let portion = self.rates.write.portion(self.rates.read.portion((end - at).min(TRANSFER_BYTES)));
+                let copied = target.copy(reading, portion)?;
                 if copied == 0 {
                     return Ok(at); // shorter than it was: the second look tells
                 }
                 at += copied;
                 self.control.count_bytes(copied);
+                self.rates.read.pass(copied, self.control)?;
+                self.rates.write.pass(copied, self.control)?;
                 if self.control.draining() {
                     return Err(Error::Cancelled);
                 }
@@ -349,6 +356,7 @@ impl<'b, 't> Target<'b, 't> {
                 if let Some((_, staging)) = &mut self.staging {
                     self.bytes_out += bytes.len() as u64;
                     staging.write(&bytes)?;
+                    self.bench.rates.write.pass(bytes.len() as u64, self.bench.control)?;
                 }
             }
             Event::Record(record) => {

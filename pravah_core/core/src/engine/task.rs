@@ -100,6 +100,7 @@ impl Engine {
             notes: &self.notes,
             temporaries: (Temporary::task_prefix(&plan.job, task.id), task.counter),
             next_temporary: AtomicU32::new(0),
+            rates: self.rates.begin(&plan.job, plan.read_rate, plan.write_rate),
             sink: sink.as_deref(),
             kernel_leases: task.kernel_leases,
         };
