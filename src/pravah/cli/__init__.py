@@ -3,7 +3,10 @@
 Nothing heavy is imported here: a command imports what it needs when it runs.
 """
 
+import atexit
+import os
 import sys
+from typing import NoReturn
 
 
 def main() -> None:
@@ -20,7 +23,23 @@ def main() -> None:
         sys.exit(0)
     from pravah.cli.entry import run
 
-    sys.exit(run(arguments))
+    _leave(run(arguments))
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once: taking the interpreter apart costs a tenth of a second.
+
+    Commands have closed what they opened by now; only what is buffered or registered is left.
+    """
+    if "logging" in sys.modules:
+        sys.modules["logging"].shutdown()
+    atexit._run_exitfuncs()  # noqa: SLF001 - what Python itself would call now
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or 1
+    os._exit(code)
 
 
 def print_version() -> None:
