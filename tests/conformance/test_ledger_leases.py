@@ -43,6 +43,18 @@ def test_claim_of_one_job_leaves_others_alone(ledger: Ledger) -> None:
     assert [lease.job_id for lease in ledger.claim(job_id, {TaskKind.SCAN: 5})] == [job_id]
 
 
+def test_claim_of_a_job_that_waits_for_its_scan_gives_entries_only_behind_it(
+    ledger: Ledger,
+) -> None:
+    job = replace(new_job(spec_hash="waits"), waits_for_scan=True)
+    ledger.create(job)
+    (scan,) = ledger.claim(job.id, {TaskKind.SCAN: 1})
+    ledger.emit(scan, Emission([NewTask(b"manifest", 3, 30)], 0, {}, finished=False))
+    assert claim_entries(ledger, job.id) == []
+    ledger.emit(scan, Emission([], 0, {}, finished=True))
+    assert len(claim_entries(ledger, job.id)) == 1
+
+
 def test_claim_of_a_leased_task_gives_nothing(cluster: Cluster) -> None:
     first, second = cluster.worker(), cluster.worker()
     job_id = listed(first, 4)

@@ -1,0 +1,169 @@
+"""Jobs that replace, remove or move their sources, from spec to report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pravah.errors import SpecError
+from pravah.model.status import JobStatus
+from tests.integration.workspace import Workspace
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file())
+
+
+def test_job_in_place_replaces_each_source_and_lists_no_output(workspace: Workspace) -> None:
+    workspace.fill(50)
+    before = names(workspace.source)
+
+    job = workspace.run("compress", sink=None, in_place=True)
+
+    assert job.status == JobStatus.COMPLETED
+    assert job.books.counts.listed == job.books.counts.done == 50
+    assert names(workspace.source) == [f"{name}.zst" for name in before]
+    back = workspace.run("decompress", sink=None, in_place=True)
+    assert back.books.counts.done == 50
+    assert names(workspace.source) == before
+
+
+def test_job_in_place_again_leaves_its_own_outputs_alone(workspace: Workspace) -> None:
+    workspace.fill(5)
+    workspace.run("copy", sink=None, in_place=True)
+
+    again = workspace.run("copy", sink=None, in_place=True)
+
+    assert again.books.reasons == {"skipped:unchanged": 5}
+
+
+def test_job_in_place_fails_what_would_take_the_name_of_another_source(
+    workspace: Workspace,
+) -> None:
+    workspace.write("a", b"one")
+    workspace.write("a.zst", b"two")
+
+    job = workspace.run("compress", sink=None, in_place=True)
+
+    assert job.books.reasons == {"failed:output_collision": 1}
+    assert names(workspace.source) == ["a", "a.zst.zst"]
+    assert (workspace.source / "a").read_bytes() == b"one"
+
+
+@pytest.mark.parametrize("after", ["delete", {"move": "kept"}])
+def test_after_takes_sources_away_when_the_job_ends(
+    workspace: Workspace, after: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace.root)
+    workspace.fill(20)
+    before = names(workspace.source)
+
+    job = workspace.run("copy", source={"uri": str(workspace.source), "after": after})
+
+    assert job.status == JobStatus.COMPLETED
+    assert names(workspace.source) == []
+    assert sorted(workspace.outputs()) == before
+    report = workspace.jobs.report(job.id)["after"]
+    assert (report["finished"], report["changed"], report["after_failed"]) == (20, 0, 0)
+    if after != "delete":
+        assert names(workspace.root / "kept") == before
+
+
+def test_after_that_fails_leaves_entries_done_and_the_job_failed(workspace: Workspace) -> None:
+    workspace.write("a")
+    workspace.write("b")
+    kept = workspace.root / "kept"
+    kept.mkdir()
+    (kept / "a").write_bytes(b"a stranger's")
+    source = {"uri": str(workspace.source), "after": {"move": str(kept)}}
+
+    job = workspace.run("copy", source=source)
+
+    assert job.status == JobStatus.FAILED
+    assert job.books.counts.done == 2
+    assert job.error is not None
+    assert (job.error["kind"], job.error["message"]) == (
+        "after_failed",
+        "1 sources could not be moved",
+    )
+    assert names(workspace.source) == ["a"]
+    assert (kept / "a").read_bytes() == b"a stranger's"
+
+    (kept / "a").unlink()
+    again = workspace.run("copy", source=source)
+
+    assert again.status == JobStatus.COMPLETED
+    assert names(workspace.source) == []
+    assert names(kept) == ["a", "b"]
+
+
+def test_after_leaves_the_sources_of_failed_entries(workspace: Workspace) -> None:
+    workspace.write("bad.gz", b"not gzip")
+    workspace.write("good.gz", b"\x1f\x8b\x08" + b"\0" * 6 + b"\x03\x03" + b"\0" * 9)
+
+    job = workspace.run("decompress", source={"uri": str(workspace.source), "after": "delete"})
+
+    assert (job.books.counts.done, job.books.counts.failed) == (1, 1)
+    assert names(workspace.source) == ["bad.gz"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "keys", "kind"),
+    [
+        ("copy", {"in_place": True}, "in_place_with_sink"),
+        ("checksum", {"in_place": True, "sink": None}, "nothing_to_replace"),
+        ("checksum", {"after": "delete", "sink": None}, "after_without_output"),
+        ("copy", {"after": "delete", "sink": "null:"}, "after_without_output"),
+        ("copy", {"after": "delete", "durability": "none"}, "after_without_durability"),
+        ("copy", {"after": "delete", "in_place": True, "sink": None}, "in_place_with_after"),
+    ],
+)
+def test_spec_that_would_lose_sources_is_refused(
+    workspace: Workspace, steps: str, keys: dict[str, Any], kind: str
+) -> None:
+    workspace.write("a")
+    more = dict(keys)
+    source = {"uri": str(workspace.source), "after": more.pop("after", "keep")}
+    if durability := more.pop("durability", None):
+        more["sink"] = {"uri": str(workspace.sink), "durability": durability}
+
+    with pytest.raises(SpecError) as caught:
+        workspace.submit(steps, source=source, **more)
+
+    assert caught.value.kind == kind
+    assert caught.value.hint
+
+
+def test_sources_within_each_other_are_refused_in_place(workspace: Workspace) -> None:
+    inner = workspace.write("d/a").parent
+    for other in (inner, inner / "a"):
+        with pytest.raises(SpecError) as caught:
+            workspace.submit(
+                "compress", source=[str(workspace.source), str(other)], sink=None, in_place=True
+            )
+        assert caught.value.kind == "nested_sources"
+
+
+def test_sink_that_may_not_be_written_is_refused_before_the_job_begins(
+    workspace: Workspace,
+) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everything")
+    workspace.write("a")
+    workspace.sink.mkdir(mode=0o500)
+    with pytest.raises(PermissionError, match="can't write to the sink"):
+        workspace.submit("copy")
+    assert list(workspace.jobs.all()) == []
+
+
+def test_rate_bounds_what_is_read(workspace: Workspace) -> None:
+    for number in range(8):
+        workspace.write(f"f{number}", bytes(250_000))
+
+    job = workspace.run("copy", limits={"read_rate": "4MB/s"})
+
+    assert job.books.bytes_in == 2_000_000
+    assert job.elapsed_s > 0.35, "2 MB at 4 MB/s, less a tenth of a second at once"
