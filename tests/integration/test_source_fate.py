@@ -167,3 +167,25 @@ def test_rate_bounds_what_is_read(workspace: Workspace) -> None:
 
     assert job.books.bytes_in == 2_000_000
     assert job.elapsed_s > 0.35, "2 MB at 4 MB/s, less a tenth of a second at once"
+
+
+def test_preserve_links_and_empty_dirs_keeps_the_tree(workspace: Workspace) -> None:
+    workspace.write("d/a")
+    (workspace.source / "d/link").symlink_to("a")
+    (workspace.source / "empty/inner").mkdir(parents=True)
+    sink = {"uri": str(workspace.sink), "preserve": ["mtime", "links", "empty_dirs"]}
+
+    job = workspace.run("copy", sink=sink)
+
+    assert job.status == JobStatus.COMPLETED
+    assert (job.books.counts.listed, job.books.counts.done) == (3, 3)
+    assert (workspace.sink / "d/link").readlink() == Path("a")
+    assert list((workspace.sink / "empty/inner").iterdir()) == []
+    assert workspace.run("copy", sink=sink).books.counts.failed == 0
+
+
+def test_preserve_links_of_what_is_not_copied_is_refused(workspace: Workspace) -> None:
+    workspace.write("a")
+    with pytest.raises(SpecError) as caught:
+        workspace.submit("compress", sink={"uri": str(workspace.sink), "preserve": ["links"]})
+    assert caught.value.kind == "links_need_copy"

@@ -100,7 +100,7 @@ class SpecFlags:
     verify: Annotated[Verify | None, Option(help="How outputs are checked (default: size).")] = None
     preserve: Annotated[
         list[str] | None,
-        Option(metavar="WHAT", help="What outputs keep: mtime (default), mode, owner; repeatable."),
+        Option(metavar="WHAT", help="mtime (default), mode, owner, links, empty_dirs; repeatable."),
     ] = None
     in_place: Annotated[
         bool, Option("--in-place", help="Replace each source by its output; no sink.")

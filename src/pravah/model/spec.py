@@ -142,7 +142,7 @@ class Sink(Part):
     overwrite: Literal["changed", "never", "newer", "always", "error"] = "changed"
     durability: Literal["none", "batch", "always"] = "batch"
     verify: Literal["size", "checksum", "content"] = "size"
-    preserve: list[Literal["mtime", "mode", "owner"]] = ["mtime"]
+    preserve: list[Literal["mtime", "mode", "owner", "links", "empty_dirs"]] = ["mtime"]
 
     @model_validator(mode="before")
     @classmethod

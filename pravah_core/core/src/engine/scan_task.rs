@@ -36,7 +36,7 @@ use roots::Roots;
 use super::{Control, Ending, Verdict};
 use crate::{
     Error, Result,
-    plan::Plan,
+    plan::{Plan, Preserve},
     scan::{Detail, Filter, Filtered, Scanner},
 };
 
@@ -81,6 +81,7 @@ pub fn run_scan(
         collisions: Collisions::new(plan, &pipeline),
         control,
         known: &known,
+        lists_empty: plan.sink.as_ref().is_some_and(|sink| sink.preserves(Preserve::EmptyDirs)),
     };
     let roots = Roots::look(plan)?;
     let cutter = Cutter::new(single::Single::of(plan, &known));

@@ -102,3 +102,41 @@ fn pipe_or_device_in_the_place_of_a_file_is_no_input() {
     assert_eq!(bench.run_through().counts.failed, 2);
     assert_eq!(bench.account()[0]["error"]["kind"], "changed_while_read");
 }
+
+#[test]
+fn preserve_links_keeps_them_as_they_are_and_follows_none() {
+    let mut bench = Bench::new(&[("a", b"one")]);
+    for (target, name) in [("a", "good"), ("/nowhere", "dangling"), ("loop", "loop")] {
+        std::os::unix::fs::symlink(target, bench.source().join(name)).expect("links");
+    }
+    bench.manifest();
+    assert_eq!(bench.run_through().counts.skipped, 3, "by default links are skipped");
+    bench.sink_keys = json!({"preserve": ["links"]});
+    bench.next_job();
+    bench.overwrite = "always";
+    assert_eq!(bench.run_through().counts.done, 4);
+    for (target, name) in [("a", "good"), ("/nowhere", "dangling"), ("loop", "loop")] {
+        assert_eq!(fs::read_link(bench.sink().join(name)).expect("is a link").as_os_str(), target);
+    }
+    assert_eq!(bench.litter(), 0);
+}
+
+#[test]
+fn preserve_links_after_a_kill_adopts_its_own() {
+    for stop in [Stop::Before, Stop::After] {
+        for kernel_leases in [true, false] {
+            let mut bench = Bench::new(&[]);
+            std::os::unix::fs::symlink("a", bench.source().join("link")).expect("links");
+            bench.sink_keys = json!({"preserve": ["links"]});
+            (bench.overwrite, bench.task.kernel_leases) = ("error", kernel_leases);
+            bench.manifest();
+            bench.run(|_, record| if record.window.is_none() { stop } else { Stop::Never }).expect("runs");
+            if stop == Stop::Before {
+                bench.task.unclean = true;
+                assert_eq!(bench.run_through().counts.done, 1);
+            }
+            assert!(bench.sink().join("link").is_symlink());
+            assert_eq!(bench.litter(), 0);
+        }
+    }
+}

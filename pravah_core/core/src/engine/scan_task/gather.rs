@@ -20,6 +20,8 @@ pub struct Rules<'r> {
     pub filter: Filter,
     pub collisions: Collisions<'r>,
     pub known: &'r Known,
+    /// Directories without entries are entries themselves.
+    pub lists_empty: bool,
     pub control: &'r Control,
 }
 
@@ -32,8 +34,8 @@ pub struct Found {
     /// Indices into the listing, in bytewise order of the names.
     order: Vec<u32>,
     problems: HashMap<u32, Problem>,
-    /// The directory itself, where it could not be read.
-    unreadable: Option<Entry>,
+    /// The directory itself, where it could not be read, or is to be made though it is empty.
+    itself: Option<Entry>,
     /// What was left out.
     pub filtered: Filtered,
 }
@@ -54,7 +56,7 @@ impl Found {
             order.retain(|index| !rules.known.contains(root, &join(&directory, name(index))));
         }
         let filtered = listing.filtered;
-        Self { root, directory, listing, order, problems, unreadable: None, filtered }
+        Self { root, directory, listing, order, problems, itself: None, filtered }
     }
 
     /// Give all its entries this verdict.
@@ -64,7 +66,7 @@ impl Found {
 
     /// Number of entries.
     pub fn len(&self) -> usize {
-        self.order.len() + usize::from(self.unreadable.is_some())
+        self.order.len() + usize::from(self.itself.is_some())
     }
 
     /// Give the entries, one after the other, in bytewise order of their names.
@@ -81,7 +83,7 @@ impl Found {
             entry.problem = self.problems.remove(&index);
             take(&entry)?;
         }
-        self.unreadable.iter().try_for_each(take)
+        self.itself.iter().try_for_each(take)
     }
 }
 
@@ -112,13 +114,18 @@ impl Visitor for Gatherer<'_> {
 
     fn end(&mut self, directory: &Directory, end: End) -> ControlFlow<()> {
         let root = self.roots[directory.root()];
+        let is_empty = self.listing.is_empty() && self.listing.filtered.total() == 0;
         let mut found = Found::new(self.rules, root, directory.relative(), take(&mut self.listing));
         match end {
+            End::Complete if is_empty && self.rules.lists_empty && directory.parent().is_some() => {
+                let itself = itself(root, directory, None);
+                found.itself = (!self.rules.known.contains(root, &itself.relative_path())).then_some(itself);
+            }
             End::Complete | End::Vanished => {}
             End::Skipped => found.filtered.add(Reason::Sink),
             End::Unreadable(errno) => {
-                let itself = unreadable(root, directory, &Error::system(LIST)(errno));
-                found.unreadable = (!self.rules.known.contains(root, &itself.relative_path())).then_some(itself);
+                let itself = itself(root, directory, Some(problem_of(&Error::system(LIST)(errno))));
+                found.itself = (!self.rules.known.contains(root, &itself.relative_path())).then_some(itself);
             }
         }
         if found.len() == 0 && found.filtered.total() == 0 {
@@ -128,12 +135,11 @@ impl Visitor for Gatherer<'_> {
     }
 }
 
-fn unreadable(root: u16, directory: &Directory, error: &Error) -> Entry {
+fn itself(root: u16, directory: &Directory, problem: Option<Problem>) -> Entry {
     let (parent, name) = match directory.parent() {
         Some(parent) => (parent.relative(), directory.name().to_vec()),
         None => (Vec::new(), Vec::new()),
     };
-    let problem = Some(problem_of(error));
     Entry { root, directory: parent, name, kind: Kind::Directory, size_bytes: 0, modified_ns: 0, problem }
 }
 
