@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pravah.errors import SettingError
+from pravah.model.units import read_duration
 from pravah.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Application:
             self.settings.home / "scratch",
             threads=self.settings.threads,
             runner=self._runner,
+            retention_s=_retention_s(self.settings),
         )
 
     def preview(self, spec: JobSpec) -> Preview:
@@ -95,6 +98,16 @@ class LedgerFacts:
 def application(settings: Settings | None = None) -> Application:
     """Wire the application of these settings; by default those of environment and `.env`."""
     return Application(settings or Settings())
+
+
+def _retention_s(settings: Settings) -> float | None:
+    text = settings.get("PRAVAH_RETENTION")
+    try:
+        return None if text is None else read_duration(text)
+    except ValueError as error:
+        raise SettingError(
+            f"PRAVAH_RETENTION {error}", hint="as in `30d`; unset: for ever"
+        ) from None
 
 
 def ledger_facts(settings: Settings) -> LedgerFacts:

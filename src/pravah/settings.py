@@ -87,6 +87,7 @@ SETTINGS = (
     Setting("S3_USE_SSL", "true", "speak TLS where the endpoint names no scheme", _flag),
     Setting("PRAVAH_HOME", None, "data directory: the embedded ledger, locks and scratch files"),
     Setting("PRAVAH_THREADS", None, "threads of the engine; unset: the CPU quota", _threads),
+    Setting("PRAVAH_RETENTION", None, "how long ended jobs are kept; unset: for ever"),
     Setting("PRAVAH_DEV", "false", "a build without optimisation is meant", _flag),
 )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pravah import __version__
 from pravah.errors import NotFoundError, StatusError
 from pravah.model.ledger import Ledger, Purpose, Release, Request, TaskKind, Verdict
 from pravah.model.status import JobStatus
@@ -241,3 +243,36 @@ def test_delete_that_was_interrupted_is_finished_by_the_next(cluster: Cluster) -
         ledger.job(ids[0])
     ledger.delete(ids[1])
     assert cluster.rows_of(ids[0]) == cluster.rows_of(ids[1]) == 0
+
+
+def test_prune_removes_jobs_that_ended_before_a_time_and_no_others(ledger: Ledger) -> None:
+    old, running = listed(ledger, 2), listed(ledger, 2)
+    (lease,) = claim_entries(ledger, old)
+    finish(ledger, lease)
+    close(ledger, old)  # ends at microsecond 1
+    assert ledger.prune(1, 10) == []
+    assert ledger.prune(2, 10) == [old]
+    assert [job.id for job in ledger.jobs(None, 10, None)] == [running]
+    with pytest.raises(NotFoundError):
+        ledger.retry(old, lambda _: None)
+
+
+def test_prune_takes_no_more_jobs_than_asked(ledger: Ledger) -> None:
+    for _ in range(3):
+        job_id = listed(ledger, 2)
+        (lease,) = claim_entries(ledger, job_id)
+        finish(ledger, lease)
+        close(ledger, job_id)
+    assert [len(ledger.prune(2, 2)) for _ in range(3)] == [2, 1, 0]
+
+
+def test_workers_are_shown_with_what_they_hold(cluster: Cluster) -> None:
+    first, second = cluster.worker(), cluster.worker()
+    job_id = listed(first, 2, 2)
+    held = claim_entries(second, job_id, 2)
+    workers = first.workers()
+    assert sorted((w.tasks, w.jobs) for w in workers) == [(0, 0), (len(held), 1)]
+    assert {(w.pid, w.version) for w in workers} == {(os.getpid(), __version__)}
+    assert all(w.silent_s is not None and w.silent_s < 30 for w in workers)
+    second.leave()
+    assert len(first.workers()) == 1

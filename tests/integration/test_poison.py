@@ -11,8 +11,9 @@ import pytest
 from pravah.jobs import crew
 from pravah.jobs.autopsy import Death
 from pravah.jobs.runner_process import DYING_S, RunnerProcess
-from pravah.jobs.supervisor import Idle
+from pravah.jobs.supervisor import Ending, Idle
 from pravah.model.job import Counts, Job
+from pravah.model.ledger import Lease, TaskKind
 from pravah.model.status import JobStatus
 from tests.integration import harm
 from tests.integration.workspace import Workspace
@@ -131,3 +132,27 @@ def test_runner_that_cannot_be_killed_keeps_its_task_and_others_go_on(
     workspace.jobs.work(None, idle=Idle.LEAVE)
     assert workspace.jobs.get(other.id).status == JobStatus.COMPLETED
     assert _poisoned(workspace, workspace.jobs.get(first.id)) == [bad.name]
+
+
+def test_drain_of_a_step_that_hangs_ends_soon_and_blames_nothing(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "DRAIN_S", 0.5)
+    workspace.write("bad.txt", b"HANG!")
+    job = workspace.submit(harm.STEP)
+    supervisor = workspace.jobs.supervisor(job.id)
+    original = crew.Crew.take
+
+    def take_and_drain(self: crew.Crew, lease: Lease, job: Job) -> None:
+        original(self, lease, job)
+        if lease.kind is TaskKind.ENTRIES:
+            supervisor.drain()
+
+    monkeypatch.setattr(crew.Crew, "take", take_and_drain)
+    assert supervisor.run().ending is Ending.PAUSED
+    monkeypatch.setattr(crew.Crew, "take", original)
+    workspace.jobs.resume(job.id)
+    (bad,) = workspace.source.iterdir()
+    bad.write_bytes(b"mended")
+    ended = workspace.finish(job)
+    assert ended.books.counts == Counts(listed=1, done=1)

@@ -89,6 +89,16 @@ class Workspace:
         command = [sys.executable, "-c", WORKER, *arguments]
         return subprocess.Popen(command, env=self.environment(environment))
 
+    def script(self, text: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a process that runs some Python here."""
+        command = [sys.executable, "-c", text]
+        return subprocess.Popen(command, env=self.environment(environment))
+
+    def command(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a process of the command line here."""
+        command = [sys.executable, "-m", "pravah", *arguments]
+        return subprocess.Popen(command, env=self.environment(environment))
+
     def outputs(self) -> dict[str, bytes]:
         """Give every file below the sink, datasets left out."""
         return {

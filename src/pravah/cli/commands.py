@@ -11,6 +11,7 @@ COMMANDS = {
     "jobs": ("pravah.cli.jobs:COMMANDS", "Create, follow, inspect and steer jobs."),
     "processors": ("pravah.cli.processors:COMMANDS", "Show what steps can be made of."),
     "worker": ("pravah.cli.worker:worker", "Work on the ledger's jobs, whoever created them."),
+    "workers": ("pravah.cli.workers:COMMANDS", "Show who works on the ledger's jobs."),
     "db": ("pravah.cli.db:COMMANDS", "Look after the ledger's database."),
     "doctor": ("pravah.cli.doctor:doctor", "Check what Pravah needs of this machine."),
     "config": ("pravah.cli.config:COMMANDS", "Show the settings and where they come from."),

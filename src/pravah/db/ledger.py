@@ -32,6 +32,7 @@ from pravah.model.ledger import (
     TaskKind,
     Verdict,
     WindowRecord,
+    Worker,
 )
 from pravah.model.status import JobStatus
 
@@ -160,12 +161,21 @@ class SqliteLedger:
         """Remove an ended job, in small batches."""
         requests.delete(self._transactions, job_id)
 
+    def prune(self, before_us: int, limit: int) -> list[str]:
+        """Remove jobs that ended before a time, in small batches."""
+        return requests.prune(self._transactions, before_us, limit)
+
     def join(self) -> str:
         """Begin to work."""
         self._lock = self._lock or WorkerLock.create(self._locks)
         with self._write("join") as connection:
             workers.join(connection, self._lock)
         return self._lock.worker_id
+
+    def workers(self) -> list[Worker]:
+        """List who works, and on how much."""
+        with self._read() as connection:
+            return workers.shown(connection)
 
     def beat(self) -> None:
         """Show that this worker is alive."""

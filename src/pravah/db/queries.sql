@@ -153,6 +153,17 @@ WHERE id = :id;
 -- From here on the job is gone for everybody; its rows follow in small batches.
 UPDATE jobs SET deleting = TRUE WHERE id = :id AND status IN ('completed', 'failed', 'cancelled') AND NOT deleting;
 
+-- name: prunable
+-- Jobs whose books were closed before a time, the oldest first.
+SELECT id FROM jobs
+WHERE status IN ('completed', 'failed', 'cancelled') AND NOT deleting AND finished_us < :before_us
+ORDER BY finished_us LIMIT :wanted;
+
+-- name: mark_pruned
+-- The same as a deletion, unless the job was retried since it was found.
+UPDATE jobs SET deleting = TRUE
+WHERE id = :id AND status IN ('completed', 'failed', 'cancelled') AND NOT deleting AND finished_us < :before_us;
+
 -- name: list_deleting
 -- Jobs whose deletion began and perhaps stopped.
 SELECT id FROM jobs WHERE deleting ORDER BY id;
@@ -307,8 +318,15 @@ UPDATE jobs SET error = :error WHERE id = :id AND error IS NULL AND status IN ('
 
 -- name: add_worker
 -- A process that works begins.
-INSERT INTO workers (id, host, pid, started_ticks, boot_id, beat_s, lock_path)
-VALUES (:id, :host, :pid, :started_ticks, :boot_id, :beat_s, :lock_path);
+INSERT INTO workers (id, host, pid, started_ticks, boot_id, beat_s, lock_path, joined_us, version)
+VALUES (:id, :host, :pid, :started_ticks, :boot_id, :beat_s, :lock_path, :joined_us, :version);
+
+-- name: show_workers
+-- Every worker with the number of tasks and of jobs that it works on.
+SELECT w.id, w.host, w.pid, w.boot_id, w.beat_s, w.joined_us, w.version,
+  (SELECT COUNT(*) FROM leases AS l WHERE l.worker_id = w.id) AS tasks,
+  (SELECT COUNT(DISTINCT t.job_id) FROM leases AS l JOIN tasks AS t ON t.id = l.task_id WHERE l.worker_id = w.id) AS jobs
+FROM workers AS w ORDER BY w.id;
 
 -- name: beat
 -- A worker shows that it is alive.

@@ -127,6 +127,22 @@ def delete(transactions: Transactions, job_id: str) -> None:
     sweep_deleted(transactions)
 
 
+def prune(transactions: Transactions, before_us: int, limit: int) -> list[str]:
+    """Remove up to `limit` jobs that ended before a time; give their ids."""
+    with transactions.read() as connection:
+        values = {"before_us": before_us, "wanted": limit}
+        found = list(connection.execute(query("prunable"), values).scalars())
+    pruned = []
+    for job_id in found:
+        with transactions.write("prune") as connection:
+            values = {"id": job_id, "before_us": before_us}
+            if connection.execute(query("mark_pruned"), values).rowcount:
+                pruned.append(job_id)
+    if pruned:
+        sweep_deleted(transactions)
+    return pruned
+
+
 def sweep_deleted(transactions: Transactions) -> None:
     """Remove the rows of jobs whose deletion has begun, also of those that were killed at it."""
     with transactions.read() as connection:

@@ -171,6 +171,9 @@ workers = Table(
     # Seconds of the boot clock, which goes on while the machine sleeps and is never set.
     Column("beat_s", BigInteger, nullable=False),
     Column("lock_path", Text, nullable=False),
+    Column("joined_us", BigInteger),
+    # The release that it runs.
+    Column("version", Text),
 )
 
 leases = Table(

@@ -10,11 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from pravah import __version__
 from pravah.db import claims, worker_lock
 from pravah.db.connect import Transactions
 from pravah.db.queries import query
+from pravah.db.transitions import now_us
 from pravah.db.worker_lock import SUFFIX, ProcessIdentity, WorkerLock, boot_clock_s
-from pravah.model.ledger import Release
+from pravah.model.ledger import Release, Worker
 
 # A worker beats every few seconds; one silent for so long is stopped or hung (protocol, rule 2).
 HUNG_AFTER_S = 30
@@ -35,8 +37,30 @@ def join(connection: Connection, lock: WorkerLock) -> None:
             "boot_id": identity.boot_id,
             "beat_s": boot_clock_s(),
             "lock_path": str(lock.path),
+            "joined_us": now_us(),
+            "version": __version__,
         },
     )
+
+
+def shown(connection: Connection) -> list[Worker]:
+    """List who works, with the time since each showed a sign of life."""
+    own_boot = ProcessIdentity.of(os.getpid()).boot_id
+    now_s = boot_clock_s()
+    return [
+        Worker(
+            id=row.id,
+            host=row.host,
+            pid=row.pid,
+            tasks=row.tasks,
+            jobs=row.jobs,
+            # Before the machine was started anew nobody can tell.
+            silent_s=max(0, now_s - row.beat_s) if row.boot_id == own_boot else None,
+            joined_us=row.joined_us,
+            version=row.version,
+        )
+        for row in connection.execute(query("show_workers"))
+    ]
 
 
 def beat(connection: Connection, worker_id: str) -> None:

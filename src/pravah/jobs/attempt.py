@@ -37,12 +37,22 @@ class Attempt:
     call: int
     lease: Lease
     alone: bool = False
-    draining: bool = False
+    # When it was asked to begin nothing new.
+    drained_s: float | None = None
     progressed: bool = False
     finished: bool = False
     # How far the call was when it last got on, and when that was seen.
     moved: int = -1
     moved_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was asked to begin nothing new."""
+        return self.drained_s is not None
+
+    def drain(self) -> None:
+        """Note that it was asked to."""
+        self.drained_s = self.drained_s or time.monotonic()
 
     @property
     def is_small(self) -> bool:

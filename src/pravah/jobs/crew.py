@@ -38,6 +38,9 @@ SMALL_SLOTS = 14
 STRIKES = 3
 # Errors of the core that another try can't change.
 HOPELESS = {"invalid_plan", "invalid_parameter", "unknown_processor", "damaged_blob"}
+# How long a drained task may take to its end: its last windows need a second, a stuck step more.
+# Together with the rest of the way out far below the 30 s that Kubernetes and systemd wait.
+DRAIN_S = 10.0
 # A ledger that was locked for longer than its own timeout gets so many chances.
 COMMIT_TRIES = 4
 
@@ -132,7 +135,7 @@ class Crew:
         """Have attempts, of one job or of all, begin nothing new."""
         for attempt in self._attempts.values():
             if job_id in (None, attempt.lease.job_id) and not attempt.draining:
-                attempt.draining = True
+                attempt.drain()
                 self._send({"type": "drain", "call": attempt.call})
 
     def follow(self, job: Job) -> None:
@@ -144,12 +147,17 @@ class Crew:
         self._send({"type": "rates", "job": job.id, **rates})
 
     def check_stall(self) -> None:
-        """Kill the runner when one of its tasks stands still, and bury those that are gone."""
+        """Kill a runner that stands still or does not come to an end; bury those that are gone."""
         self._bury()
         now_s = time.monotonic()
         for call, attempt in self._attempts.items():
             timeout_s = read_duration(self._jobs[call].spec["limits"]["stall_timeout"])
-            if now_s - attempt.moved_s > timeout_s and self._runner is not None:
+            if self._runner is None:
+                return
+            if attempt.drained_s is not None and now_s - attempt.drained_s > DRAIN_S:
+                self._lose(self._runner, reason=f"it was not drained within {DRAIN_S:g} s")
+                return
+            if now_s - attempt.moved_s > timeout_s:
                 reason = f"nothing was read or written for {timeout_s:g} s"
                 self._lose(self._runner, stalled=attempt, reason=reason)
                 return
@@ -210,7 +218,8 @@ class Crew:
         verdict = self._written(lambda: attempts.commit(self._ledger, attempt, message))
         if verdict is Verdict.COMMITTED and self._over_budget(attempt, message):
             verdict = Verdict.DRAIN
-        attempt.draining = attempt.draining or verdict is Verdict.DRAIN
+        if verdict is Verdict.DRAIN:
+            attempt.drain()
         self._send({"type": "verdict", "call": attempt.call, "verdict": verdict})
         attempt.moved_s = time.monotonic()
 
@@ -279,8 +288,8 @@ class Crew:
             if attempt is undead.stalled:
                 mine = tuple(n for n in death.notes if n.task_id == attempt.lease.task_id)
                 self._accuse(attempt, Crash(kind="stalled", message=undead.reason, notes=mine))
-            elif undead.stalled is not None:
-                self._give_back(attempt, Release.UNCLEAN)  # it was in bad company
+            elif undead.reason:
+                self._give_back(attempt, Release.UNCLEAN)  # it was in bad company, or asked to stop
             elif death.crashed:
                 self._accuse(
                     attempt, Crash(kind="runner_crashed", message=message, notes=death.notes)

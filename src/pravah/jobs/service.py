@@ -22,7 +22,7 @@ from pravah.jobs.runner_process import RunnerProcess
 from pravah.jobs.supervisor import Idle, Supervisor, Work, WorkEnd
 from pravah.model.ids import new_id, shown, typed
 from pravah.model.job import Event, Failure, Job
-from pravah.model.ledger import Ledger, NewJob, Request
+from pravah.model.ledger import Ledger, NewJob, Request, Worker
 from pravah.model.report import Report, failures
 from pravah.model.status import JobStatus
 
@@ -70,11 +70,13 @@ class JobService:
         *,
         threads: int | None = None,
         runner: RunnerProcess | None = None,
+        retention_s: float | None = None,
     ) -> None:
         self._ledger = ledger
         self._scratch = scratch
         self._threads = threads
         self._runner = runner
+        self._retention_s = retention_s
 
     # Asking for work
 
@@ -122,7 +124,8 @@ class JobService:
         from pravah.jobs.closing import Closing
 
         runner, self._runner = self._runner, None
-        work = Work(self.find(job) if job else None, idle, self._threads)
+        job_id = self.find(job) if job else None
+        work = Work(job_id, idle, self._threads, self._retention_s)
         closing = Closing(self._scratch)
         return Supervisor(self._ledger, work, observer or Unobserved(), closing, runner)
 
@@ -171,11 +174,15 @@ class JobService:
 
     def prune(self, older_than_s: float) -> list[str]:
         """Remove jobs that ended so long ago; give their ids."""
-        before_us = (time.time() - older_than_s) * 1e6
-        old = [j.id for j in self.all() if j.status.ended and (j.finished_us or 0) < before_us]
-        for job_id in old:
-            self._ledger.delete(job_id)
-        return [shown(job_id) for job_id in old]
+        before_us = int((time.time() - older_than_s) * 1e6)
+        removed: list[str] = []
+        while some := self._ledger.prune(before_us, _PAGE):
+            removed += some
+        return [shown(job_id) for job_id in removed]
+
+    def workers(self) -> list[Worker]:
+        """List who works on jobs of this ledger."""
+        return self._ledger.workers()
 
     # Telling about jobs
 

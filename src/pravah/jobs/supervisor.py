@@ -27,6 +27,9 @@ BEAT_S = 5.0
 # How often an idle worker looks for work, and for the dead.
 LOOK_S = 0.5
 PROGRESS_S = 0.2
+# How often old jobs are looked for, and how many go between two looks at the runner.
+PRUNE_S = 60.0
+PRUNED_AT_ONCE = 10
 # Closings between two looks at the runner: each takes milliseconds, a large dataset more.
 CLOSED_AT_ONCE = 8
 # Together with the ledger's own patience longer than the 30 s after which a worker counts as hung.
@@ -56,6 +59,8 @@ class Work:
     job_id: str | None
     idle: Idle = Idle.WAIT
     threads: int | None = None
+    # How long ended jobs are kept by a worker that takes any job; None: for ever.
+    retention_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +172,18 @@ class Supervisor:
             self._ledger.beat()
         if self._clock.due("take over", BEAT_S if self._crew.busy else LOOK_S):
             self._ledger.take_over()
+        if self._work.retention_s is not None and self._work.job_id is None:
+            self._prune(self._work.retention_s)
         if self._clock.due("progress", PROGRESS_S):
             self._look_at_jobs()
+
+    def _prune(self, retention_s: float) -> None:
+        """Remove a few jobs that ended too long ago, now and then."""
+        if not self._clock.due("prune", PRUNE_S):
+            return
+        before_us = int((time.time() - retention_s) * 1e6)
+        if len(self._ledger.prune(before_us, PRUNED_AT_ONCE)) == PRUNED_AT_ONCE:
+            self._clock.hurry("prune")
 
     def _hear_drain(self) -> None:
         self._drains_heard = self._drains

@@ -7,12 +7,13 @@ number that it was made under, counters are absolute, and a write that matches n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 from pravah.model.job import Books, Event, Job
 from pravah.model.status import JobStatus
+from pravah.model.units import write_time
 
 
 class TaskKind(StrEnum):
@@ -217,6 +218,25 @@ class Closed:
     results: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A process that works, or that died and has not been taken over yet."""
+
+    id: str
+    host: str
+    pid: int
+    tasks: int
+    jobs: int
+    silent_s: int | None
+    joined_us: int | None
+    version: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the wire form."""
+        form = asdict(self)
+        return {**form, "joined_at": write_time(form.pop("joined_us"))}
+
+
 class Release(StrEnum):
     """In what condition a task is given back."""
 
@@ -305,7 +325,13 @@ class Ledger(Protocol):
     def delete(self, job_id: str) -> None:
         """Remove an ended job, in small batches."""
 
+    def prune(self, before_us: int, limit: int) -> list[str]:
+        """Remove up to so many jobs that ended before a time, in small batches; give their ids."""
+
     # Work
+
+    def workers(self) -> list[Worker]:
+        """List who works, and on how much."""
 
     def join(self) -> str:
         """Begin to work: give this worker's id."""

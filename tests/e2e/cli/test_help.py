@@ -13,9 +13,10 @@ from pravah.cli.config import COMMANDS as CONFIG
 from pravah.cli.db import COMMANDS as DB
 from pravah.cli.jobs import COMMANDS as JOBS
 from pravah.cli.processors import COMMANDS as PROCESSORS
+from pravah.cli.workers import COMMANDS as WORKERS
 from tests.e2e.cli.harness import Cli
 
-GROUPS = {"jobs": JOBS, "processors": PROCESSORS, "db": DB, "config": CONFIG}
+GROUPS = {"jobs": JOBS, "processors": PROCESSORS, "db": DB, "config": CONFIG, "workers": WORKERS}
 PATHS = [
     (),
     *((name,) for name in COMMANDS),

@@ -21,6 +21,8 @@ def upgrade() -> None:
         column = sa.Column(name, sa.BigInteger(), server_default="0", nullable=False)
         op.add_column(table, column)
     op.add_column("tasks", sa.Column("suspects", sa.Text()))
+    op.add_column("workers", sa.Column("joined_us", sa.BigInteger()))
+    op.add_column("workers", sa.Column("version", sa.Text()))
     flag: sa.Column[bool] = sa.Column(
         "waits_for_scan", sa.Boolean(), server_default=sa.false(), nullable=False
     )
@@ -29,6 +31,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Go back to the first schema."""
+    with op.batch_alter_table("workers") as workers:
+        workers.drop_column("version")
+        workers.drop_column("joined_us")
     with op.batch_alter_table("tasks") as tasks:
         tasks.drop_column("suspects")
         tasks.drop_column("deaths")

@@ -1,0 +1,72 @@
+"""What a worker of any job does beside working: it removes old jobs, and leaves when it is told."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from pravah.jobs import supervisor
+from pravah.jobs.supervisor import Idle
+from pravah.model.status import JobStatus
+from tests.integration.workspace import Workspace
+
+
+def test_worker_removes_jobs_older_than_the_retention(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.write("a.txt")
+    monkeypatch.setattr(supervisor, "PRUNED_AT_ONCE", 1)
+    old = [workspace.run("copy", sink=str(workspace.root / name)) for name in ("x", "y")]
+    workspace.submit("copy")
+    keeper = workspace.beside()
+    keeper.jobs._retention_s = 0.0
+    keeper.jobs.work(None, idle=Idle.LEAVE)
+    kept = {job.id for job in workspace.jobs.all()}
+    assert not kept & {job.id for job in old}
+    assert (workspace.root / "x" / "a.txt").exists()
+    keeper.application.close()
+
+
+def test_worker_keeps_jobs_for_ever_without_a_retention(workspace: Workspace) -> None:
+    workspace.write("a.txt")
+    old = workspace.run("copy")
+    workspace.jobs.work(None, idle=Idle.LEAVE)
+    assert [job.id for job in workspace.jobs.all()] == [old.id]
+
+
+def test_three_workers_share_many_jobs_and_each_is_done_once(workspace: Workspace) -> None:
+    workspace.fill(40)
+    ids = []
+    for number in range(12):
+        spec = workspace.spec("copy", sink=str(workspace.root / f"out{number}"), priority=number)
+        ids.append(workspace.jobs.create(spec).job.id)
+    script = (
+        "from pravah.bootstrap import application\n"
+        "from pravah.jobs.supervisor import Idle\n"
+        "opened = application()\n"
+        "opened.jobs.work(None, idle=Idle.LEAVE)\n"
+        "opened.close()\n"
+    )
+    workers = [workspace.script(script) for _ in range(3)]
+    assert [worker.wait(90) for worker in workers] == [0, 0, 0]
+    for job_id in ids:
+        job = workspace.jobs.get(job_id)
+        assert (job.status, job.books.counts.done) == (JobStatus.COMPLETED, 40)
+    assert workspace.jobs.workers() == []
+
+
+def test_worker_told_to_stop_gives_back_what_it_holds(workspace: Workspace) -> None:
+    workspace.fill(3000)
+    job = workspace.submit({"compress": {"codec": "gzip"}})
+    worker = workspace.command("worker")
+    deadline = time.monotonic() + 60
+    while not any(w.tasks for w in workspace.jobs.workers()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 130
+    assert workspace.jobs.workers() == []
+    ended = workspace.finish(job)
+    assert (ended.status, ended.books.counts.done) == (JobStatus.COMPLETED, 3000)
+    assert workspace.litter() == []
