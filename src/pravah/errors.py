@@ -23,6 +23,7 @@ Messages are lower case, without a full stop, and name the path and both values.
 
 from __future__ import annotations
 
+import errno
 from typing import Any, ClassVar
 
 
@@ -141,8 +142,29 @@ class LedgerVersionError(LedgerError):
 class MachineError(PravahError, OSError):
     """The machine refuses what every job needs."""
 
-    kind = "runner_not_started"
+    kind = "out_of_resources"
     exit_code = 7
+
+    @classmethod
+    def of(cls, what: str, error: OSError) -> MachineError:
+        """Say what can't be done, and which limit was met."""
+        reason = (error.strerror or str(error)).lower()
+        hint = _MACHINE_HINTS.get(error.errno or 0, "`pravah doctor` checks this machine")
+        return cls(what, causes=(f"{reason} (errno {error.errno})",), hint=hint)
+
+    @staticmethod
+    def explains(error: OSError) -> bool:
+        """Tell whether an error of the system means that one of its limits was met."""
+        return error.errno in _MACHINE_HINTS
+
+
+_MACHINE_HINTS = {
+    errno.EAGAIN: "the limit of processes is reached: `ulimit -u`, or the container's",
+    errno.ENOMEM: "the system is out of memory: end something else, or lower `limits.memory`",
+    errno.EMFILE: "this process has too many open files: `ulimit -n`",
+    errno.ENFILE: "the system has too many open files: `sysctl fs.file-max`",
+    errno.ENOSPC: "a disk is full: free some space where PRAVAH_HOME and TMPDIR are",
+}
 
 
 class EngineError(PravahError):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +16,8 @@ from typing import TypeVar
 import pytest
 
 from pravah.db import connect, workers
-from pravah.jobs import crew
+from pravah.errors import MachineError
+from pravah.jobs import crew, runner_process
 from pravah.jobs.observer import Progress
 from pravah.jobs.runner_process import RunnerProcess
 from pravah.jobs.supervisor import Ending
@@ -266,3 +270,38 @@ def _until(look: Callable[[], T | None]) -> T:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return found
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [(errno.EAGAIN, "ulimit -u"), (errno.ENOMEM, "limits.memory"), (errno.EMFILE, "ulimit -n")],
+)
+def test_system_that_refuses_another_process_is_told_with_a_hint(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, number: int, hint: str
+) -> None:
+    workspace.fill(5)
+    job = workspace.submit(STEP)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runner_process.subprocess, "Popen", refuse)
+        with pytest.raises(MachineError) as caught:
+            workspace.jobs.work(job.id)
+    assert hint in str(caught.value.hint)
+    assert f"errno {number}" in caught.value.causes[0]
+    _expected(workspace, workspace.finish(job), 5)
+
+
+def test_process_limit_of_the_system_is_no_bug_of_ours(workspace: Workspace) -> None:
+    """The real thing: the command line where no further descriptor can be opened."""
+    workspace.fill(5)
+    job = workspace.submit(STEP)
+    command = f"ulimit -n 10; exec {sys.executable} -m pravah jobs resume {job.id}"
+    ran = subprocess.run(
+        ["sh", "-c", command], env=workspace.environment(), capture_output=True, text=True
+    )
+    assert (ran.returncode, "bug" in ran.stderr) == (7, False), ran.stderr
+    assert "hint:" in ran.stderr
+    _expected(workspace, workspace.finish(job), 5)

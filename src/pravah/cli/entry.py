@@ -18,7 +18,7 @@ from pravah.cli.app import command
 from pravah.cli.command import ReaderGoneError
 from pravah.cli.exit_codes import ExitCode
 from pravah.cli.names import printable
-from pravah.errors import PravahError
+from pravah.errors import MachineError, PravahError
 
 ISSUES_URL = "https://github.com/your-org/pravah/issues"
 
@@ -42,6 +42,8 @@ def run(arguments: Sequence[str]) -> int:
     except (ReaderGoneError, BrokenPipeError):
         return _reader_went_away()
     except Exception as error:  # noqa: BLE001 - the last resort, see above
+        if isinstance(error, OSError) and MachineError.explains(error):
+            return _told(MachineError.of("the system refuses what is needed", error), debug=debug)
         return _bug(error, debug=debug)
     return code if isinstance(code, int) else ExitCode.OK
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import socket
@@ -10,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import IO
 
 from pravah.errors import MachineError
@@ -32,34 +32,40 @@ class RunnerProcess:
     def __init__(self, inherited_fds: Sequence[int], *, failpoints: bool = True) -> None:
         """Start a process that holds `inherited_fds`; only the first one passes failpoints."""
         self._oom_kills = out_of_memory_kills()
-        ours, theirs = socket.socketpair()
-        # A runner prints nothing; what libraries and panics print is kept for the error.
-        self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the runner
-        environment = dict(os.environ)
-        if not failpoints:
-            environment.pop(VARIABLE, None)
-        self._notebook = Notebook()
-        numbers = [str(n) for n in (theirs.fileno(), os.getpid(), self._notebook.fd)]
-        try:
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "pravah.runner", *numbers],
-                    pass_fds=(theirs.fileno(), self._notebook.fd, *inherited_fds),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=self._words,
-                    env=environment,
-                    # The terminal's Ctrl-C is for the supervisor.
-                    process_group=0,
-                )
-        except OSError as error:
-            ours.close()
-            raise _not_started(error) from error
-        ours.settimeout(SEND_TIMEOUT_S)
-        self._socket = ours
+        with ExitStack() as opened:
+            try:
+                self._open(opened, inherited_fds, failpoints=failpoints)
+            except OSError as error:
+                what = "can't start the process that runs the core"
+                raise MachineError.of(what, error) from error
+            opened.pop_all()
         self._decoder = Decoder()
         self._begun = False
         self._death: Death | None = None
+
+    def _open(self, opened: ExitStack, inherited_fds: Sequence[int], *, failpoints: bool) -> None:
+        ours, theirs = map(opened.enter_context, socket.socketpair())
+        # A runner prints nothing; what libraries and panics print is kept for the error.
+        self._words: IO[bytes] = opened.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        self._notebook = Notebook()
+        opened.callback(self._notebook.close)
+        environment = dict(os.environ)
+        if not failpoints:
+            environment.pop(VARIABLE, None)
+        numbers = [str(n) for n in (theirs.fileno(), os.getpid(), self._notebook.fd)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pravah.runner", *numbers],
+            pass_fds=(theirs.fileno(), self._notebook.fd, *inherited_fds),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._words,
+            env=environment,
+            # The terminal's Ctrl-C is for the supervisor.
+            process_group=0,
+        )
+        theirs.close()
+        ours.settimeout(SEND_TIMEOUT_S)
+        self._socket = ours
 
     @property
     def pid(self) -> int:
@@ -122,18 +128,3 @@ class RunnerProcess:
     def _starved(self, code: int) -> bool:
         """Tell whether the kernel has killed it for want of memory, as far as anybody can."""
         return code == -signal.SIGKILL and out_of_memory_kills() > self._oom_kills
-
-
-def _not_started(error: OSError) -> MachineError:
-    """Say what of the machine keeps a process from starting."""
-    hint = {
-        errno.EAGAIN: "the limit of processes is reached: `ulimit -u`, or the container's",
-        errno.ENOMEM: "the system is out of memory: end something else, or lower `limits.memory`",
-        errno.EMFILE: "this process has too many open files: `ulimit -n`",
-        errno.ENFILE: "the system has too many open files: `sysctl fs.file-max`",
-    }.get(error.errno or 0, "`pravah doctor` checks this machine")
-    return MachineError(
-        "can't start the process that runs the core",
-        causes=(f"{(error.strerror or str(error)).lower()} (errno {error.errno})",),
-        hint=hint,
-    )
