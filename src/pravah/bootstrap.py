@@ -16,7 +16,7 @@ from pravah.model.units import read_duration
 from pravah.settings import Settings
 
 if TYPE_CHECKING:
-    from pravah.db.ledger import SqliteLedger
+    from pravah.db.ledger import DatabaseLedger
     from pravah.db.worker_lock import WorkerLock
     from pravah.jobs.preview import Preview
     from pravah.jobs.runner_process import RunnerProcess
@@ -37,7 +37,11 @@ class Application:
         from pravah.db.worker_lock import WorkerLock
         from pravah.jobs.runner_process import RunnerProcess
 
-        if self._runner is None:
+        if self._runner is not None:
+            return
+        if self.settings.database_url.startswith("postgres"):
+            self._runner = RunnerProcess(())
+        else:
             self._lock = WorkerLock.create(self._locks)
             self._runner = RunnerProcess((self._lock.fd,))
 
@@ -61,10 +65,15 @@ class Application:
         return preview(spec, threads=self.settings.threads)
 
     @cached_property
-    def ledger(self) -> SqliteLedger:
-        """The ledger of the settings, created or migrated where needed."""
-        from pravah.db.ledger import SqliteLedger
-        from pravah.db.open import sqlite_path
+    def ledger(self) -> DatabaseLedger:
+        """The ledger of the settings; an embedded one is created or migrated where needed."""
+        from pravah.db.open import is_postgresql, sqlite_path
+
+        if is_postgresql(self.settings.database_url):
+            from pravah.db.shared import PostgresLedger
+
+            return PostgresLedger(self.settings.database_url)
+        from pravah.db.embedded import SqliteLedger
 
         path = sqlite_path(self.settings.database_url)
         return SqliteLedger(path, self._locks, self._lock)
@@ -112,14 +121,23 @@ def _retention_s(settings: Settings) -> float | None:
 
 def ledger_facts(settings: Settings) -> LedgerFacts:
     """Look at the ledger of the settings; one that is not there yet is empty and current."""
-    from pravah.db.open import facts, sqlite_path
+    from pravah.db.open import facts, is_postgresql, sqlite_path
 
+    if is_postgresql(settings.database_url):
+        from pravah.db.open_postgres import facts_postgres
+
+        return LedgerFacts(*facts_postgres(settings.database_url))
     return LedgerFacts(*facts(sqlite_path(settings.database_url)))
 
 
 def upgrade_ledger(settings: Settings) -> LedgerFacts:
     """Create the ledger of the settings, or bring its schema up to date."""
-    from pravah.db.open import open_engine, sqlite_path
+    from pravah.db.open import is_postgresql, open_engine, sqlite_path
 
+    if is_postgresql(settings.database_url):
+        from pravah.db.open_postgres import upgrade_postgres
+
+        upgrade_postgres(settings.database_url)
+        return ledger_facts(settings)
     open_engine(sqlite_path(settings.database_url)).dispose()
     return ledger_facts(settings)

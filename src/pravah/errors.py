@@ -11,6 +11,7 @@
     ├── ForbiddenError                4  (PermissionError) the system does not allow it
     ├── LedgerError                   7  the database can't be used
     │   ├── LedgerBusyError           7  somebody else has held its write lock for too long
+    │   │   └── LedgerUnreachableError 7  it is away for longer than a worker waits at once
     │   ├── LedgerDamagedError        7  its file is not what Pravah wrote
     │   └── LedgerVersionError        7  its schema is of another release
     ├── MachineError                  7  (OSError) the machine has no room for another process
@@ -125,6 +126,12 @@ class LedgerBusyError(LedgerError):
     """Somebody else has held the database's write lock for too long."""
 
     kind = "ledger_busy"
+
+
+class LedgerUnreachableError(LedgerBusyError):
+    """The database is away, for longer than one piece of work waits for it."""
+
+    kind = "ledger_unreachable"
 
 
 class LedgerDamagedError(LedgerError):

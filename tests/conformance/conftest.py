@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from pravah.model.ledger import Ledger
-from tests.conformance.ledgers import CLUSTERS, Cluster
+from tests.conformance.ledgers import CLUSTERS, Cluster, cluster_of
 
 
 @pytest.fixture(params=CLUSTERS)
-def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Give an empty database of each kind."""
-    made = CLUSTERS[request.param](tmp_path)
+    made = cluster_of(request.param, request)
     yield made
     made.close()
 

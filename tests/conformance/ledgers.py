@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import pytest
+
 from pravah.db.connect import library
-from pravah.db.ledger import SqliteLedger
+from pravah.db.embedded import SqliteLedger
+from pravah.db.shared import PostgresLedger
 from pravah.model.ids import new_id
 from pravah.model.ledger import (
     Closed,
@@ -25,6 +28,7 @@ from pravah.model.ledger import (
     WindowRecord,
 )
 from pravah.model.status import JobStatus
+from tests.postgres import PostgresServer
 
 
 class Cluster(Protocol):
@@ -95,7 +99,51 @@ class SqliteCluster:
                 ledger._lock.remove()
 
 
-CLUSTERS: dict[str, Callable[[Path], Cluster]] = {"sqlite": SqliteCluster}
+class PostgresCluster:
+    """Several workers on one PostgreSQL database."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self.url = server.create_ledger()
+        self._ledgers: list[PostgresLedger] = []
+
+    def worker(self) -> PostgresLedger:
+        ledger = PostgresLedger(self.url)
+        ledger.join()
+        self._ledgers.append(ledger)
+        return ledger
+
+    def crash(self, worker: Ledger) -> None:
+        assert isinstance(worker, PostgresLedger)
+        self.execute(f"UPDATE leases SET expires_us = 1 WHERE worker_id = '{worker._id}'")
+        worker._id = None
+
+    def begin_delete(self, job_id: str) -> None:
+        self.execute(f"UPDATE jobs SET deleting = TRUE WHERE id = '{job_id}'")
+
+    def rows_of(self, job_id: str) -> int:
+        tables = (("jobs", "id"), ("tasks", "job_id"), ("events", "job_id"), ("reports", "job_id"))
+        statements = [
+            f"SELECT COUNT(*) FROM {table} WHERE {column} = '{job_id}'" for table, column in tables
+        ]
+        return sum(int(str(self.execute(statement)[0][0])) for statement in statements)
+
+    def execute(self, statement: str) -> list[tuple[object, ...]]:
+        return self._server.execute(self.url.rpartition("/")[2], statement)
+
+    def close(self) -> None:
+        for ledger in self._ledgers:
+            ledger.dispose()
+
+
+def cluster_of(kind: str, request: pytest.FixtureRequest) -> Cluster:
+    """Make an empty database of a kind."""
+    if kind == "postgresql":
+        return PostgresCluster(request.getfixturevalue("postgres_server"))
+    return SqliteCluster(request.getfixturevalue("tmp_path"))
+
+
+CLUSTERS = ("sqlite", "postgresql")
 
 
 def submit(ledger: Ledger, *, spec_hash: str = "spec", priority: int = 0) -> str:

@@ -42,7 +42,14 @@ from pravah.model.ledger import (
     WindowRecord,
 )
 from pravah.model.status import JobStatus
-from tests.conformance.ledgers import CLUSTERS, Cluster, close, submit
+from tests.conformance.ledgers import (
+    CLUSTERS,
+    Cluster,
+    PostgresCluster,
+    SqliteCluster,
+    close,
+    submit,
+)
 
 # Thousands of transactions, and none has to survive a power cut.
 MEMORY = next((path for path in ("/dev/shm",) if os.access(path, os.W_OK)), None)  # noqa: S108
@@ -269,8 +276,15 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("kind", CLUSTERS)
-def test_ledger_in_any_order_of_events_keeps_the_books_closed(kind: str) -> None:
-    machine = type("Machine", (LedgerMachine,), {"make_cluster": staticmethod(CLUSTERS[kind])})
+def test_ledger_in_any_order_of_events_keeps_the_books_closed(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    if kind == "postgresql":
+        server = request.getfixturevalue("postgres_server")
+        make = staticmethod(lambda _directory: PostgresCluster(server))
+    else:
+        make = staticmethod(SqliteCluster)
+    machine = type("Machine", (LedgerMachine,), {"make_cluster": make})
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from pravah.db.queries import query
-from pravah.db.transitions import move_job, move_task, now_us
+from pravah.db.transitions import move_job, move_task
 from pravah.model.ledger import (
     SMALL_ENTRIES,
     Fingerprint,
@@ -27,6 +27,9 @@ from pravah.model.status import JobStatus
 
 # A token is a counter and so many random bits; a signed 64-bit column holds 8 million attempts.
 _RANDOM_BITS = 40
+# A lease that expires holds so long beyond the last sign of life: four beats of a worker, and a
+# dead worker's tasks are back within the 30 s of protocol.md with time to look for them.
+LEASE_TTL_US = 20_000_000
 # Directories in one statement, far below SQLite's limit of bound parameters (32,766).
 _DIRECTORIES_AT_ONCE = 500
 
@@ -63,6 +66,20 @@ def load(connection: Connection, lease: Lease) -> TaskBlobs:
     return TaskBlobs(
         lease.task_id, row.blob, windows(connection, lease.task_id), row.summary, row.entries
     )
+
+
+def next_blobs(
+    connection: Connection,
+    job_id: str,
+    after: int,
+    failed_only: bool,  # noqa: FBT001
+) -> TaskBlobs | None:
+    """Give the next task of entries behind an id, whole."""
+    values = {"job_id": job_id, "after": after, "failed_only": failed_only}
+    row = connection.execute(query("next_blobs"), values).first()
+    if row is None:
+        return None
+    return TaskBlobs(row.id, row.blob, windows(connection, row.id), row.summary, row.entries)
 
 
 def windows(connection: Connection, task_id: int) -> list[Window]:
@@ -149,12 +166,13 @@ def _lease(connection: Connection, worker_id: str, row: Row[Any], purpose: Purpo
     token = counter << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
     connection.execute(query("lease_task"), {"id": row.id, "token": token, "counter": counter})
     connection.execute(
-        query("add_lease"), {"task_id": row.id, "token": token, "worker_id": worker_id}
+        query("add_lease"),
+        {"task_id": row.id, "token": token, "worker_id": worker_id, "ttl_us": LEASE_TTL_US},
     )
     move_task(connection, row.job_id, row.id, "claim", worker=worker_id)
     if row.job_status == JobStatus.PENDING:
         move_job(connection, row.job_id, "start", worker=worker_id)
-        connection.execute(query("set_started"), {"id": row.job_id, "at_us": now_us()})
+        connection.execute(query("set_started"), {"id": row.job_id})
     kind = TaskKind(row.kind)
     return Lease(
         row.id,

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from pravah.db import jobs
 from pravah.db.claims import advance
-from pravah.db.jobs import add_task
 from pravah.db.queries import query
 from pravah.db.transitions import add_event, move_job, move_tasks
-from pravah.db.windows import end_task
+from pravah.db.windows import end_task, verdict_of_miss
 from pravah.model.ledger import Closed, Lease, TaskKind, Verdict
 from pravah.model.status import JobStatus
 
@@ -24,9 +24,10 @@ _TRANSITION = {
 
 def open_closing(connection: Connection, job_id: str) -> bool:
     """Create the closing task if nothing else is left; the write lock makes it the only one."""
+    jobs.lock(connection, job_id)
     if connection.execute(query("may_close"), {"job_id": job_id}).first() is None:
         return False
-    add_task(connection, job_id, TaskKind.CLOSING)
+    jobs.add_task(connection, job_id, TaskKind.CLOSING)
     return True
 
 
@@ -37,10 +38,11 @@ def closable(connection: Connection) -> list[str]:
 
 def close(connection: Connection, lease: Lease, closed: Closed) -> Verdict:
     """Set the end status, store the report, cancel what is left undone, give the lease back."""
-    if not advance(connection, lease):
-        return Verdict.FENCED
-    end_task(connection, lease, "complete")
     job_id = lease.job_id
+    jobs.lock(connection, job_id)
+    if not advance(connection, lease):
+        return verdict_of_miss(connection, lease)
+    end_task(connection, lease, "complete")
     undone = list(connection.execute(query("list_pending"), {"job_id": job_id}).scalars())
     if undone:
         move_tasks(connection, undone, "cancel")
@@ -48,7 +50,7 @@ def close(connection: Connection, lease: Lease, closed: Closed) -> Verdict:
     move_job(connection, job_id, _TRANSITION[closed.status], counts=closed.report["counts"])
     values = {
         "id": job_id,
-        "at_us": closed.finished_us,
+        "finished_us": closed.finished_us,
         "error": json.dumps(closed.error) if closed.error else None,
         "results": json.dumps(closed.results) if closed.results else None,
     }

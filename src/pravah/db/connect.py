@@ -6,16 +6,18 @@ WAL-reset bug gets a journal mode that the bug cannot touch. No connection cross
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Concatenate
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from pravah import failpoints
+from pravah.db.transactions import P, T
 from pravah.errors import LedgerBusyError, LedgerDamagedError, LedgerError
 
 # The WAL-reset bug of SQLite 3.7.0 to 3.51.2 can corrupt a database (https://sqlite.org/wal.html).
@@ -65,34 +67,41 @@ def sqlite_engine(path: Path) -> Engine:
     return engine
 
 
-class Transactions:
-    """Read and write transactions on one ledger, with its errors translated."""
+class SqliteTransactions:
+    """The transactions of an embedded ledger: one writer at a time, readers see snapshots."""
 
     def __init__(self, engine: Engine, location: str) -> None:
         self.location = location
         self._engine = engine
 
-    @contextmanager
-    def write(self, name: str) -> Iterator[Connection]:
+    def write(
+        self,
+        name: str,
+        work: Callable[Concatenate[Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
         """Hold the write lock from the start; commit at the end, roll back on an error."""
         with translated(self.location), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
-                yield connection
+                result = work(connection, *args, **kwargs)
                 failpoints.passing(f"ledger.{name}.before_commit")
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
                 _roll_back(connection)
                 raise
             failpoints.passing(f"ledger.{name}.after_commit")
+            return result
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """See one snapshot of the ledger, whatever others write meanwhile."""
         with translated(self.location), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             try:
-                yield connection
+                return work(connection, *args, **kwargs)
             finally:
                 _roll_back(connection)
 

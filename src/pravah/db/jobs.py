@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
 from pravah.db.queries import query
-from pravah.db.transitions import add_event, now_us
+from pravah.db.transitions import add_event
 from pravah.errors import NotFoundError
 from pravah.model.ids import shown
 from pravah.model.job import Books, Counts, Event, Job
@@ -20,8 +20,8 @@ from pravah.model.status import JobStatus
 
 
 def create(connection: Connection, job: NewJob) -> None:
-    """Store a pending job and the scan task of its roots."""
-    connection.execute(
+    """Store a pending job and the scan task of its roots; once, however often it is sent."""
+    added = connection.execute(
         query("add_job"),
         {
             "id": job.id,
@@ -34,13 +34,28 @@ def create(connection: Connection, job: NewJob) -> None:
             "priority": job.priority,
             "labels": json.dumps(dict(job.labels)),
             "host": job.host,
-            "created_us": now_us(),
             "tasks_limit": job.tasks_limit,
             "waits_for_scan": job.waits_for_scan,
         },
     )
+    if added.rowcount == 0:
+        return  # The answer to an earlier try was lost; the job was not.
     add_task(connection, job.id, TaskKind.SCAN)
     add_event(connection, job.id, "job_created", {})
+
+
+def create_or_join(connection: Connection, job: NewJob) -> str:
+    """Store a job, unless one of its spec has not ended; give the id of the one there is."""
+    connection.execute(query("lock_spec"), {"spec_hash": job.spec_hash})
+    found = find_unfinished(connection, job.spec_hash)
+    if found is None:
+        create(connection, job)
+    return found or job.id
+
+
+def lock(connection: Connection, job_id: str) -> None:
+    """Keep a job's status as it is until the end of the transaction."""
+    connection.execute(query("lock_job"), {"id": job_id})
 
 
 def add_task(
@@ -124,7 +139,7 @@ def books(connection: Connection, job_id: str) -> Books:
     """Sum a job's books over its tasks, with the reasons that their summaries tell."""
     reasons: Counter[str] = Counter()
     for summary in summaries(connection, job_id):
-        reasons.update(summary.get("reasons", {}))
+        reasons.update(json.loads(summary).get("reasons", {}))
     return replace(sums(connection, job_id), reasons=dict(reasons))
 
 
@@ -143,10 +158,9 @@ def sums(connection: Connection, job_id: str) -> Books:
     return Books(counts, row.size_bytes, row.bytes_in, row.bytes_out)
 
 
-def summaries(connection: Connection, job_id: str) -> Iterator[Mapping[str, Any]]:
-    """Give the summary of each task that has one."""
-    for text in connection.execute(query("list_summaries"), {"job_id": job_id}).scalars():
-        yield json.loads(text)
+def summaries(connection: Connection, job_id: str) -> Sequence[str]:
+    """Give the summary of each task that has one, as JSON."""
+    return connection.execute(query("list_summaries"), {"job_id": job_id}).scalars().all()
 
 
 def report(connection: Connection, job_id: str, round_number: int | None) -> dict[str, Any] | None:

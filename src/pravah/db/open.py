@@ -17,7 +17,6 @@ from pravah.errors import (
     LedgerDamagedError,
     LedgerError,
     LedgerVersionError,
-    NotYetError,
     SettingError,
 )
 from pravah.model.ids import new_id
@@ -27,18 +26,17 @@ from pravah.settings import masked_url
 HEAD = "0002"
 
 
+def is_postgresql(url: str) -> bool:
+    """Whether a URL names a PostgreSQL database."""
+    return url.startswith(("postgresql://", "postgresql+", "postgres://"))
+
+
 def sqlite_path(url: str) -> Path:
-    """Give the file of a `sqlite:///` URL; other databases are refused with a reason."""
-    if url.startswith(("postgresql://", "postgresql+", "postgres://")):
-        raise NotYetError(
-            f"can't use the ledger {masked_url(url)}: this release keeps jobs in SQLite only",
-            kind="postgresql_not_yet",
-            hint="unset DATABASE_URL (also in .env) to use the embedded ledger",
-        )
+    """Give the file of a `sqlite:///` URL."""
     if not url.startswith("sqlite:///") or url == "sqlite:///":
         raise SettingError(
             f"DATABASE_URL is `{masked_url(url)}`, no ledger that Pravah knows",
-            hint="`sqlite:////absolute/path/pravah.db` names an embedded one",
+            hint="`sqlite:////absolute/path/pravah.db` or `postgresql://user:password@host:5432/name`",
         )
     return Path(url.removeprefix("sqlite:///")).absolute()
 

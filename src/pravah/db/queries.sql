@@ -13,14 +13,32 @@ UPDATE tasks SET status = :target WHERE id = :id AND status IN :sources;
 
 -- name: add_event
 -- Appends to a job's history.
-INSERT INTO events (job_id, at_us, kind, detail) VALUES (:job_id, :at_us, :kind, :detail);
+INSERT INTO events (job_id, at_us, kind, detail) VALUES (:job_id, :now_us, :kind, :detail);
 
 -- -------------------------------------------------------------------------------------- jobs
 
 -- name: add_job
 -- Stores a pending job.
 INSERT INTO jobs (id, name, status, spec, plan, spec_hash, pipeline_hash, scope, round, priority, labels, host, created_us, tasks_limit, waits_for_scan)
-VALUES (:id, :name, 'pending', :spec, :plan, :spec_hash, :pipeline_hash, :scope, 1, :priority, :labels, :host, :created_us, :tasks_limit, :waits_for_scan);
+VALUES (:id, :name, 'pending', :spec, :plan, :spec_hash, :pipeline_hash, :scope, 1, :priority, :labels, :host, :now_us, :tasks_limit, :waits_for_scan)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: lock_spec
+-- Nothing: a write on SQLite is alone.
+SELECT :spec_hash;
+
+-- name: lock_spec for postgresql
+-- Has equal commands that begin together wait for each other. No unique index can do it: `--new`
+-- makes a second job of the same spec on purpose.
+SELECT pg_advisory_xact_lock(hashtextextended(:spec_hash, 0));
+
+-- name: lock_job
+-- Nothing: a write on SQLite is alone.
+SELECT 1 FROM jobs WHERE id = :id;
+
+-- name: lock_job for postgresql
+-- Has everything that depends on a job's status wait for whoever changes it, claims included.
+SELECT 1 FROM jobs WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: find_unfinished
 -- The latest job of a spec that has not ended: what retyping a command goes on with.
@@ -50,11 +68,11 @@ ORDER BY id DESC LIMIT :wanted;
 -- name: sum_tasks
 -- A job's books: sums over its tasks, never a row that tasks share.
 SELECT
-  COALESCE(SUM(entries), 0) AS entries, COALESCE(SUM(filtered), 0) AS filtered,
-  COALESCE(SUM(done), 0) AS done, COALESCE(SUM(skipped), 0) AS skipped,
-  COALESCE(SUM(failed), 0) AS failed, COALESCE(SUM(vanished), 0) AS vanished,
-  COALESCE(SUM(poisoned), 0) AS poisoned, COALESCE(SUM(size_bytes), 0) AS size_bytes,
-  COALESCE(SUM(bytes_in), 0) AS bytes_in, COALESCE(SUM(bytes_out), 0) AS bytes_out
+  CAST(COALESCE(SUM(entries), 0) AS BIGINT) AS entries, CAST(COALESCE(SUM(filtered), 0) AS BIGINT) AS filtered,
+  CAST(COALESCE(SUM(done), 0) AS BIGINT) AS done, CAST(COALESCE(SUM(skipped), 0) AS BIGINT) AS skipped,
+  CAST(COALESCE(SUM(failed), 0) AS BIGINT) AS failed, CAST(COALESCE(SUM(vanished), 0) AS BIGINT) AS vanished,
+  CAST(COALESCE(SUM(poisoned), 0) AS BIGINT) AS poisoned, CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS size_bytes,
+  CAST(COALESCE(SUM(bytes_in), 0) AS BIGINT) AS bytes_in, CAST(COALESCE(SUM(bytes_out), 0) AS BIGINT) AS bytes_out
 FROM tasks WHERE job_id = :job_id;
 
 -- name: list_summaries
@@ -210,7 +228,7 @@ WHERE j.status IN ('pending', 'running') AND j.request IS NULL AND j.error IS NU
   AND (j.scan_complete OR NOT j.waits_for_scan OR t.kind <> 'entries')
   AND (j.tasks_limit IS NULL OR t.kind <> 'entries' OR j.tasks_limit > (SELECT COUNT(*) FROM leases AS l
     JOIN tasks AS a ON a.id = l.task_id WHERE a.job_id = j.id AND a.kind = 'entries'))
-ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted;
+ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted :passing_over;
 
 -- name: claimable_closing
 -- Closing tasks: they exist only when nothing else is left to do, whatever was asked since.
@@ -218,7 +236,7 @@ SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.deaths, t.suspects
 FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
 WHERE j.status IN ('pending', 'running', 'paused') AND NOT j.deleting
   AND t.status = 'pending' AND t.kind = 'closing' AND (:job_id IS NULL OR j.id = :job_id)
-ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted;
+ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted :passing_over;
 
 -- name: settleable
 -- Tasks of jobs that pause or end whose recorded window or litter somebody has to deal with.
@@ -227,7 +245,7 @@ FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
 WHERE j.status IN ('pending', 'running', 'paused') AND (j.request IS NOT NULL OR j.error IS NOT NULL) AND NOT j.deleting
   AND t.status = 'pending' AND t.kind = 'entries' AND (:job_id IS NULL OR j.id = :job_id)
   AND (t.unclean OR EXISTS (SELECT 1 FROM windows AS w WHERE w.task_id = t.id AND NOT w.acknowledged))
-ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted;
+ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted :passing_over;
 
 -- name: lease_task
 -- Gives a task its new token.
@@ -237,13 +255,37 @@ UPDATE tasks SET token = :token, counter = :counter, attempts = attempts + 1 WHE
 -- Who works on what.
 INSERT INTO leases (task_id, token, worker_id) VALUES (:task_id, :token, :worker_id);
 
+-- name: add_lease for postgresql
+-- Who works on what, and until when unless it shows life.
+INSERT INTO leases (task_id, token, worker_id, expires_us) VALUES (:task_id, :token, :worker_id, :now_us + :ttl_us);
+
+-- name: renew_leases
+-- A worker shows that it still works on these tasks.
+UPDATE leases SET expires_us = :now_us + :ttl_us WHERE worker_id = :worker_id AND task_id IN :ids;
+
+-- name: expired_leases
+-- Tasks whose holders have shown no life for too long.
+SELECT t.id AS task_id, t.job_id FROM leases AS l JOIN tasks AS t ON t.id = l.task_id
+WHERE l.expires_us < :now_us ORDER BY t.id LIMIT :wanted FOR UPDATE OF l, t SKIP LOCKED;
+
+-- name: show_life
+-- Registers a worker, or notes that it is alive; by the database's clock.
+INSERT INTO workers (id, host, pid, started_ticks, boot_id, beat_s, lock_path, joined_us, version)
+VALUES (:id, :host, :pid, :started_ticks, :boot_id, :now_us / 1000000, '', :now_us, :version)
+ON CONFLICT (id) DO UPDATE SET beat_s = excluded.beat_s;
+
+-- name: drop_silent_workers
+-- Workers that hold nothing and have shown no life for long.
+DELETE FROM workers AS w WHERE w.beat_s < :now_us / 1000000 - :silent_s
+  AND NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.worker_id = w.id);
+
 -- name: drop_lease
 -- Nobody works on it any more.
 DELETE FROM leases WHERE task_id = :task_id;
 
 -- name: set_started
 -- When a round of a job was first worked on.
-UPDATE jobs SET started_us = COALESCE(started_us, :at_us) WHERE id = :id;
+UPDATE jobs SET started_us = COALESCE(started_us, :now_us) WHERE id = :id;
 
 -- name: get_task_blobs
 -- What a new holder of a task needs of it.
@@ -319,11 +361,18 @@ UPDATE jobs SET error = :error WHERE id = :id AND error IS NULL AND status IN ('
 -- name: add_worker
 -- A process that works begins.
 INSERT INTO workers (id, host, pid, started_ticks, boot_id, beat_s, lock_path, joined_us, version)
-VALUES (:id, :host, :pid, :started_ticks, :boot_id, :beat_s, :lock_path, :joined_us, :version);
+VALUES (:id, :host, :pid, :started_ticks, :boot_id, :beat_s, :lock_path, :now_us, :version);
 
 -- name: show_workers
 -- Every worker with the number of tasks and of jobs that it works on.
-SELECT w.id, w.host, w.pid, w.boot_id, w.beat_s, w.joined_us, w.version,
+SELECT w.id, w.host, w.pid, w.boot_id, w.beat_s, w.joined_us, w.version, NULL AS silent_s,
+  (SELECT COUNT(*) FROM leases AS l WHERE l.worker_id = w.id) AS tasks,
+  (SELECT COUNT(DISTINCT t.job_id) FROM leases AS l JOIN tasks AS t ON t.id = l.task_id WHERE l.worker_id = w.id) AS jobs
+FROM workers AS w ORDER BY w.id;
+
+-- name: show_workers for postgresql
+-- The same; what the database's clock says of their last signs of life.
+SELECT w.id, w.host, w.pid, w.boot_id, w.beat_s, w.joined_us, w.version, :now_us / 1000000 - w.beat_s AS silent_s,
   (SELECT COUNT(*) FROM leases AS l WHERE l.worker_id = w.id) AS tasks,
   (SELECT COUNT(DISTINCT t.job_id) FROM leases AS l JOIN tasks AS t ON t.id = l.task_id WHERE l.worker_id = w.id) AS jobs
 FROM workers AS w ORDER BY w.id;
@@ -377,7 +426,7 @@ SELECT id FROM tasks WHERE job_id = :job_id AND status = 'pending' AND kind <> '
 
 -- name: set_ended
 -- The books of a job are closed.
-UPDATE jobs SET request = NULL, finished_us = :at_us, error = COALESCE(:error, error), results = :results WHERE id = :id;
+UPDATE jobs SET request = NULL, finished_us = :finished_us, error = COALESCE(:error, error), results = :results WHERE id = :id;
 
 -- name: add_report
 -- The account of a round; final for it.

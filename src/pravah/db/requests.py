@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Row
 
 from pravah.db import jobs
 from pravah.db.claims import windows
-from pravah.db.connect import Transactions
 from pravah.db.queries import query
+from pravah.db.transactions import Transactions
 from pravah.db.transitions import add_event, move_job, move_task
 from pravah.db.windows import add_entries, add_window
 from pravah.errors import StatusError
@@ -35,6 +35,7 @@ def request(
     why: Mapping[str, Any] | None = None,
 ) -> None:
     """Ask for a pause or a cancel."""
+    jobs.lock(connection, job_id)
     status, asked = jobs.status(connection, job_id, location)
     paused = status == JobStatus.PAUSED and asked is None
     if asked == wish or (wish == Request.PAUSE and paused):
@@ -50,6 +51,7 @@ def request(
 
 def resume(connection: Connection, job_id: str, location: str) -> None:
     """Take back a pause, or put a paused job back to pending."""
+    jobs.lock(connection, job_id)
     status, asked = jobs.status(connection, job_id, location)
     if status.ended or asked == Request.CANCEL:
         raise StatusError(
@@ -67,6 +69,7 @@ def change(
     connection: Connection, job_id: str, make: Callable[[Job], Change], location: str
 ) -> None:
     """Change what was asked of a job that has not ended."""
+    jobs.lock(connection, job_id)
     job = jobs.get(connection, job_id, location)
     changed = make(job)
     values = {
@@ -86,6 +89,7 @@ def change(
 
 def apply_pause(connection: Connection, job_id: str, location: str) -> bool:
     """Pause a job that was asked to, once no lease of it is held."""
+    jobs.lock(connection, job_id)
     _, asked = jobs.status(connection, job_id, location)
     if asked != Request.PAUSE or connection.execute(query("has_lease"), {"job_id": job_id}).first():
         return False
@@ -95,6 +99,7 @@ def apply_pause(connection: Connection, job_id: str, location: str) -> bool:
 
 def retry(connection: Connection, job_id: str, move: Move, location: str) -> int:
     """Open the next round: what `move` takes out of each task goes to new ones."""
+    jobs.lock(connection, job_id)
     status, _ = jobs.status(connection, job_id, location)
     connection.execute(query("open_round"), {"id": job_id})
     if not move_job(connection, job_id, "retry"):
@@ -117,27 +122,14 @@ def retry(connection: Connection, job_id: str, move: Move, location: str) -> int
 
 def delete(transactions: Transactions, job_id: str) -> None:
     """Remove an ended job, in small batches; killed in between, `sweep_deleted` goes on."""
-    with transactions.write("delete") as connection:
-        status, _ = jobs.status(connection, job_id, transactions.location)
-        if connection.execute(query("mark_deleting"), {"id": job_id}).rowcount == 0:
-            raise StatusError(
-                f"can't delete {shown(job_id)}: it is {status}, not ended",
-                hint=f"`pravah jobs cancel {shown(job_id)}` ends it",
-            )
+    transactions.write("delete", _begin_delete, job_id, transactions.location)
     sweep_deleted(transactions)
 
 
 def prune(transactions: Transactions, before_us: int, limit: int) -> list[str]:
     """Remove up to `limit` jobs that ended before a time; give their ids."""
-    with transactions.read() as connection:
-        values = {"before_us": before_us, "wanted": limit}
-        found = list(connection.execute(query("prunable"), values).scalars())
-    pruned = []
-    for job_id in found:
-        with transactions.write("prune") as connection:
-            values = {"id": job_id, "before_us": before_us}
-            if connection.execute(query("mark_pruned"), values).rowcount:
-                pruned.append(job_id)
+    found = transactions.read(_prunable, before_us, limit)
+    pruned = [each for each in found if transactions.write("prune", _mark, each, before_us)]
     if pruned:
         sweep_deleted(transactions)
     return pruned
@@ -145,10 +137,12 @@ def prune(transactions: Transactions, before_us: int, limit: int) -> list[str]:
 
 def sweep_deleted(transactions: Transactions) -> None:
     """Remove the rows of jobs whose deletion has begun, also of those that were killed at it."""
-    with transactions.read() as connection:
-        begun = list(connection.execute(query("list_deleting")).scalars())
-    for job_id in begun:
-        _sweep(transactions, job_id)
+    for job_id in transactions.read(_deleting):
+        while transactions.write("delete_tasks", _drop_tasks, job_id):
+            pass
+        while transactions.write("delete_events", _drop_events, job_id):
+            pass
+        transactions.write("delete_job", _drop_job, job_id)
 
 
 class _Reopened:
@@ -199,24 +193,44 @@ class _Reopened:
         self.anything = True
 
 
-def _sweep(transactions: Transactions, job_id: str) -> None:
-    while _drop_tasks(transactions, job_id):
-        pass
-    values = {"job_id": job_id, "wanted": _DELETED_AT_ONCE * 100}
-    dropped = 1
-    while dropped:
-        with transactions.write("delete_events") as connection:
-            dropped = connection.execute(query("drop_events"), values).rowcount
-    with transactions.write("delete_job") as connection:
-        connection.execute(query("drop_reports"), {"job_id": job_id})
-        connection.execute(query("drop_job"), {"id": job_id})
+def _begin_delete(connection: Connection, job_id: str, location: str) -> None:
+    jobs.lock(connection, job_id)
+    status, _ = jobs.status(connection, job_id, location)
+    if connection.execute(query("mark_deleting"), {"id": job_id}).rowcount == 0:
+        raise StatusError(
+            f"can't delete {shown(job_id)}: it is {status}, not ended",
+            hint=f"`pravah jobs cancel {shown(job_id)}` ends it",
+        )
 
 
-def _drop_tasks(transactions: Transactions, job_id: str) -> int:
+def _prunable(connection: Connection, before_us: int, limit: int) -> Sequence[str]:
+    values = {"before_us": before_us, "wanted": limit}
+    return connection.execute(query("prunable"), values).scalars().all()
+
+
+def _mark(connection: Connection, job_id: str, before_us: int) -> bool:
+    values = {"id": job_id, "before_us": before_us}
+    return connection.execute(query("mark_pruned"), values).rowcount > 0
+
+
+def _deleting(connection: Connection) -> Sequence[str]:
+    return connection.execute(query("list_deleting")).scalars().all()
+
+
+def _drop_tasks(connection: Connection, job_id: str) -> int:
     """Remove the newest tasks: children before their parents."""
-    with transactions.write("delete_tasks") as connection:
-        values = {"job_id": job_id, "wanted": _DELETED_AT_ONCE}
-        ids = list(connection.execute(query("first_tasks"), values).scalars())
-        for part in ("windows", "manifests", "tasks") if ids else ():
-            connection.execute(query(f"drop_{part}"), {"ids": ids})
+    values = {"job_id": job_id, "wanted": _DELETED_AT_ONCE}
+    ids = list(connection.execute(query("first_tasks"), values).scalars())
+    for part in ("windows", "manifests", "tasks") if ids else ():
+        connection.execute(query(f"drop_{part}"), {"ids": ids})
     return len(ids)
+
+
+def _drop_events(connection: Connection, job_id: str) -> int:
+    values = {"job_id": job_id, "wanted": _DELETED_AT_ONCE * 100}
+    return connection.execute(query("drop_events"), values).rowcount
+
+
+def _drop_job(connection: Connection, job_id: str) -> None:
+    connection.execute(query("drop_reports"), {"job_id": job_id})
+    connection.execute(query("drop_job"), {"id": job_id})

@@ -182,6 +182,8 @@ leases = Table(
     _task_id(),
     Column("token", BigInteger, nullable=False),
     Column("worker_id", String(26), ForeignKey("workers.id"), nullable=False),
+    # By the database's clock, where no lock of a kernel tells that a holder is dead.
+    Column("expires_us", BigInteger),
     Index("leases_by_worker", "worker_id"),
 )
 

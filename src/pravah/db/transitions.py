@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,10 +43,5 @@ def add_event(connection: Connection, job_id: str, kind: str, detail: dict[str, 
     """Append to a job's history."""
     connection.execute(
         query("add_event"),
-        {"job_id": job_id, "at_us": now_us(), "kind": kind, "detail": json.dumps(detail)},
+        {"job_id": job_id, "kind": kind, "detail": json.dumps(detail)},
     )
-
-
-def now_us() -> int:
-    """Give the time in microseconds since 1970."""
-    return time.time_ns() // 1000

@@ -27,7 +27,7 @@ def commit_window(connection: Connection, lease: Lease, record: WindowRecord) ->
         **asdict(record.counts),
     }
     if connection.execute(query("advance_task"), values).rowcount == 0:
-        return _verdict_of_miss(connection, lease)
+        return verdict_of_miss(connection, lease)
     if record.acknowledge:
         _acknowledge(connection, lease, record)
     if record.window is not None:
@@ -47,7 +47,7 @@ def emit(connection: Connection, lease: Lease, emission: Emission) -> Verdict:
         "summary": json.dumps({"reasons": dict(emission.reasons)}),
     }
     if connection.execute(query("advance_scan"), values).rowcount == 0:
-        return _verdict_of_miss(connection, lease)
+        return verdict_of_miss(connection, lease)
     for task in emission.tasks:
         add_entries(connection, lease.job_id, lease.task_id, task)
     if emission.finished:
@@ -59,7 +59,7 @@ def emit(connection: Connection, lease: Lease, emission: Emission) -> Verdict:
 def fail_task(connection: Connection, lease: Lease, error: Mapping[str, Any]) -> Verdict:
     """End a task that can't be done; its job can't go on either, what is left stays `remaining`."""
     if not advance(connection, lease):
-        return _verdict_of_miss(connection, lease)
+        return verdict_of_miss(connection, lease)
     end_task(connection, lease, "fail", error=dict(error))
     set_error(connection, lease.job_id, error)
     return Verdict.DRAIN
@@ -114,7 +114,7 @@ def _acknowledge(connection: Connection, lease: Lease, record: WindowRecord) -> 
         connection.execute(query("add_fingerprint"), rows)
 
 
-def _verdict_of_miss(connection: Connection, lease: Lease) -> Verdict:
+def verdict_of_miss(connection: Connection, lease: Lease) -> Verdict:
     """Read once why a write matched no row: my token one further means it was applied before."""
     row = connection.execute(query("get_position"), {"id": lease.task_id}).first()
     if row is not None and (row.token, row.seq) == (lease.token, lease.seq + 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,8 @@ from sqlalchemy import Connection, Row
 
 from pravah import __version__
 from pravah.db import claims, worker_lock
-from pravah.db.connect import Transactions
 from pravah.db.queries import query
-from pravah.db.transitions import now_us
+from pravah.db.transactions import Transactions
 from pravah.db.worker_lock import SUFFIX, ProcessIdentity, WorkerLock, boot_clock_s
 from pravah.model.ledger import Release, Worker
 
@@ -37,7 +37,6 @@ def join(connection: Connection, lock: WorkerLock) -> None:
             "boot_id": identity.boot_id,
             "beat_s": boot_clock_s(),
             "lock_path": str(lock.path),
-            "joined_us": now_us(),
             "version": __version__,
         },
     )
@@ -45,8 +44,6 @@ def join(connection: Connection, lock: WorkerLock) -> None:
 
 def shown(connection: Connection) -> list[Worker]:
     """List who works, with the time since each showed a sign of life."""
-    own_boot = ProcessIdentity.of(os.getpid()).boot_id
-    now_s = boot_clock_s()
     return [
         Worker(
             id=row.id,
@@ -54,13 +51,20 @@ def shown(connection: Connection) -> list[Worker]:
             pid=row.pid,
             tasks=row.tasks,
             jobs=row.jobs,
-            # Before the machine was started anew nobody can tell.
-            silent_s=max(0, now_s - row.beat_s) if row.boot_id == own_boot else None,
+            silent_s=_silent_s(row),
             joined_us=row.joined_us,
             version=row.version,
         )
         for row in connection.execute(query("show_workers"))
     ]
+
+
+def _silent_s(row: Row[Any]) -> int | None:
+    if row.silent_s is not None:
+        return int(max(0, row.silent_s))
+    # Before the machine was started anew nobody can tell.
+    own_boot = ProcessIdentity.of(os.getpid()).boot_id
+    return int(max(0, boot_clock_s() - row.beat_s)) if row.boot_id == own_boot else None
 
 
 def beat(connection: Connection, worker_id: str) -> None:
@@ -70,13 +74,21 @@ def beat(connection: Connection, worker_id: str) -> None:
 
 def leave(connection: Connection, worker_id: str) -> None:
     """Stop working; tasks that are still leased go back as unclean."""
-    _free_leases(connection, worker_id)
+    free_leases(connection, worker_id)
+
+
+def free_leases(connection: Connection, worker_id: str) -> int:
+    """Free what a worker held, and forget it."""
+    leases = connection.execute(query("list_leases"), {"worker_id": worker_id}).all()
+    for lease in leases:
+        claims.free(connection, lease.job_id, lease.task_id, Release.DIED)
+    connection.execute(query("drop_worker"), {"id": worker_id})
+    return len(leases)
 
 
 def take_over(transactions: Transactions, own_id: str, locks: Path) -> int:
     """Free the tasks of every worker whose lock can be gained; give how many."""
-    with transactions.read() as connection:
-        others = connection.execute(query("list_workers"), {"id": own_id}).all()
+    others = transactions.read(_others, own_id)
     freed = sum(_take_over_from(transactions, worker) for worker in others)
     # A worker that died before it could register has left a file only.
     known = {own_id, *(worker.id for worker in others)}
@@ -98,8 +110,7 @@ def _take_over_from(transactions: Transactions, worker: Row[Any]) -> int:
 def _bury(transactions: Transactions, worker_id: str, path: Path, fd: int) -> int:
     """Free what a dead worker held, while its lock is held by the descriptor."""
     try:
-        with transactions.write("take_over") as connection:
-            freed = _free_leases(connection, worker_id)
+        freed = transactions.write("take_over", free_leases, worker_id)
         path.unlink(missing_ok=True)
     finally:
         os.close(fd)
@@ -110,14 +121,13 @@ def _hung(transactions: Transactions, worker: Row[Any]) -> bool:
     if boot_clock_s() - worker.beat_s < HUNG_AFTER_S:
         return False
     time.sleep(SECOND_LOOK_S)
-    with transactions.read() as connection:
-        beat_s = connection.execute(query("get_beat"), {"id": worker.id}).scalar()
-    return bool(beat_s == worker.beat_s)
+    return bool(transactions.read(_beat_of, worker.id) == worker.beat_s)
 
 
-def _free_leases(connection: Connection, worker_id: str) -> int:
-    leases = connection.execute(query("list_leases"), {"worker_id": worker_id}).all()
-    for lease in leases:
-        claims.free(connection, lease.job_id, lease.task_id, Release.DIED)
-    connection.execute(query("drop_worker"), {"id": worker_id})
-    return len(leases)
+def _others(connection: Connection, own_id: str) -> Sequence[Row[Any]]:
+    return connection.execute(query("list_workers"), {"id": own_id}).all()
+
+
+def _beat_of(connection: Connection, worker_id: str) -> int | None:
+    beat_s: int | None = connection.execute(query("get_beat"), {"id": worker_id}).scalar()
+    return beat_s

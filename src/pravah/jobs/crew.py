@@ -82,6 +82,12 @@ class Crew:
         return bool(self._attempts or self._waiting)
 
     @property
+    def held(self) -> set[int]:
+        """The tasks whose leases are held here."""
+        waiting = {lease.task_id for lease, _ in self._waiting}
+        return waiting | {attempt.lease.task_id for attempt in self._attempts.values()}
+
+    @property
     def job_ids(self) -> set[str]:
         """The jobs that are worked on."""
         return {attempt.lease.job_id for attempt in self._attempts.values()}

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from pravah.errors import LedgerBusyError, LedgerError, StatusError
 from pravah.jobs.crew import Crew
@@ -169,7 +170,7 @@ class Supervisor:
 
     def _keep_house(self) -> None:
         if self._clock.due("beat", BEAT_S):
-            self._ledger.beat()
+            self._ledger.beat(self._crew.held)
         if self._clock.due("take over", BEAT_S if self._crew.busy else LOOK_S):
             self._ledger.take_over()
         if self._work.retention_s is not None and self._work.job_id is None:
@@ -251,7 +252,8 @@ class Supervisor:
                 self._ledger.apply_pause(candidate)
         leases = self._ledger.claim(job_id, {TaskKind.CLOSING: CLOSED_AT_ONCE})
         for lease in leases:
-            closed = self._close(self._ledger, lease, self._ledger.beat)
+            held = {each.task_id for each in leases} | self._crew.held
+            closed = self._close(self._ledger, lease, partial(self._ledger.beat, held))
             self._jobs.pop(lease.job_id, None)
             self._paces.pop(lease.job_id, None)
             if job_id is None:

@@ -6,7 +6,7 @@ number that it was made under, counters are absolute, and a write that matches n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -336,8 +336,8 @@ class Ledger(Protocol):
     def join(self) -> str:
         """Begin to work: give this worker's id."""
 
-    def beat(self) -> None:
-        """Show that this worker is alive."""
+    def beat(self, held: Collection[int] = ()) -> None:
+        """Show that this worker is alive, and still works on the tasks that it holds."""
 
     def leave(self) -> None:
         """Stop working; leases still held count as lost."""

@@ -27,6 +27,7 @@ def upgrade() -> None:
         "waits_for_scan", sa.Boolean(), server_default=sa.false(), nullable=False
     )
     op.add_column("jobs", flag)
+    op.add_column("leases", sa.Column("expires_us", sa.BigInteger()))
 
 
 def downgrade() -> None:
@@ -34,6 +35,8 @@ def downgrade() -> None:
     with op.batch_alter_table("workers") as workers:
         workers.drop_column("version")
         workers.drop_column("joined_us")
+    with op.batch_alter_table("leases") as leases:
+        leases.drop_column("expires_us")
     with op.batch_alter_table("tasks") as tasks:
         tasks.drop_column("suspects")
         tasks.drop_column("deaths")

@@ -1,0 +1,98 @@
+"""The ledger of many hosts: a PostgreSQL database, whose leases expire by its own clock.
+
+A worker that is stopped past its leases finds its token gone with its next write; what it had
+staged under names is unlinked by whoever took over (protocol, rule 6).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Collection
+
+from sqlalchemy import Connection
+
+from pravah import __version__
+from pravah.db import claims, workers
+from pravah.db.ledger import DatabaseLedger
+from pravah.db.open_postgres import open_postgres
+from pravah.db.postgres import PostgresTransactions
+from pravah.db.queries import query
+from pravah.db.worker_lock import ProcessIdentity
+from pravah.model.ids import new_id
+from pravah.model.ledger import Release
+
+# Leases that are freed in one transaction.
+_FREED_AT_ONCE = 100
+# A worker that holds nothing and has been silent for so long is not listed any more.
+_SILENT_S = 600
+
+
+class PostgresLedger(DatabaseLedger):
+    """Jobs, tasks, outcomes and events in one PostgreSQL database."""
+
+    kernel_leases = False
+
+    def __init__(self, url: str) -> None:
+        engine, location = open_postgres(url)
+        super().__init__(PostgresTransactions(engine, location))
+        self._id: str | None = None
+
+    def join(self) -> str:
+        """Begin to work: register under a new id."""
+        self._id = new_id()
+        self._write("join", _show_life, self._id, ())
+        return self._id
+
+    def beat(self, held: Collection[int] = ()) -> None:
+        """Show that this worker is alive, and renew its leases of these tasks."""
+        self._write("beat", _show_life, self._worker_id, held)
+
+    def leave(self) -> None:
+        """Stop working; leases still held count as lost."""
+        if self._id is not None:
+            self._write("leave", workers.free_leases, self._id)
+            self._id = None
+
+    def inherited_fds(self) -> tuple[int, ...]:
+        """Give none: no descriptor holds these leases."""
+        return ()
+
+    def take_over(self) -> int:
+        """Free the tasks whose leases have expired."""
+        freed = 0
+        while part := self._write("take_over", _free_expired):
+            freed += part
+        return freed
+
+    @property
+    def _worker_id(self) -> str:
+        if self._id is None:
+            raise RuntimeError("a worker joins the ledger before it claims")
+        return self._id
+
+
+def _show_life(connection: Connection, worker_id: str, held: Collection[int]) -> None:
+    identity = ProcessIdentity.of(os.getpid())
+    connection.execute(
+        query("show_life"),
+        {
+            "id": worker_id,
+            "host": platform.node(),
+            "pid": identity.pid,
+            "started_ticks": identity.started_ticks,
+            "boot_id": identity.boot_id,
+            "version": __version__,
+        },
+    )
+    if held:
+        values = {"worker_id": worker_id, "ids": sorted(held), "ttl_us": claims.LEASE_TTL_US}
+        connection.execute(query("renew_leases"), values)
+
+
+def _free_expired(connection: Connection) -> int:
+    expired = connection.execute(query("expired_leases"), {"wanted": _FREED_AT_ONCE}).all()
+    for lease in expired:
+        claims.free(connection, lease.job_id, lease.task_id, Release.DIED)
+    connection.execute(query("drop_silent_workers"), {"silent_s": _SILENT_S})
+    return len(expired)

