@@ -199,7 +199,7 @@ def _refuse_nested(roots: list[_Root]) -> None:
 
 
 def _refuse_links(spec: JobSpec) -> None:
-    """Refuse links where outputs are called otherwise than their sources: they would lead nowhere."""
+    """Refuse links to what gets another name: they would lead nowhere."""
     changing = [step.name for step in spec.steps if step.name != "copy"]
     if spec.sink is not None and "links" in spec.sink.preserve and changing:
         raise SpecError(

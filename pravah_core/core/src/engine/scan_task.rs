@@ -75,7 +75,9 @@ pub fn run_scan(
     on_tasks: &mut dyn FnMut(Emission) -> Verdict,
 ) -> Result<Ending> {
     let pipeline = plan.pipeline()?;
-    let known = Known::read(known)?;
+    // In place, outputs of an earlier round stand among the sources.
+    let outputs_of = plan.in_place.then_some(&pipeline);
+    let known = Known::read(known, outputs_of)?;
     let rules = &Rules {
         filter: Filter::new(&plan.include, &plan.exclude)?,
         collisions: Collisions::new(plan, &pipeline),

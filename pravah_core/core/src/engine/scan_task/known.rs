@@ -4,6 +4,7 @@ use crate::{
     Result,
     entry::{Kind, join},
     manifest::Manifest,
+    pipeline::Pipeline,
 };
 
 /// A set of entries, 16 bytes each, whatever the lengths of their paths.
@@ -18,14 +19,18 @@ pub struct Known {
 }
 
 impl Known {
-    /// Read the manifests that were handed over.
-    pub fn read(manifests: &[&[u8]]) -> Result<Self> {
+    /// Read the manifests that were handed over; with a pipeline, the names of its outputs beside them are known, too.
+    pub fn read(manifests: &[&[u8]], outputs_of: Option<&Pipeline>) -> Result<Self> {
         let mut known = Self::default();
         for blob in manifests {
             let manifest = Manifest::decode(blob)?;
             for index in 0..manifest.len() {
                 let path = join(manifest.directory(index), manifest.name(index));
                 known.hashes.push(hash(manifest.root(index), &path));
+                if let Some(pipeline) = outputs_of {
+                    let output = join(manifest.directory(index), &pipeline.output_name(manifest.name(index)));
+                    known.hashes.push(hash(manifest.root(index), &output));
+                }
                 if known.first_file.is_none() && manifest.kind(index)? == Kind::File {
                     known.first_file = Some(path);
                 }
@@ -58,4 +63,24 @@ fn hash(root: u16, path: &[u8]) -> u128 {
     let mut half = [0; 16];
     hasher.finalize_xof().fill(&mut half);
     u128::from_le_bytes(half)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{entry::Entry, manifest::ManifestBuilder, plan::StepConfig};
+
+    #[test]
+    fn read_in_place_knows_the_outputs_beside_their_sources() {
+        let (directory, name) = (b"d".to_vec(), b"a".to_vec());
+        let entry = Entry { root: 0, directory, name, kind: Kind::File, size_bytes: 0, modified_ns: 0, problem: None };
+        let mut builder = ManifestBuilder::default();
+        builder.push(&entry).expect("pushes");
+        let manifest = builder.finish().expect("encodes");
+        let step = StepConfig { name: "compress".into(), params: serde_json::Map::new() };
+        let pipeline = Pipeline::new(&[step]).expect("builds");
+        let known = |outputs_of| Known::read(&[&manifest], outputs_of).expect("reads");
+        assert!(known(None).contains(0, b"d/a") && !known(None).contains(0, b"d/a.zst"));
+        assert!(known(Some(&pipeline)).contains(0, b"d/a") && known(Some(&pipeline)).contains(0, b"d/a.zst"));
+    }
 }
