@@ -105,7 +105,9 @@ impl<'j> Finisher<'j> {
     /// Wait until what was removed is so on disk, too.
     pub fn settle(&mut self, account: &mut Account) {
         for (_, (index, directory)) in self.touched.drain() {
-            if let Err(error) = directory.settle() {
+            // The new names first: a power cut may leave both, and never none.
+            let kept = self.keeper.map_or(Ok(()), |keeper| keeper.settle());
+            if let Err(error) = kept.and_then(|()| directory.settle()) {
                 let path = self.job.source_path(index);
                 account.add(&failed(index, &error), || String::from_utf8_lossy(&path).into_owned());
             }

@@ -82,6 +82,9 @@ pub trait Keeper {
     ///
     /// May be repeated after a kill at any instant. `temporary` is used where the file has to be copied.
     fn take(&self, from: &dyn SourceDirectory, to: &[u8], name: &[u8], temporary: &str) -> Result<()>;
+
+    /// Wait until what was moved here is so on disk, too.
+    fn settle(&self) -> Result<()>;
 }
 
 /// Where outputs are published.

@@ -4,7 +4,11 @@
 //! on disk and compared before the source goes. A kill at any instant leaves the source, or the file at its new
 //! place, or both; repeated, the move comes to its end.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    collections::BTreeSet,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Mutex, PoisonError},
+};
 
 use rustix::{
     fs::{AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT},
@@ -22,13 +26,19 @@ const MOVE: &str = "move the source";
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// A directory that sources are moved below.
-pub struct LocalKeeper(OwnedFd);
+pub struct LocalKeeper {
+    root: OwnedFd,
+    /// Directories whose new names are not certain to be on disk. A file that was renamed is in one place or the
+    /// other after a power cut, so that these wait for each other.
+    touched: Mutex<BTreeSet<Vec<u8>>>,
+}
 
 impl LocalKeeper {
     /// Open the directory, and make it where it is missing.
     pub fn open(uri: &str) -> Result<Self> {
         let slash = walk::open_root(b"/").map_err(Error::system("open the place to move to"))?;
-        make_below(slash, &file_path(uri)?).map(Self).map_err(Error::system("open the place to move to"))
+        let root = make_below(slash, &file_path(uri)?).map_err(Error::system("open the place to move to"))?;
+        Ok(Self { root, touched: Mutex::default() })
     }
 }
 
@@ -36,21 +46,33 @@ impl Keeper for LocalKeeper {
     fn take(&self, from: &dyn SourceDirectory, to: &[u8], name: &[u8], temporary: &str) -> Result<()> {
         let from = from.as_any().downcast_ref::<LocalDirectory>();
         let LocalDirectory(from) = from.ok_or_else(|| Error::InvalidPlan("a source of another store".into()))?;
-        let root = rustix::io::fcntl_dupfd_cloexec(&self.0, 0).map_err(Error::system(MOVE))?;
-        let to = make_below(root, to).map_err(Error::system("open the place to move to"))?;
+        let root = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(Error::system(MOVE))?;
+        let (path, to) = (to, make_below(root, to).map_err(Error::system("open the place to move to"))?);
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_vec());
         match rename(from, &to, name) {
-            Ok(()) => {}
-            Err(Errno::XDEV) => {
-                place_copy(from, &to, name, temporary)?;
-                rustix::fs::fsync(&to).map_err(Error::system("flush the moved source's name"))?;
-                return remove(from, name);
-            }
+            Ok(()) => return Ok(()),
+            Err(Errno::XDEV) => place_copy(from, &to, name, temporary)?,
             // After a kill the copy may stand there already, or the second name of the same file.
-            Err(Errno::EXIST) if same_content(from, &to, name)? => return remove(from, name),
+            Err(Errno::EXIST) if same_content(from, &to, name)? => {}
             Err(Errno::EXIST) => return Err(taken()),
             Err(errno) => return Err(Error::system(MOVE)(errno)),
         }
-        rustix::fs::fsync(&to).map_err(Error::system("flush the moved source's name"))
+        self.settle()?;
+        remove(from, name)
+    }
+
+    fn settle(&self) -> Result<()> {
+        let flush = Error::system("flush the names of moved sources");
+        for path in std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner)) {
+            let mut at = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(&flush)?;
+            rustix::fs::fsync(&at).map_err(&flush)?;
+            for name in walk::names(&path) {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                at = rustix::fs::openat(&at, name, flags, Mode::empty()).map_err(&flush)?;
+                rustix::fs::fsync(&at).map_err(&flush)?;
+            }
+        }
+        Ok(())
     }
 }
 
