@@ -215,6 +215,7 @@ impl Crew<'_, '_> {
 
     fn stage_batch(&self, batch: Vec<Item>, drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
         let bench = self.bench;
+        self.fetch_ahead(&batch);
         // Asked to drain, the pool gives the rest of the batch up: slow codecs take seconds for it.
         let stage = |item| if bench.control.draining() { Staged::GivenUp } else { bench.stage(item) };
         let staged: Vec<Staged> = self.engine.pool.install(|| batch.into_par_iter().map(stage).collect());
@@ -225,6 +226,16 @@ impl Crew<'_, '_> {
             self.take(staged, drivers, filling)?;
         }
         Ok(())
+    }
+
+    /// Have the disk look for all files of a batch at once, instead of one for each thread: twice as fast where they
+    /// are not in memory (ext4 on a virtual disk, 20 kB files). Where the first one is, so are the others, mostly.
+    fn fetch_ahead(&self, batch: &[Item]) {
+        let name = |item: &Item| self.bench.manifest.name(item.index as usize);
+        if batch.first().is_some_and(|item| !item.place.source.is_near(name(item))) {
+            let fetch = |item: &Item| item.place.source.fetch_ahead(name(item));
+            self.engine.pool.install(|| batch.par_iter().for_each(fetch));
+        }
     }
 
     fn take(&self, staged: Staged, drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {

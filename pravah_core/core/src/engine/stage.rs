@@ -175,17 +175,17 @@ impl Bench<'_> {
             Decision::Skip(row) => return Ok((*row, None)),
         };
         let mut reading = item.place.source.open(name)?;
-        let before = reading.fingerprint()?;
+        let (before, _) = reading.look()?;
         let read_ns = now_ns();
         let mut target = Target::new(self, item, publishing);
         if self.sink.is_some() {
             target.begin()?; // an empty output is an output
         }
         let bytes_in = self.run(&mut *reading, name, before.size_bytes, &mut target)?;
-        let attributes = if self.keeps_attributes() { Some(reading.attributes()?) } else { None };
-        unchanged(before, reading.fingerprint()?)?;
+        let (after, attributes) = reading.look()?;
+        unchanged(before, after)?;
         let (bytes_out, records) = (target.bytes_out, target.records.take());
-        let output = target.finish(output_name, attributes.as_ref())?;
+        let output = target.finish(output_name, Some(&attributes).filter(|_| self.keeps_attributes()))?;
         let racy = before.modified_ns.max(before.changed_ns) > read_ns.saturating_sub(RACY_NS);
         let staged = output.as_ref().map(|output| output.staged);
         let row = Row { bytes_in, bytes_out, source: Some(before), racy, staged, records, ..Row::done(item.index) };

@@ -29,6 +29,12 @@ pub trait SourceDirectory: Send + Sync {
     /// Open a regular file for reading.
     fn open(&self, name: &[u8]) -> Result<Box<dyn Reading>>;
 
+    /// Whether a file's first bytes can be had without waiting for a disk, as far as that is known.
+    fn is_near(&self, name: &[u8]) -> bool;
+
+    /// Have a file fetched from the disk, without waiting for it.
+    fn fetch_ahead(&self, name: &[u8]);
+
     /// Read where a symbolic link leads.
     fn read_link(&self, name: &[u8]) -> Result<Vec<u8>>;
 
@@ -53,11 +59,8 @@ pub trait Reading {
     /// Go to the next bytes that are kept, at or behind an offset; none: only a hole is left.
     fn seek_data(&mut self, offset_bytes: u64) -> Result<Option<Range<u64>>>;
 
-    /// Look at the open file as it is now.
-    fn fingerprint(&self) -> Result<SourceFingerprint>;
-
-    /// What its output may keep beside the content.
-    fn attributes(&self) -> Result<Attributes>;
+    /// Look at the open file as it is now: what identifies it, and what its output may keep.
+    fn look(&self) -> Result<(SourceFingerprint, Attributes)>;
 
     /// The store's own view of this file.
     fn as_any(&self) -> &dyn Any;

@@ -2,14 +2,15 @@
 
 use std::{
     any::Any,
+    io::IoSliceMut,
     ops::Range,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
 
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, SeekFrom, StatxFlags},
-    io::Errno,
+    fs::{Advice, AtFlags, Mode, OFlags, SeekFrom, StatxFlags},
+    io::{Errno, ReadWriteFlags},
 };
 
 use super::{LOOK, identity, nanoseconds, walk};
@@ -47,6 +48,18 @@ impl Source for LocalSource {
 /// A directory of a source.
 pub struct LocalDirectory(pub OwnedFd);
 
+impl LocalDirectory {
+    fn open_file(&self, name: &[u8]) -> rustix::io::Result<OwnedFd> {
+        // NONBLOCK: a FIFO that took the file's place since the scan must not hold the worker up.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        match rustix::fs::openat(&self.0, name, flags | OFlags::NOATIME, Mode::empty()) {
+            // NOATIME is the owner's right alone.
+            Err(Errno::PERM) => rustix::fs::openat(&self.0, name, flags, Mode::empty()),
+            answer => answer,
+        }
+    }
+}
+
 impl SourceDirectory for LocalDirectory {
     fn fingerprint(&self, name: &[u8]) -> Result<SourceFingerprint> {
         let stat = rustix::fs::statx(&self.0, name, LOOK, StatxFlags::BASIC_STATS)
@@ -55,15 +68,21 @@ impl SourceDirectory for LocalDirectory {
     }
 
     fn open(&self, name: &[u8]) -> Result<Box<dyn Reading>> {
-        // NONBLOCK: a FIFO that took the file's place since the scan must not hold the worker up.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = match rustix::fs::openat(&self.0, name, flags | OFlags::NOATIME, Mode::empty()) {
-            // NOATIME is the owner's right alone.
-            Err(Errno::PERM) => rustix::fs::openat(&self.0, name, flags, Mode::empty()),
-            answer => answer,
+        Ok(Box::new(LocalFile(self.open_file(name).map_err(Error::system("open the source"))?)))
+    }
+
+    fn is_near(&self, name: &[u8]) -> bool {
+        let Ok(file) = self.open_file(name) else { return true };
+        let mut byte = [0];
+        let buffers = &mut [IoSliceMut::new(&mut byte)];
+        rustix::io::preadv2(&file, buffers, 0, ReadWriteFlags::NOWAIT) != Err(Errno::AGAIN)
+    }
+
+    fn fetch_ahead(&self, name: &[u8]) {
+        if let Ok(file) = self.open_file(name) {
+            // Where it is refused the file is read when its turn comes.
+            let _ = rustix::fs::fadvise(&file, 0, None, Advice::WillNeed);
         }
-        .map_err(Error::system("open the source"))?;
-        Ok(Box::new(LocalFile(file)))
     }
 
     fn read_link(&self, name: &[u8]) -> Result<Vec<u8>> {
@@ -101,13 +120,6 @@ pub fn descriptor(reading: &dyn Reading) -> Option<BorrowedFd<'_>> {
     reading.as_any().downcast_ref::<LocalFile>().map(|file| file.0.as_fd())
 }
 
-impl LocalFile {
-    fn look(&self) -> Result<rustix::fs::Statx> {
-        rustix::fs::statx(&self.0, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
-            .map_err(Error::system("look at the source"))
-    }
-}
-
 impl Reading for LocalFile {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         loop {
@@ -135,23 +147,20 @@ impl Reading for LocalFile {
         Ok(Some(start..end))
     }
 
-    fn fingerprint(&self) -> Result<SourceFingerprint> {
-        let stat = self.look()?;
+    fn look(&self) -> Result<(SourceFingerprint, Attributes)> {
+        let stat = rustix::fs::statx(&self.0, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+            .map_err(Error::system("look at the source"))?;
         let kind = rustix::fs::FileType::from_raw_mode(stat.stx_mode.into());
         if !kind.is_file() {
             return Err(Error::ChangedWhileRead(format!("listed as a regular file, now {kind:?}")));
         }
-        Ok(fingerprint(&stat))
-    }
-
-    fn attributes(&self) -> Result<Attributes> {
-        let stat = self.look()?;
-        Ok(Attributes {
+        let attributes = Attributes {
             modified_ns: nanoseconds(stat.stx_mtime),
             mode: u32::from(stat.stx_mode) & 0o7777,
             user: stat.stx_uid,
             group: stat.stx_gid,
-        })
+        };
+        Ok((fingerprint(&stat), attributes))
     }
 
     fn as_any(&self) -> &dyn Any {
