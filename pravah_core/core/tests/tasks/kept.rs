@@ -71,6 +71,7 @@ fn copy_of_a_sparse_file_of_a_tebibyte_is_sparse_and_whole() {
 #[test]
 fn file_that_changes_at_every_read_fails_with_its_kind() {
     let mut bench = Bench::new(&[("a", &vec![7; 3 << 20])]);
+    bench.plan_keys = json!({"read_rate": 8 << 20}); // a read takes hundreds of changes
     bench.manifest();
     let source = bench.source().join("a");
     let stop = std::sync::atomic::AtomicBool::new(false);
@@ -79,6 +80,7 @@ fn file_that_changes_at_every_read_fails_with_its_kind() {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 let mut file = fs::File::options().append(true).open(&source).expect("opens");
                 file.write_all(b"more").expect("writes");
+                std::thread::sleep(std::time::Duration::from_millis(1));
             }
         });
         bench.run(|_, _| Stop::Never).expect("runs");
