@@ -9,7 +9,7 @@ import pytest
 
 from pravah import __version__
 from pravah.errors import NotFoundError, StatusError
-from pravah.model.ledger import Ledger, Purpose, Release, Request, TaskKind, Verdict
+from pravah.model.ledger import Change, Ledger, Purpose, Release, Request, TaskKind, Verdict
 from pravah.model.status import JobStatus
 from tests.conformance.ledgers import (
     Cluster,
@@ -276,3 +276,65 @@ def test_workers_are_shown_with_what_they_hold(cluster: Cluster) -> None:
     assert all(w.silent_s is not None and w.silent_s < 30 for w in workers)
     second.leave()
     assert len(first.workers()) == 1
+
+
+def _failed(ledger: Ledger, job_id: str, failed: int) -> None:
+    """Acknowledge a task of a job with so many failures."""
+    (lease,) = claim_entries(ledger, job_id)
+    ledger.commit_window(lease, record())
+    last = record(window=None, acknowledge=True, finished=True, failed=failed)
+    ledger.commit_window(lease, last)
+
+
+def test_resume_after_a_pause_by_the_budget_forgives_the_failures_so_far(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4, 4)
+    _failed(ledger, job_id, 4)
+    why = {"kind": "budget_exceeded", "message": "too many"}
+    ledger.request(job_id, Request.PAUSE, why)
+    assert ledger.apply_pause(job_id)
+    assert ledger.job(job_id).paused_by == why
+    ledger.resume(job_id)
+    job = ledger.job(job_id)
+    assert (job.status, job.paused_by, job.forgiven) == (JobStatus.PENDING, None, 4)
+    assert ledger.glance(job_id).forgiven == 4
+
+
+def test_resume_after_a_pause_for_another_reason_forgives_nothing(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4, 4)
+    _failed(ledger, job_id, 4)
+    ledger.request(job_id, Request.PAUSE, {"kind": "sink_full", "message": "full"})
+    assert ledger.apply_pause(job_id)
+    ledger.resume(job_id)
+    assert (ledger.job(job_id).paused_by, ledger.job(job_id).forgiven) == (None, 0)
+
+
+def test_job_given_up_keeps_its_first_error_and_drains(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4, 4)
+    (lease,) = claim_entries(ledger, job_id)
+    ledger.give_up(job_id, {"kind": "first", "message": "one"})
+    ledger.give_up(job_id, {"kind": "second", "message": "two"})
+    assert (ledger.job(job_id).error or {})["kind"] == "first"
+    assert ledger.commit_window(lease, record()) is Verdict.DRAIN
+    assert claim_entries(ledger, job_id) == []
+    assert [e.kind for e in ledger.events(job_id, 0, 100)].count("job_error") == 1
+
+
+def test_change_of_a_job_is_seen_by_its_workers(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    before = ledger.glance(job_id).revision
+    spec = {"version": 1, "priority": 3}
+    ledger.change(job_id, lambda job: Change(spec, job.plan, 3, 2, {"priority": 3}))
+    job = ledger.job(job_id)
+    assert (job.spec, job.priority, job.revision) == (spec, 3, before + 1)
+    assert ledger.glance(job_id).revision == job.revision
+    assert ledger.events(job_id, 0, 100)[-1].detail == {"priority": 3}
+
+
+def test_change_of_an_ended_job_is_refused(ledger: Ledger) -> None:
+    job_id = listed(ledger, 2)
+    (lease,) = claim_entries(ledger, job_id)
+    finish(ledger, lease)
+    close(ledger, job_id)
+    with pytest.raises(StatusError):
+        ledger.change(job_id, lambda job: Change(job.spec, job.plan, 3, None, {}))
+    assert ledger.job(job_id).priority == 0
