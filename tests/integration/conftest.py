@@ -10,6 +10,15 @@ import pytest
 from tests.integration.workspace import Workspace
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def each_workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workspace]:
+    """Give an empty workspace on each database."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
+    made = Workspace(tmp_path, url)
+    yield made
+    made.application.close()
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     """Give an empty workspace."""

@@ -9,7 +9,9 @@ import pytest
 
 from pravah.jobs import supervisor
 from pravah.jobs.supervisor import Idle
+from pravah.model.job import Counts
 from pravah.model.status import JobStatus
+from tests.integration import harm
 from tests.integration.workspace import Workspace
 
 
@@ -36,7 +38,10 @@ def test_worker_keeps_jobs_for_ever_without_a_retention(workspace: Workspace) ->
     assert [job.id for job in workspace.jobs.all()] == [old.id]
 
 
-def test_three_workers_share_many_jobs_and_each_is_done_once(workspace: Workspace) -> None:
+def test_three_workers_share_many_jobs_and_each_is_done_once(
+    each_workspace: Workspace,
+) -> None:
+    workspace = each_workspace
     workspace.fill(40)
     ids = []
     for number in range(12):
@@ -57,7 +62,10 @@ def test_three_workers_share_many_jobs_and_each_is_done_once(workspace: Workspac
     assert workspace.jobs.workers() == []
 
 
-def test_worker_told_to_stop_gives_back_what_it_holds(workspace: Workspace) -> None:
+def test_worker_told_to_stop_gives_back_what_it_holds(
+    each_workspace: Workspace,
+) -> None:
+    workspace = each_workspace
     workspace.fill(3000)
     job = workspace.submit({"compress": {"codec": "gzip"}})
     worker = workspace.command("worker")
@@ -70,3 +78,18 @@ def test_worker_told_to_stop_gives_back_what_it_holds(workspace: Workspace) -> N
     ended = workspace.finish(job)
     assert (ended.status, ended.books.counts.done) == (JobStatus.COMPLETED, 3000)
     assert workspace.litter() == []
+
+
+def test_worker_poisons_what_crashes_it_on_each_database(
+    each_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = each_workspace
+    harm.allow(monkeypatch)
+    workspace.fill(20)
+    workspace.write("bad.txt", b"CRASH")
+    job = workspace.run(harm.STEP)
+    assert job.books.counts == Counts(listed=21, done=20, poisoned=1)
+    bad = workspace.source / "bad.txt"
+    bad.write_bytes(b"mended")
+    retried = workspace.finish(workspace.jobs.retry(job.id))
+    assert (retried.round, retried.books.counts) == (2, Counts(listed=21, done=21))

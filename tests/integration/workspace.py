@@ -28,8 +28,9 @@ opened.close()
 class Workspace:
     """Directories of one test, and an application on them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, database_url: str = "") -> None:
         self.root = root
+        self._database_url = database_url
         self.source = root / "source"
         self.sink = root / "sink"
         self.home = root / "home"
@@ -39,7 +40,7 @@ class Workspace:
 
     def beside(self) -> Workspace:
         """Give another application on the same directories."""
-        return Workspace(self.root)
+        return Workspace(self.root, self._database_url)
 
     @property
     def jobs(self) -> JobService:
@@ -47,7 +48,11 @@ class Workspace:
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Give the environment of a process that works here."""
-        own = {"PRAVAH_HOME": str(self.home), "PRAVAH_ENV_FILE": ""}
+        own = {
+            "PRAVAH_HOME": str(self.home),
+            "PRAVAH_ENV_FILE": "",
+            "DATABASE_URL": self._database_url,
+        }
         kept = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
         return {**kept, **own, **(extra or {})}
 
