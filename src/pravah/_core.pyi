@@ -254,5 +254,8 @@ def retry(
 ) -> Moved | None:
     """Move what did not come about into a new manifest, or one group (kind, step, pattern)."""
 
+def sweep(plan_json: str, task_id: int, manifest: bytes) -> int:
+    """Remove the temporaries that a task which nobody works on has left; gives their number."""
+
 def still_here(manifest: bytes, windows: list[Window]) -> bytes:
     """Give the manifest without what has moved out of it."""

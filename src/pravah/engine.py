@@ -46,6 +46,7 @@ __all__ = [
     "merge_fingerprints",
     "retry",
     "still_here",
+    "sweep",
     "translated",
     "version",
     "window_dicts",
@@ -120,6 +121,12 @@ def merge_fingerprints(blobs: Sequence[bytes]) -> bytes:
     """Put the fingerprints of one directory, oldest first, together into one blob."""
     with translated():
         return _core.merge_fingerprints(list(blobs))
+
+
+def sweep(plan: str, task_id: int, manifest: bytes) -> int:
+    """Remove the temporaries that a task which nobody works on has left; give their number."""
+    with translated():
+        return _core.sweep(plan, task_id, manifest)
 
 
 def still_here(task: TaskBlobs) -> bytes:

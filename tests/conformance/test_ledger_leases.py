@@ -55,6 +55,15 @@ def test_claim_of_a_job_that_waits_for_its_scan_gives_entries_only_behind_it(
     assert len(claim_entries(ledger, job.id)) == 1
 
 
+def test_tasks_claimed_again_are_those_with_several_holders(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4, 4)
+    first, _ = claim_entries(ledger, job_id, 2)
+    assert list(ledger.claimed_again(job_id)) == []
+    ledger.release(first, Release.UNCLEAN)
+    (again,) = claim_entries(ledger, job_id)
+    assert list(ledger.claimed_again(job_id)) == [(again.task_id, b"manifest 0")]
+
+
 def test_claim_of_a_leased_task_gives_nothing(cluster: Cluster) -> None:
     first, second = cluster.worker(), cluster.worker()
     job_id = listed(first, 4)

@@ -148,6 +148,13 @@ pub fn finish_sources(
     Ok((counts(py, &account.counts)?.unbind(), account.summary()))
 }
 
+/// Remove the temporaries that a task which nobody works on has left; gives their number.
+#[pyfunction]
+pub fn sweep(py: Python<'_>, plan_json: &str, task_id: i64, manifest: &[u8]) -> PyResult<usize> {
+    let plan = self::plan(plan_json)?;
+    py.detach(|| engine::takeover::sweep_task(&plan, task_id, manifest)).map_err(|error| raise(&error))
+}
+
 /// Put the fingerprints of one directory, oldest first, together into one blob.
 #[pyfunction]
 pub fn merge_fingerprints<'py>(py: Python<'py>, blobs: Vec<Vec<u8>>) -> PyResult<Bound<'py, PyBytes>> {

@@ -82,6 +82,13 @@ def next_blobs(
     return TaskBlobs(row.id, row.blob, windows(connection, row.id), row.summary, row.entries)
 
 
+def next_claimed_again(connection: Connection, job_id: str, after: int) -> tuple[int, bytes] | None:
+    """Give the next task behind an id that had several holders, and its manifest."""
+    values = {"job_id": job_id, "after": after}
+    row = connection.execute(query("next_claimed_again"), values).first()
+    return None if row is None else (row.id, row.blob)
+
+
 def windows(connection: Connection, task_id: int) -> list[Window]:
     """Give a task's windows in order."""
     rows = connection.execute(query("list_windows"), {"task_id": task_id})

@@ -96,6 +96,13 @@ class DatabaseLedger(ABC):
             after = found.task_id
             yield found
 
+    def claimed_again(self, job_id: str) -> Iterator[tuple[int, bytes]]:
+        """Give id and manifest of each task of entries that had several holders."""
+        after = 0
+        while (found := self._read(claims.next_claimed_again, job_id, after)) is not None:
+            after = found[0]
+            yield found
+
     def report(self, job_id: str, round_number: int | None = None) -> Mapping[str, Any] | None:
         """Give the report of a round, by default of the last one that ended."""
         return self._read(jobs.report, job_id, round_number)

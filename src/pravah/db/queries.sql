@@ -86,6 +86,12 @@ WHERE t.job_id = :job_id AND t.id > :after AND t.entries > 0
   AND (NOT :failed_only OR t.failed + t.vanished + t.poisoned > 0)
 ORDER BY t.id LIMIT 1;
 
+-- name: next_claimed_again
+-- The next task behind an id that had several holders, one of which may have died in the middle of something.
+SELECT t.id, m.blob FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id
+WHERE t.job_id = :job_id AND t.id > :after AND t.kind = 'entries' AND t.attempts > 1
+ORDER BY t.id LIMIT 1;
+
 -- name: list_windows
 -- A task's windows in order.
 SELECT blob, amendments, acknowledged FROM windows WHERE task_id = :task_id ORDER BY seq;

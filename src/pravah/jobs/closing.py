@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -47,6 +48,7 @@ class Closing:
         """Close the job of a leased closing task; give it as it ends."""
         job = ledger.job(lease.job_id)
         _merge_fingerprints(ledger, job, beat)
+        _while_beating(beat, lambda: _sweep(ledger, job))
         error, results = job.error, None
         if _finds_records(job) and _sink_directory(job) is not None:
             try:
@@ -119,6 +121,15 @@ def _merge_fingerprints(ledger: Ledger, job: Job, beat: Beat) -> None:
         unions = [(ids, engine.merge_fingerprints(blobs)) for ids, blobs in torn]
         ledger.merge_fingerprints(unions)
         beat()
+
+
+def _sweep(ledger: Ledger, job: Job) -> None:
+    """Remove what holders have staged whose lease had expired, and who died before they saw it."""
+    plan = json.dumps(job.plan)
+    for task_id, manifest in ledger.claimed_again(job.id):
+        # A sink that can't be listed has been told of by the tasks themselves.
+        with suppress(EngineError):
+            engine.sweep(plan, task_id, manifest)
 
 
 def _finds_records(job: Job) -> bool:

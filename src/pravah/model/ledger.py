@@ -290,6 +290,9 @@ class Ledger(Protocol):
     def blobs(self, job_id: str, *, failed_only: bool = False) -> Iterator[TaskBlobs]:
         """Give manifest and windows of each task of entries, one at a time."""
 
+    def claimed_again(self, job_id: str) -> Iterator[tuple[int, bytes]]:
+        """Give id and manifest of each task of entries that had several holders."""
+
     def report(self, job_id: str, round_number: int | None = None) -> Mapping[str, Any] | None:
         """Give the report of a round, by default of the last one that ended."""
 

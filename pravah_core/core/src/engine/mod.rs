@@ -26,7 +26,7 @@ mod place;
 mod rates;
 pub mod scan_task;
 mod stage;
-mod takeover;
+pub mod takeover;
 pub mod task;
 
 use std::sync::Arc;

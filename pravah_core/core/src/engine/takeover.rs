@@ -4,7 +4,7 @@
 //! rename finds nothing. Then the recorded window: outputs that stand under their names and are own are acknowledged,
 //! the others are done again.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     commit::Published,
@@ -12,27 +12,50 @@ use super::{
 };
 use crate::{
     Error, Result,
+    manifest::Manifest,
     outcome::{Outcome, Recorded, Row},
-    pipeline::Failure,
-    stores::{SinkDirectory, Source, Temporary},
+    pipeline::{Failure, Pipeline},
+    plan::Plan,
+    stores::{Sink, SinkDirectory, Source, Temporaries, Temporary, open_sink},
 };
 
 /// Remove the temporaries of earlier attempts from all directories that the manifest's outputs go to.
 pub fn sweep(bench: &Bench<'_>) -> Result<usize> {
     let Some(sink) = bench.sink else { return Ok(0) };
     let (task, counter) = &bench.temporaries;
-    let earlier = Temporary { task: Arc::clone(task), counter: *counter, number: 0 };
+    sweep_below(bench.plan, bench.pipeline, bench.manifest, sink, (task, *counter))
+}
+
+/// Remove whatever a task that nobody works on any more has left, at the end of its job.
+///
+/// Its next holder has looked already; a holder whose lease had expired may have staged more since, and died.
+pub fn sweep_task(plan: &Plan, task: i64, manifest: &[u8]) -> Result<usize> {
+    let Some(sink) = &plan.sink else { return Ok(0) };
+    let (manifest, pipeline) = (Manifest::decode(manifest)?, plan.pipeline()?);
+    let (sink, prefix) = (open_sink(sink, Temporaries::Named)?, Temporary::task_prefix(&plan.job, task));
+    sweep_below(plan, &pipeline, &manifest, &*sink, (&prefix, u64::MAX))
+}
+
+fn sweep_below(
+    plan: &Plan,
+    pipeline: &Pipeline,
+    manifest: &Manifest,
+    sink: &dyn Sink,
+    (task, counter): (&Arc<str>, u64),
+) -> Result<usize> {
+    let earlier = Temporary { task: Arc::clone(task), counter, number: 0 };
     let mut removed = 0;
-    let mut previous = None;
-    for index in 0..bench.manifest.len() {
-        let key = (bench.manifest.root(index), bench.manifest.directory_id(index));
-        if previous.replace(key) == Some(key) {
+    let mut seen = HashSet::new();
+    for index in 0..manifest.len() {
+        let (root, directory, name) = (manifest.root(index), manifest.directory(index), manifest.name(index));
+        let (directory, _) = plan.output_name(pipeline, root, directory, name);
+        if seen.contains(&directory) {
             continue;
         }
-        let (directory, _) = bench.output_name(u32::try_from(index).unwrap_or(u32::MAX));
         if let Some(directory) = sink.find_directory(&directory)? {
             removed += directory.sweep(&earlier)?;
         }
+        seen.insert(directory);
     }
     Ok(removed)
 }

@@ -69,3 +69,17 @@ fn take_over_removes_the_temporaries_of_the_dead_before_it_looks_at_names() {
     bench.run_through();
     assert_eq!((bench.output("a"), bench.litter()), (b"one".to_vec(), 0));
 }
+
+#[test]
+fn closing_removes_what_a_zombie_staged_since() {
+    let mut bench = Bench::new(&[("a", b"one"), ("d/b", b"two")]);
+    bench.manifest();
+    bench.run_through();
+    for litter in ["d/.pravah-01TEST-7-1-9", ".pravah-01TEST-7-2-0"] {
+        bench.write(&bench.sink().join(litter), b"staged under an expired lease");
+    }
+    bench.write(&bench.sink().join(".pravah-01TEST-8-1-0"), b"another task's");
+    let removed = pravah_core::engine::takeover::sweep_task(&bench.plan(), bench.task.id, &bench.task.manifest);
+    assert_eq!((removed.expect("sweeps"), bench.litter()), (2, 1));
+    assert_eq!((bench.output("a"), bench.output("d/b")), (b"one".to_vec(), b"two".to_vec()));
+}
