@@ -254,6 +254,9 @@ def retry(
 ) -> Moved | None:
     """Move what did not come about into a new manifest, or one group (kind, step, pattern)."""
 
+def unshare(plan_json: str) -> int:
+    """Remove the names by which files with several names were shared; gives their number."""
+
 def sweep(plan_json: str, task_id: int, manifest: bytes) -> int:
     """Remove the temporaries that a task which nobody works on has left; gives their number."""
 

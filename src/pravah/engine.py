@@ -48,6 +48,7 @@ __all__ = [
     "still_here",
     "sweep",
     "translated",
+    "unshare",
     "version",
     "window_dicts",
     "write_account",
@@ -127,6 +128,12 @@ def sweep(plan: str, task_id: int, manifest: bytes) -> int:
     """Remove the temporaries that a task which nobody works on has left; give their number."""
     with translated():
         return _core.sweep(plan, task_id, manifest)
+
+
+def unshare(plan: str) -> int:
+    """Remove the names by which files with several names were shared; give their number."""
+    with translated():
+        return _core.unshare(plan)
 
 
 def still_here(task: TaskBlobs) -> bytes:

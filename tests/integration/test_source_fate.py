@@ -172,13 +172,17 @@ def test_rate_bounds_what_is_read(workspace: Workspace) -> None:
 def test_preserve_links_and_empty_dirs_keeps_the_tree(workspace: Workspace) -> None:
     workspace.write("d/a")
     (workspace.source / "d/link").symlink_to("a")
+    (workspace.source / "e").mkdir()
+    (workspace.source / "e/other").hardlink_to(workspace.source / "d/a")
     (workspace.source / "empty/inner").mkdir(parents=True)
     sink = {"uri": str(workspace.sink), "preserve": ["mtime", "links", "empty_dirs"]}
 
     job = workspace.run("copy", sink=sink)
 
     assert job.status == JobStatus.COMPLETED
-    assert (job.books.counts.listed, job.books.counts.done) == (3, 3)
+    assert (job.books.counts.listed, job.books.counts.done) == (4, 4)
+    assert (workspace.sink / "d/a").samefile(workspace.sink / "e/other")
+    assert workspace.litter() == []
     assert (workspace.sink / "d/link").readlink() == Path("a")
     assert list((workspace.sink / "empty/inner").iterdir()) == []
     assert workspace.run("copy", sink=sink).books.counts.failed == 0

@@ -23,7 +23,7 @@ mod _core {
         error::CoreError,
         retry::{retry, still_here},
         scanner::Scanner,
-        task::{finish_sources, manifest_directories, merge_fingerprints, sweep},
+        task::{finish_sources, manifest_directories, merge_fingerprints, sweep, unshare},
     };
 
     #[pymodule_init]

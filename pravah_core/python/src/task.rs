@@ -155,6 +155,13 @@ pub fn sweep(py: Python<'_>, plan_json: &str, task_id: i64, manifest: &[u8]) -> 
     py.detach(|| engine::takeover::sweep_task(&plan, task_id, manifest)).map_err(|error| raise(&error))
 }
 
+/// Remove the names by which files with several names were shared; gives their number.
+#[pyfunction]
+pub fn unshare(py: Python<'_>, plan_json: &str) -> PyResult<usize> {
+    let plan = self::plan(plan_json)?;
+    py.detach(|| engine::shared::unshare(&plan)).map_err(|error| raise(&error))
+}
+
 /// Put the fingerprints of one directory, oldest first, together into one blob.
 #[pyfunction]
 pub fn merge_fingerprints<'py>(py: Python<'py>, blobs: Vec<Vec<u8>>) -> PyResult<Bound<'py, PyBytes>> {

@@ -126,6 +126,8 @@ def _merge_fingerprints(ledger: Ledger, job: Job, beat: Beat) -> None:
 def _sweep(ledger: Ledger, job: Job) -> None:
     """Remove what holders have staged whose lease had expired, and who died before they saw it."""
     plan = json.dumps(job.plan)
+    with suppress(EngineError):
+        engine.unshare(plan)
     for task_id, manifest in ledger.claimed_again(job.id):
         # A sink that can't be listed has been told of by the tasks themselves.
         with suppress(EngineError):

@@ -10,6 +10,7 @@
 //! - `decide`: what happens to a file that has an output's name
 //! - `after`: what becomes of a source once its output is acknowledged
 //! - `rates`: how fast a job may read and write
+//! - `shared`: files with several names
 //! - `account`: counters and the summary of what is acknowledged
 //!
 //! It knows no database: what is to be recorded goes to a callback, and the answer decides.
@@ -25,6 +26,7 @@ mod notes;
 mod place;
 mod rates;
 pub mod scan_task;
+pub mod shared;
 mod stage;
 pub mod takeover;
 pub mod task;

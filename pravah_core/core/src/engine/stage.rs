@@ -175,8 +175,17 @@ impl Bench<'_> {
             Decision::Skip(row) => return Ok((*row, None)),
         };
         let mut reading = item.place.source.open(name)?;
-        let (before, _) = reading.look()?;
+        let (before, looked) = reading.look()?;
         let read_ns = now_ns();
+        let racy = before.modified_ns.max(before.changed_ns) > read_ns.saturating_sub(RACY_NS);
+        let shared = self.shared_name(item, &before, &looked)?;
+        if let Some(shared) = &shared
+            && let Some(output) = self.stage_shared(item, publishing, shared, &output_name)?
+        {
+            let (size, staged) = (before.size_bytes, Some(output.staged));
+            let row = Row { bytes_out: size, source: Some(before), racy, staged, ..Row::done(item.index) };
+            return Ok((row, Some(output)));
+        }
         let mut target = Target::new(self, item, publishing);
         if self.sink.is_some() {
             target.begin()?; // an empty output is an output
@@ -186,7 +195,10 @@ impl Bench<'_> {
         unchanged(before, after)?;
         let (bytes_out, records) = (target.bytes_out, target.records.take());
         let output = target.finish(output_name, Some(&attributes).filter(|_| self.keeps_attributes()))?;
-        let racy = before.modified_ns.max(before.changed_ns) > read_ns.saturating_sub(RACY_NS);
+        let output = match (output, &shared) {
+            (Some(output), Some(shared)) => Some(self.share(item, publishing, shared, output)?),
+            (output, _) => output,
+        };
         let staged = output.as_ref().map(|output| output.staged);
         let row = Row { bytes_in, bytes_out, source: Some(before), racy, staged, records, ..Row::done(item.index) };
         Ok((row, output))
@@ -229,7 +241,7 @@ impl Bench<'_> {
     }
 
     /// The next name for a temporary.
-    fn temporary(&self) -> Temporary {
+    pub fn temporary(&self) -> Temporary {
         let (task, counter) = &self.temporaries;
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         Temporary { task: Arc::clone(task), counter: *counter, number }

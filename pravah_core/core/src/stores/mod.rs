@@ -77,6 +77,8 @@ pub struct Attributes {
     pub user: u32,
     /// Group.
     pub group: u32,
+    /// Names that the file has.
+    pub names: u32,
 }
 
 /// Where sources are moved to once their outputs are acknowledged.
@@ -129,6 +131,17 @@ pub trait SinkDirectory: Send + Sync {
         publish: Publish,
         target: &[u8],
     ) -> Result<(Staged, Box<dyn Any + Send>)>;
+
+    /// Stage another name of a file that was shared; none where there is no such file.
+    fn stage_shared(
+        &self,
+        temporary: &Temporary,
+        publish: Publish,
+        shared: (&dyn SinkDirectory, &str),
+    ) -> Result<Option<(Staged, Box<dyn Any + Send>)>>;
+
+    /// Let others stage names of a staged output, by this name in another directory; false if another one is there.
+    fn share(&self, output: &Output, shared: (&dyn SinkDirectory, &str)) -> Result<bool>;
 
     /// Give an output its final name; `output_exists` if `Create` finds the name taken, `temporary_gone` if somebody
     /// has removed what was staged.

@@ -142,3 +142,42 @@ fn preserve_links_after_a_kill_adopts_its_own() {
         }
     }
 }
+
+#[test]
+fn preserve_links_makes_the_names_of_one_file_names_of_one_output() {
+    for (kernel_leases, verify, kill) in
+        [(true, "size", None), (false, "size", None), (true, "content", None), (true, "size", Some(Stop::Before))]
+    {
+        let mut bench = Bench::new(&[("a", b"one"), ("alone", b"one"), ("d/x", &vec![7; 2 << 20])]);
+        for (source, name) in [("a", "b"), ("a", "d/c"), ("d/x", "d/y")] {
+            fs::hard_link(bench.source().join(source), bench.source().join(name)).expect("links");
+        }
+        bench.sink_keys = json!({"preserve": ["mtime", "links"], "verify": verify});
+        bench.task.kernel_leases = kernel_leases;
+        bench.manifest();
+        if let Some(kill) = kill {
+            bench.run(|_, _| kill).expect("runs");
+            bench.task.unclean = true;
+        }
+        assert_eq!(bench.run_through().counts.done, 6);
+        assert!(pravah_core::engine::shared::unshare(&bench.plan()).expect("removes") >= 2);
+        let inode = |name: &str| fs::metadata(bench.sink().join(name)).expect("is there").ino();
+        assert_eq!((inode("a"), inode("a"), inode("d/x")), (inode("b"), inode("d/c"), inode("d/y")));
+        assert!(inode("a") != inode("alone") && inode("a") != inode("d/x"));
+        assert_eq!((bench.output("d/c"), bench.output("d/y")), (b"one".to_vec(), vec![7; 2 << 20]));
+        assert_eq!(bench.litter(), 0);
+    }
+}
+
+#[test]
+fn preserve_links_of_a_file_that_changed_shares_nothing_old() {
+    let mut bench = Bench::new(&[("a", b"one")]);
+    fs::hard_link(bench.source().join("a"), bench.source().join("b")).expect("links");
+    bench.sink_keys = json!({"preserve": ["links"]});
+    bench.manifest();
+    bench.run_through();
+    fs::write(bench.source().join("b"), b"changed").expect("writes");
+    bench.next_job();
+    assert_eq!(bench.run_through().counts.done, 2);
+    assert_eq!((bench.output("a"), bench.output("b")), (b"changed".to_vec(), b"changed".to_vec()));
+}

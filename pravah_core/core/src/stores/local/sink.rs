@@ -304,6 +304,55 @@ impl SinkDirectory for LocalDirectory {
         Ok((Staged { temporary: Some(temporary.number), publish, identity: found }, Box::new(held)))
     }
 
+    fn stage_shared(
+        &self,
+        temporary: &Temporary,
+        publish: Publish,
+        (directory, shared): (&dyn SinkDirectory, &str),
+    ) -> Result<Option<(Staged, Box<dyn Any + Send>)>> {
+        let (from, name) = (local(directory)?, temporary.name());
+        match rustix::fs::linkat(&from.handle, shared, &self.handle, &name, AtFlags::empty()) {
+            Ok(()) => {}
+            // Not shared yet; on another file system, or with as many names as it can have: a file of its own.
+            Err(Errno::NOENT | Errno::XDEV | Errno::MLINK) => return Ok(None),
+            Err(errno) => return Err(Error::system("create the output")(errno)),
+        }
+        let named = self.temporary_name(temporary);
+        let look = "look at the output";
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.handle, &name, flags, Mode::empty()).map_err(Error::system(look))?;
+        let stat = rustix::fs::statx(&file, c"", AtFlags::EMPTY_PATH, IDENTITY).map_err(Error::system(look))?;
+        let mut found = identity(&stat);
+        if !self.kind.keeps_inodes() {
+            let content = checksum(&file, std::slice::from_ref(&(0..found.size_bytes)))?;
+            (found.device, found.inode, found.born_ns) = (0, content, 0);
+        }
+        let file = self.keeps_files_open().then_some(file);
+        let staged = Staged { temporary: Some(temporary.number), publish, identity: found };
+        Ok(Some((staged, Box::new(Held::shared(file, named)))))
+    }
+
+    fn share(&self, output: &Output, (directory, shared): (&dyn SinkDirectory, &str)) -> Result<bool> {
+        let to = local(directory)?;
+        let failed = Error::system("share the output");
+        let held = output.held.downcast_ref::<Held>().filter(|held| held.named.is_none());
+        let linked = if let Some(file) = held.and_then(|held| held.file.as_ref()) {
+            rustix::fs::fsync(file).map_err(Error::system("flush the output to disk"))?;
+            link(file, &to.handle, shared.as_bytes())
+        } else {
+            let (name, flags) = (output.temporary.name(), OFlags::RDONLY | OFlags::CLOEXEC);
+            let file = rustix::fs::openat(&self.handle, &name, flags, Mode::empty()).map_err(&failed)?;
+            // Others rely on it from now on, also after a power cut.
+            rustix::fs::fsync(&file).map_err(Error::system("flush the output to disk"))?;
+            rustix::fs::linkat(&self.handle, &name, &to.handle, shared, AtFlags::empty())
+        };
+        match linked {
+            Ok(()) | Err(Errno::XDEV) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
     fn publish(&self, output: &mut Output, publish: Publish) -> Result<()> {
         let held = output.held.downcast_mut::<Held>();
         let held = held.ok_or_else(|| Error::InvalidPlan("an output was published or discarded before".into()))?;

@@ -159,6 +159,7 @@ impl Reading for LocalFile {
             mode: u32::from(stat.stx_mode) & 0o7777,
             user: stat.stx_uid,
             group: stat.stx_gid,
+            names: stat.stx_nlink,
         };
         Ok((fingerprint(&stat), attributes))
     }

@@ -51,6 +51,8 @@ pub struct Held {
     pub named: Option<TemporaryName>,
     /// A link has no content to be flushed.
     pub is_link: bool,
+    /// It is another name of a file: a rename over a name of the same file does nothing, and leaves both.
+    is_shared: bool,
     /// What is read back must be this.
     expected: Option<Expected>,
 }
@@ -64,13 +66,18 @@ struct Expected {
 impl Held {
     /// What is kept of a link.
     pub fn link(named: TemporaryName) -> Self {
-        Self { file: None, named: Some(named), is_link: true, expected: None }
+        Self { file: None, named: Some(named), is_link: true, is_shared: false, expected: None }
+    }
+
+    /// What is kept of another name of a file.
+    pub fn shared(file: Option<OwnedFd>, named: TemporaryName) -> Self {
+        Self { file, named: Some(named), is_link: false, is_shared: true, expected: None }
     }
 
     /// The output has its final name.
     pub fn published(&mut self) {
         self.file = None;
-        if let Some(mut named) = self.named.take() {
+        if let Some(mut named) = self.named.take().filter(|_| !self.is_shared) {
             named.directory = None;
         }
     }
@@ -277,7 +284,7 @@ impl Staging for LocalStaging {
         let read_back = self.manner.verify == Verify::Content;
         let file = if self.keep_open || read_back { Some(file) } else { close(file)? };
         let expected = expected.filter(|_| read_back);
-        Ok((staged, Box::new(Held { file, named: self.named.take(), is_link: false, expected })))
+        Ok((staged, Box::new(Held { file, named: self.named.take(), is_link: false, is_shared: false, expected })))
     }
 }
 
