@@ -138,7 +138,7 @@ def _write_schema(path: Path) -> None:
     try:
         with translated(str(path)), engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            metadata.create_all(connection)
+            metadata.create_all(connection, checkfirst=False)  # the file is new
             connection.exec_driver_sql(
                 "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
                 "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
