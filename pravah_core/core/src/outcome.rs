@@ -146,6 +146,8 @@ pub struct Row {
     pub source: Option<SourceFingerprint>,
     /// The source was so young when it was read that its times prove nothing (see [`RACY_NS`]).
     pub racy: bool,
+    /// The source had several names: when another one is removed, its inode changes, and nothing of its content.
+    pub several_names: bool,
     /// The output that is to be published; none where there is none.
     pub staged: Option<Staged>,
     /// What inspect steps found: one JSON object a line.
@@ -168,6 +170,7 @@ impl Row {
             attempts: 0,
             source: None,
             racy: false,
+            several_names: false,
             staged: None,
             records: None,
         }
@@ -273,7 +276,7 @@ impl Columns {
         self.source_modified.append_option(row.source.map(|source| source.modified_ns));
         self.source_changed.append_option(row.source.map(|source| source.changed_ns));
         self.source_inode.append_option(row.source.map(|source| source.inode));
-        self.racy.append_value(u8::from(row.racy));
+        self.racy.append_value(u8::from(row.racy) | u8::from(row.several_names) << 1);
         self.temporary.append_option(row.staged.and_then(|staged| staged.temporary));
         self.publish.append_option(row.staged.map(|staged| staged.publish as u8));
         let identity = row.staged.map(|staged| staged.identity);
@@ -345,7 +348,8 @@ impl<'b> Decoded<'b> {
             duration_us: self.u32("duration", at)?.unwrap_or_default(),
             attempts: u32::from(self.u8("attempts", at)?.unwrap_or_default()),
             source: self.source(at)?,
-            racy: self.u8("racy", at)? == Some(1),
+            racy: self.u8("racy", at)?.is_some_and(|flags| flags & 1 != 0),
+            several_names: self.u8("racy", at)?.is_some_and(|flags| flags & 2 != 0),
             staged: self.staged(at)?,
             records: self.text("records", at)?,
         })
@@ -431,6 +435,7 @@ mod tests {
             attempts: 2,
             source: Some(SourceFingerprint { size_bytes: 5, modified_ns: -3, changed_ns: 4, inode: 9 }),
             racy: true,
+            several_names: true,
             staged: Some(Staged {
                 temporary: None,
                 publish: Publish::Replace,

@@ -123,7 +123,7 @@ impl<'j> Finisher<'j> {
             Err(error) if error.is_vanished() => return Ok(Ended::Gone),
             found => found?,
         };
-        if !self.is_the_one(found, read) {
+        if !self.is_the_one(found, read, row.several_names) {
             return Ok(Ended::Changed);
         }
         let own = match (&sink, &row.staged) {
@@ -142,8 +142,8 @@ impl<'j> Finisher<'j> {
         Ok(Ended::Gone)
     }
 
-    fn is_the_one(&self, found: SourceFingerprint, read: SourceFingerprint) -> bool {
-        let unlinked = self.unlinked.contains(&read.inode);
+    fn is_the_one(&self, found: SourceFingerprint, read: SourceFingerprint, several_names: bool) -> bool {
+        let unlinked = several_names || self.unlinked.contains(&read.inode);
         found == read || (unlinked && SourceFingerprint { changed_ns: read.changed_ns, ..found } == read)
     }
 

@@ -183,7 +183,9 @@ impl Bench<'_> {
             && let Some(output) = self.stage_shared(item, publishing, shared, &output_name)?
         {
             let (size, staged) = (before.size_bytes, Some(output.staged));
-            let row = Row { bytes_out: size, source: Some(before), racy, staged, ..Row::done(item.index) };
+            let several_names = true;
+            let row =
+                Row { bytes_out: size, source: Some(before), racy, several_names, staged, ..Row::done(item.index) };
             return Ok((row, Some(output)));
         }
         let mut target = Target::new(self, item, publishing);
@@ -200,7 +202,9 @@ impl Bench<'_> {
             (output, _) => output,
         };
         let staged = output.as_ref().map(|output| output.staged);
-        let row = Row { bytes_in, bytes_out, source: Some(before), racy, staged, records, ..Row::done(item.index) };
+        let several_names = looked.names > 1;
+        let row = Row { bytes_in, bytes_out, racy, several_names, staged, records, ..Row::done(item.index) };
+        let row = Row { source: Some(before), ..row };
         Ok((row, output))
     }
 

@@ -113,3 +113,14 @@ fn move_to_another_file_system_copies_and_comes_to_its_end_after_a_kill() {
     assert_eq!(fs::read_dir(other.path().join("d")).expect("lists").count(), 1, "no temporary is left");
     assert!(!bench.source().join("a").exists() && !bench.source().join("d/b").exists());
 }
+
+#[test]
+fn delete_goes_on_after_a_kill_between_two_names_of_one_file() {
+    let mut bench = deleting();
+    fs::hard_link(bench.source().join("a"), bench.source().join("a2")).expect("links");
+    bench.manifest();
+    bench.run_through();
+    fs::remove_file(bench.source().join("a")).expect("removes, as the killed closing did");
+    assert_eq!(bench.finish_sources().counts.done, 3);
+    assert!(!bench.source().join("a2").exists());
+}

@@ -148,3 +148,14 @@ fn take_over_finishes_what_is_left_after_a_kill_at_each_record() {
         }
     }
 }
+
+#[test]
+fn replace_under_another_name_removes_every_name_of_one_file() {
+    let mut bench = compressing(&[("a", b"one")]);
+    fs::hard_link(bench.source().join("a"), bench.source().join("b")).expect("links");
+    bench.manifest();
+    bench.run(|_, _| Stop::After).expect("runs");
+    bench.task.unclean = true;
+    bench.run_through();
+    assert!(!bench.source().join("a").exists() && !bench.source().join("b").exists());
+}
