@@ -36,6 +36,6 @@ def _check(place: bytes, wanted: str, hint: str) -> None:
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ForbiddenError(
             f"can't {wanted} `{shown_path(place)}`",
-            causes=(f"`{shown_path(bytes(existing))}` is not writable",),
+            causes=(f"permission denied: `{shown_path(bytes(existing))}` is not writable",),
             hint=hint,
         )
