@@ -137,6 +137,14 @@ def test_spec_that_would_lose_sources_is_refused(
     assert caught.value.hint
 
 
+def test_sources_that_would_move_to_where_they_are_are_refused(workspace: Workspace) -> None:
+    workspace.write("a")
+    source = {"uri": str(workspace.source), "after": {"move": str(workspace.source)}}
+    with pytest.raises(SpecError) as caught:
+        workspace.submit("copy", source=source)
+    assert caught.value.kind == "move_to_source"
+
+
 def test_sources_within_each_other_are_refused_in_place(workspace: Workspace) -> None:
     inner = workspace.write("d/a").parent
     for other in (inner, inner / "a"):

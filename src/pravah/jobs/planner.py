@@ -70,6 +70,7 @@ def plan(spec: JobSpec, directory: bytes, job_id: str) -> Planned:
     elif sink is not None and sink["uri"] != NULL:
         _refuse_itself(roots, sink)
         _refuse_overlap(roots, uri_path(sink["uri"]), is_file=sink["only"] is not None)
+        _refuse_moving_to_itself(roots, source_fate.after(resolved))
     plan: dict[str, Any] = {
         "job": job_id,
         "roots": [root.to_dict(prefixed=len(roots) > 1) for root in roots],
@@ -237,6 +238,17 @@ def _refuse_overlap(roots: list[_Root], sink: bytes, *, is_file: bool) -> None:
                 kind="source_below_sink",
                 hint="name a `--to` outside of the source",
             )
+
+
+def _refuse_moving_to_itself(roots: list[_Root], after: str | dict[str, str]) -> None:
+    """Refuse a place for the sources that is where they are."""
+    target = _identity(uri_path(after["move"])) if isinstance(after, dict) else None
+    if target is not None and target in [root.identity for root in roots if root.only is None]:
+        raise OverlapError(
+            f"the sources are to be moved to where they are, `{shown_path(roots[0].path)}`",
+            kind="move_to_source",
+            hint="name another directory after `--after move:`",
+        )
 
 
 def _ancestors(path: bytes) -> set[Identity]:

@@ -124,3 +124,12 @@ fn delete_goes_on_after_a_kill_between_two_names_of_one_file() {
     assert_eq!(bench.finish_sources().counts.done, 3);
     assert!(!bench.source().join("a2").exists());
 }
+
+#[test]
+fn move_to_where_the_sources_are_loses_none() {
+    let mut bench = deleting();
+    bench.plan_keys = json!({"after": {"move": format!("file://{}", bench.source().display())}});
+    bench.run_through();
+    assert_eq!(bench.finish_sources().counts.failed, 2);
+    assert!(bench.source().join("a").exists() && bench.source().join("d/b").exists());
+}

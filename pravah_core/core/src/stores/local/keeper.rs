@@ -48,6 +48,10 @@ impl Keeper for LocalKeeper {
         let LocalDirectory(from) = from.ok_or_else(|| Error::InvalidPlan("a source of another store".into()))?;
         let root = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(Error::system(MOVE))?;
         let (path, to) = (to, make_below(root, to).map_err(Error::system("open the place to move to"))?);
+        let id = |at: &OwnedFd| rustix::fs::fstat(at).map(|found| (found.st_dev, found.st_ino));
+        if id(from).map_err(Error::system(MOVE))? == id(&to).map_err(Error::system(MOVE))? {
+            return Err(Error::OutputExists("the source is already where it was to be moved to".into()));
+        }
         self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_vec());
         match rename(from, &to, name) {
             Ok(()) => return Ok(()),
