@@ -153,7 +153,7 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
     if sink is None:
         _refuse_missing_sink(spec)
         return None
-    _refuse_links(spec)
+    source_fate.refuse_links(spec)
     options = sink.model_dump(include={"overwrite", "durability", "verify", "preserve"})
     if sink.uri == NULL:
         return {"uri": NULL, "only": None, **options}
@@ -197,17 +197,6 @@ def _refuse_nested(roots: list[_Root]) -> None:
                 kind="nested_sources",
                 hint="name the outer one alone",
             )
-
-
-def _refuse_links(spec: JobSpec) -> None:
-    """Refuse links to what gets another name: they would lead nowhere."""
-    changing = [step.name for step in spec.steps if step.name != "copy"]
-    if spec.sink is not None and "links" in spec.sink.preserve and changing:
-        raise SpecError(
-            f"`preserve: links` keeps links to copies, and {changing[0]} makes something else",
-            kind="links_need_copy",
-            hint="leave out `links`, or run links and files as two jobs",
-        )
 
 
 def _refuse_itself(roots: list[_Root], sink: dict[str, Any]) -> None:

@@ -69,6 +69,17 @@ def after(spec: JobSpec) -> str | dict[str, str]:
     return wanted if isinstance(wanted, str) else {"move": wanted.move}
 
 
+def refuse_links(spec: JobSpec) -> None:
+    """Refuse links to what gets another name: they would lead nowhere."""
+    changing = [step.name for step in spec.steps if step.name != "copy"]
+    if spec.sink is not None and "links" in spec.sink.preserve and changing:
+        raise SpecError(
+            f"`preserve: links` keeps links to copies, and {changing[0]} makes something else",
+            kind="links_need_copy",
+            hint="leave out `links`, or run links and files as two jobs",
+        )
+
+
 def _writes(spec: JobSpec) -> bool:
     known = registry()
     return any(known.find(step.name).shape != "inspect" for step in spec.steps)
