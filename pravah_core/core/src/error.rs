@@ -36,6 +36,9 @@ pub enum Error {
     /// Input that is well-formed, but needs what this build or its limits don't give.
     #[error("{0}")]
     UnsupportedInput(String),
+    /// A file that becomes larger than it was allowed to.
+    #[error("{0}")]
+    DecompressionBudget(String),
     /// `decompress` on something that no known codec has made.
     #[error("{0}")]
     NotCompressed(String),
@@ -107,6 +110,7 @@ impl Error {
             Self::CorruptInput(_) => "corrupt_input",
             Self::TruncatedInput(_) => "truncated_input",
             Self::UnsupportedInput(_) => "unsupported_input",
+            Self::DecompressionBudget(_) => "decompression_budget",
             Self::NotCompressed(_) => "not_compressed",
             Self::OutputExists(_) => "output_exists",
             Self::TemporaryGone => "temporary_gone",

@@ -35,6 +35,10 @@ enum Algorithm {
     Blake3,
     /// SHA-256; what `sha256sum` prints
     Sha256,
+    /// SHA-1; what `sha1sum` prints, for lists that were made with it: it does not withstand forgery
+    Sha1,
+    /// MD5; what `md5sum` prints, for lists that were made with it: it does not withstand forgery
+    Md5,
     /// CRC-64/NVME, 64 bits; the checksum that S3 keeps of objects
     Crc64nvme,
 }
@@ -54,6 +58,8 @@ enum Digest {
     Xxh3(Box<Xxh3>),
     Blake3(Box<blake3::Hasher>),
     Sha256(sha2::Sha256),
+    Sha1(sha1::Sha1),
+    Md5(md5::Md5),
     Crc64Nvme(crc_fast::Digest),
 }
 
@@ -76,6 +82,20 @@ fn describe() -> Descriptor {
                 Map::from_iter([("algorithm".to_owned(), json!("sha256"))]),
                 "sha256",
                 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            ),
+            example(
+                "checksum:md5",
+                "gives what `md5sum` prints",
+                Map::from_iter([("algorithm".to_owned(), json!("md5"))]),
+                "md5",
+                "900150983cd24fb0d6963f7d28e17f72",
+            ),
+            example(
+                "checksum:sha1",
+                "gives what `sha1sum` prints",
+                Map::from_iter([("algorithm".to_owned(), json!("sha1"))]),
+                "sha1",
+                "a9993e364706816aba3e25717850c26c9cd0d89d",
             ),
         ],
     }
@@ -146,6 +166,8 @@ impl Algorithm {
             Self::Xxh3 => "xxh3",
             Self::Blake3 => "blake3",
             Self::Sha256 => "sha256",
+            Self::Sha1 => "sha1",
+            Self::Md5 => "md5",
             Self::Crc64nvme => "crc64nvme",
         }
     }
@@ -157,6 +179,8 @@ impl Digest {
             Algorithm::Xxh3 => Self::Xxh3(Box::default()),
             Algorithm::Blake3 => Self::Blake3(Box::default()),
             Algorithm::Sha256 => Self::Sha256(sha2::Sha256::new()),
+            Algorithm::Sha1 => Self::Sha1(sha1::Sha1::new()),
+            Algorithm::Md5 => Self::Md5(md5::Md5::new()),
             Algorithm::Crc64nvme => Self::Crc64Nvme(crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme)),
         }
     }
@@ -168,6 +192,8 @@ impl Digest {
                 digest.update(bytes);
             }
             Self::Sha256(digest) => digest.update(bytes),
+            Self::Sha1(digest) => digest.update(bytes),
+            Self::Md5(digest) => digest.update(bytes),
             Self::Crc64Nvme(digest) => digest.update(bytes),
         }
     }
@@ -177,10 +203,16 @@ impl Digest {
         match self {
             Self::Xxh3(digest) => format!("{:016x}", digest.digest()),
             Self::Blake3(digest) => digest.finalize().to_hex().to_string(),
-            Self::Sha256(digest) => digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            Self::Sha256(digest) => hex(&digest.clone().finalize()),
+            Self::Sha1(digest) => hex(&digest.clone().finalize()),
+            Self::Md5(digest) => hex(&digest.clone().finalize()),
             Self::Crc64Nvme(digest) => format!("{:016x}", digest.finalize()),
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! `compress`: cuts each file at fixed offsets, and makes a gzip member or zstd frame of each block.
+//! `compress`: cuts each file at fixed offsets, and makes a member, frame or stream of each block.
 //!
 //! Blocks depend on nothing but their own bytes, so the same file gives the same output in whatever
-//! pieces it arrives, and blocks of one file may be compressed in parallel.
+//! pieces it arrives, and blocks of one file may be compressed in parallel. Brotli alone is one stream a file.
 
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Descriptor, Event, Example, Expected, Native, PULL_BYTES, Processor, Sample, Shape, Step,
     blocks::Blocks,
-    codecs::Codec,
+    codecs::{Codec, StreamEncoder},
     parameters::{self, invalid, parse},
 };
 use crate::Result;
@@ -26,9 +26,10 @@ struct Parameters {
     #[serde(default = "default_codec")]
     #[schemars(extend("default" = "zstd"))]
     codec: Codec,
-    /// How hard to try: zstd takes 1 to 22 (3 if not given), gzip 1 to 12 (6 if not given).
+    /// How hard to try: zstd takes 1 to 22 (3 if not given), gzip 1 to 12 (6), xz 0 to 9 (6), bzip2 1 to 9 (9),
+    /// brotli 0 to 11 (5); lz4 and snappy have one level, 1.
     #[serde(default)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 0))]
     level: Option<i64>,
 }
 
@@ -44,6 +45,8 @@ struct CompressStep {
     begin: Option<Event>,
     blocks: Blocks,
     has_blocks: bool,
+    /// Of a format that has one stream for all blocks.
+    stream: Option<Box<dyn StreamEncoder>>,
     /// What remains of a compressed block, to be pulled.
     output: Bytes,
     phase: Phase,
@@ -64,7 +67,7 @@ fn describe() -> Descriptor {
     Descriptor {
         name: "compress",
         version: 1,
-        summary: "compress each file with gzip or zstd",
+        summary: "compress each file with zstd, gzip, lz4, xz, bzip2, brotli or snappy",
         shape: Shape::Map,
         input: "bytes",
         output: "bytes",
@@ -153,6 +156,7 @@ impl Processor for Compress {
             begin: None,
             blocks: Blocks::new(self.block_bytes(), None),
             has_blocks: false,
+            stream: self.codec.stream_encoder(self.level),
             output: Bytes::new(),
             phase: Phase::Filling,
         }))
@@ -183,10 +187,10 @@ impl Step for CompressStep {
         if let Some(begin) = self.begin.take() {
             return Ok(Some(begin));
         }
-        if self.output.is_empty()
+        while self.output.is_empty()
             && let Some(block) = self.next_block()
         {
-            self.output = self.compress.block(&block)?;
+            self.output = self.compressed(&block)?;
         }
         if !self.output.is_empty() {
             let size = self.output.len().min(PULL_BYTES);
@@ -201,6 +205,17 @@ impl Step for CompressStep {
 }
 
 impl CompressStep {
+    /// Compress the block that was cut last; behind the last one of a stream comes its end.
+    fn compressed(&mut self, block: &[u8]) -> Result<Bytes> {
+        let Some(mut stream) = self.stream.take() else { return self.compress.block(block) };
+        let begun = stream.push(block)?;
+        if self.phase == Phase::Flushing {
+            return Ok([begun, stream.finish()?].concat().into());
+        }
+        self.stream = Some(stream);
+        Ok(begun)
+    }
+
     /// Cut the next block off the input. An empty file is one empty block.
     fn next_block(&mut self) -> Option<Bytes> {
         if let Some(block) = self.blocks.full() {
@@ -212,7 +227,7 @@ impl CompressStep {
         }
         self.phase = Phase::Flushing;
         let rest = self.blocks.rest();
-        (!rest.is_empty() || !self.has_blocks).then_some(rest)
+        (!rest.is_empty() || !self.has_blocks || self.stream.is_some()).then_some(rest)
     }
 }
 
@@ -229,7 +244,9 @@ mod tests {
         let told = |params| built(params).err().map(|error| error.to_string()).unwrap_or_default();
         assert_eq!(told(json!({"codec": "zstd", "level": 99})), "compress: level is 99, zstd takes 1 to 22");
         assert_eq!(told(json!({"codec": "gzip", "level": 13})), "compress: level is 13, gzip takes 1 to 12");
-        assert_eq!(told(json!({"codec": "lz4"})), "compress: codec is \"lz4\", `gzip` or `zstd` is expected");
+        assert_eq!(told(json!({"codec": "lz4", "level": 2})), "compress: level is 2, lz4 takes 1 to 1");
+        let unknown = told(json!({"codec": "lzma"}));
+        assert!(unknown.starts_with("compress: codec is \"lzma\", "), "{unknown}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `decompress`: removes one layer of compression, told by its first bytes.
+//! `decompress`: removes one layer of compression, told by its first bytes; brotli, which has none, by its name.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,16 +20,41 @@ struct Parameters {
     /// The only format that is taken; if not given, each file's first bytes tell.
     #[serde(default)]
     codec: Option<Codec>,
+    /// Most bytes that a file may become; if not given, there is no such limit.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    max_size_bytes: Option<u64>,
+    /// Most times its size that a file may become, judged from 1 GiB on: what grows more is a bomb, or mostly zeros.
+    #[serde(default = "default_max_ratio")]
+    #[schemars(range(min = 1), extend("default" = DEFAULT_MAX_RATIO))]
+    max_ratio: u64,
 }
 
+/// Above what DEFLATE can reach (1,032), below what bombs of newer formats are made for.
+const DEFAULT_MAX_RATIO: u64 = 2_000;
+
+/// Output from which on the ratio is judged: less harms nobody.
+const JUDGED_FROM_BYTES: u64 = 1 << 30;
+
+fn default_max_ratio() -> u64 {
+    DEFAULT_MAX_RATIO
+}
+
+#[derive(Debug, Clone, Copy)]
 struct Decompress {
     codec: Option<Codec>,
+    max_size_bytes: u64,
+    max_ratio: u64,
 }
 
 struct DecompressStep {
-    codec: Option<Codec>,
+    decompress: Decompress,
+    /// Bytes that have come out so far.
+    size_bytes: u64,
     begin: Option<Event>,
     input: Input,
+    /// The name says what the first bytes can't.
+    is_brotli_by_name: bool,
     /// None until the first bytes have told the codec.
     decoder: Option<Box<dyn Decoder>>,
     has_ended: bool,
@@ -39,7 +64,7 @@ fn describe() -> Descriptor {
     Descriptor {
         name: "decompress",
         version: 1,
-        summary: "remove one layer of compression: gzip, BGZF or zstd",
+        summary: "remove one layer of compression: gzip, BGZF, zstd, lz4, xz, bzip2, brotli or snappy",
         shape: Shape::Map,
         input: "bytes",
         output: "bytes",
@@ -55,7 +80,7 @@ fn examples() -> Vec<Example> {
         Example {
             step: "decompress",
             params: Map::new(),
-            explains: "decompresses gzip and zstd files, `a.txt.gz` to `a.txt`",
+            explains: "decompresses whatever the first bytes tell, `a.txt.gz` to `a.txt`",
             name: "a.txt.gz",
             // What `printf abc | gzip -n` writes.
             input: Sample::Hex("1f8b08000000000000034b4c4a0600c241243503000000"),
@@ -73,13 +98,13 @@ fn examples() -> Vec<Example> {
 }
 
 fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
-    let Parameters { codec } = parse(NATIVE.name, params)?;
-    Ok(Box::new(Decompress { codec }))
+    let Parameters { codec, max_size_bytes, max_ratio } = parse(NATIVE.name, params)?;
+    Ok(Box::new(Decompress { codec, max_size_bytes: max_size_bytes.unwrap_or(u64::MAX), max_ratio }))
 }
 
 impl Processor for Decompress {
     fn need(&self, _size_bytes: u64) -> u64 {
-        let most = Codec::Gzip.decoder_bytes().max(Codec::Zstd.decoder_bytes());
+        let most = Codec::Zstd.decoder_bytes(); // of all codecs
         self.codec.map_or(most, Codec::decoder_bytes)
     }
 
@@ -90,7 +115,15 @@ impl Processor for Decompress {
 
     fn open(&self) -> Result<Box<dyn Step>> {
         let input = Input::new(None);
-        Ok(Box::new(DecompressStep { codec: self.codec, begin: None, input, decoder: None, has_ended: false }))
+        Ok(Box::new(DecompressStep {
+            decompress: *self,
+            size_bytes: 0,
+            begin: None,
+            input,
+            is_brotli_by_name: false,
+            decoder: None,
+            has_ended: false,
+        }))
     }
 
     fn output_name(&self, name: &[u8]) -> Vec<u8> {
@@ -107,6 +140,7 @@ impl Step for DecompressStep {
         match event {
             Event::Begin { name, size_bytes } => {
                 self.input = Input::new(size_bytes);
+                self.is_brotli_by_name = name.to_ascii_lowercase().ends_with(Codec::Brotli.extension());
                 self.begin = Some(Event::Begin { name: strip_extension(&name).into(), size_bytes: None });
             }
             Event::Bytes(bytes) => self.input.push(bytes),
@@ -127,6 +161,8 @@ impl Step for DecompressStep {
         if let Some(decoder) = &mut self.decoder
             && let Some(bytes) = decoder.decode(&mut self.input)?
         {
+            self.size_bytes += bytes.len() as u64;
+            self.check_budget()?;
             return Ok(Some(Event::Bytes(bytes)));
         }
         self.has_ended = self.input.has_ended();
@@ -135,6 +171,20 @@ impl Step for DecompressStep {
 }
 
 impl DecompressStep {
+    fn check_budget(&self) -> Result<()> {
+        let Decompress { max_size_bytes, max_ratio, .. } = self.decompress;
+        if self.size_bytes > max_size_bytes {
+            return Err(Error::DecompressionBudget(format!("the content has more than {max_size_bytes} bytes")));
+        }
+        let (size, read) = (self.size_bytes, self.input.offset());
+        if size > JUDGED_FROM_BYTES && size / max_ratio > read {
+            return Err(Error::DecompressionBudget(format!(
+                "{read} bytes have become {size}, more than {max_ratio} times as many"
+            )));
+        }
+        Ok(())
+    }
+
     /// Tell the codec by the first bytes, once they are here.
     fn knows_codec(&mut self) -> Result<bool> {
         let start = self.input.bytes();
@@ -144,19 +194,27 @@ impl DecompressStep {
         if start.len() < MAGIC_BYTES && !self.input.has_ended() {
             return Ok(false);
         }
-        let found = Codec::of_magic(start).filter(|found| self.codec.is_none_or(|wanted| wanted == *found));
-        let codec = found.ok_or_else(|| not_compressed(start, self.codec))?;
+        let unmarked =
+            self.decompress.codec == Some(Codec::Brotli) || (self.decompress.codec.is_none() && self.is_brotli_by_name);
+        let told = Codec::of_magic(start).filter(|_| self.decompress.codec != Some(Codec::Brotli));
+        let found = told
+            .or((unmarked && !start.is_empty()).then_some(Codec::Brotli))
+            .filter(|found| self.decompress.codec.is_none_or(|wanted| wanted == *found));
+        let codec = found.ok_or_else(|| not_compressed(start, self.decompress.codec))?;
         self.decoder = Some(codec.decoder()?);
         Ok(true)
     }
 }
 
+/// First bytes that a message shows.
+const SHOWN_BYTES: usize = 4;
+
 fn not_compressed(start: &[u8], wanted: Option<Codec>) -> Error {
     if start.is_empty() {
         return Error::NotCompressed("the file is empty, without any compressed stream".to_owned());
     }
-    let begins = spaced_hex(&start[..start.len().min(MAGIC_BYTES)]);
-    let missing = wanted.map_or("neither gzip nor zstd does".to_owned(), |codec| format!("{} does not", codec.name()));
+    let begins = spaced_hex(&start[..start.len().min(SHOWN_BYTES)]);
+    let missing = wanted.map_or("no compressed format does".to_owned(), |codec| format!("{} does not", codec.name()));
     Error::NotCompressed(format!("the file begins with `{begins}`, as {missing}"))
 }
 
@@ -167,8 +225,8 @@ fn strip_extension(name: &[u8]) -> Vec<u8> {
     };
     let (stem, extension) = name.split_at(dot);
     match extension.to_ascii_lowercase().as_slice() {
-        b".gz" | b".gzip" | b".zst" | b".zstd" => stem.to_vec(),
-        b".tgz" | b".tzst" => [stem, b".tar"].concat(),
+        b".gz" | b".gzip" | b".zst" | b".zstd" | b".lz4" | b".xz" | b".bz2" | b".br" | b".sz" => stem.to_vec(),
+        b".tgz" | b".tzst" | b".txz" | b".tbz2" | b".tlz4" => [stem, b".tar"].concat(),
         _ => name.to_vec(),
     }
 }
@@ -185,6 +243,10 @@ mod tests {
             ("a.gzip", "a"),
             ("a.tar.zst", "a.tar"),
             ("a.zstd", "a"),
+            ("a.csv.xz", "a.csv"),
+            ("a.txt.bz2", "a.txt"),
+            ("a.html.br", "a.html"),
+            ("a.tbz2", "a.tar"),
             ("a.tgz", "a.tar"),
             ("a.TZST", "a.tar"),
             (".gz", ".gz"),
@@ -198,11 +260,32 @@ mod tests {
     }
 
     #[test]
+    fn test_content_beyond_the_budget_is_refused() {
+        let packed = Codec::Zstd.compress(3, &vec![0; 3 << 20]).expect("packed");
+        let told = |params: Value| {
+            let mut step = build(params.as_object().expect("a map")).and_then(|built| built.open()).expect("opened");
+            step.push(Event::Bytes(packed.clone().into())).and_then(|()| step.push(Event::End)).expect("pushed");
+            loop {
+                match step.pull() {
+                    Ok(Some(Event::End)) => return "no error".to_owned(),
+                    Ok(_) => {}
+                    Err(error) => return format!("{}: {error}", error.kind()),
+                }
+            }
+        };
+        assert_eq!(told(json!({"max_size_bytes": 3 << 20})), "no error");
+        assert_eq!(
+            told(json!({"max_size_bytes": (3 << 20) - 1})),
+            "decompression_budget: the content has more than 3145727 bytes"
+        );
+    }
+
+    #[test]
     fn test_error_names_what_was_found() {
         assert!(not_compressed(b"", None).to_string().contains("empty"));
         assert_eq!(
             not_compressed(b"id,name", None).to_string(),
-            "the file begins with `69 64 2c 6e`, as neither gzip nor zstd does"
+            "the file begins with `69 64 2c 6e`, as no compressed format does"
         );
         assert_eq!(
             not_compressed(b"\x1f\x8b\x08\x00", Some(Codec::Zstd)).to_string(),

@@ -2,11 +2,17 @@
 //!
 //! Compressed bytes depend on the block, the level and the codec library's version only.
 
+mod brotli;
+mod bzip2;
 mod gzip;
 mod gzip_decoder;
 mod gzip_header;
 mod inflater;
 mod input;
+mod lz4;
+mod pump;
+mod snappy;
+mod xz;
 mod zstd;
 mod zstd_decoder;
 mod zstd_header;
@@ -18,6 +24,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Result;
+use pump::StreamDecoder;
 
 pub use input::Input;
 
@@ -29,10 +36,29 @@ pub enum Codec {
     Gzip,
     /// Zstandard (RFC 8878), several times faster in both directions
     Zstd,
+    /// LZ4 frames: the fastest, and the largest outputs
+    Lz4,
+    /// xz (LZMA2): the smallest outputs, and slow
+    Xz,
+    /// bzip2
+    Bzip2,
+    /// Brotli (RFC 7932), for the web; a file of it can't be told by its content
+    Brotli,
+    /// Snappy in its framing format
+    Snappy,
+}
+
+/// Compresses pieces of a file into one stream, for formats whose streams can't stand in a row.
+pub trait StreamEncoder: Send {
+    /// Take the next piece; give what is ready.
+    fn push(&mut self, piece: &[u8]) -> Result<Bytes>;
+
+    /// Give the rest.
+    fn finish(self: Box<Self>) -> Result<Bytes>;
 }
 
 /// First bytes that tell a codec.
-pub const MAGIC_BYTES: usize = 4;
+pub const MAGIC_BYTES: usize = 10;
 
 /// Turns one compressed stream back into what was compressed.
 pub trait Decoder: Send {
@@ -47,6 +73,11 @@ impl Codec {
         match self {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Lz4 => "lz4",
+            Self::Xz => "xz",
+            Self::Bzip2 => "bzip2",
+            Self::Brotli => "brotli",
+            Self::Snappy => "snappy",
         }
     }
 
@@ -55,6 +86,11 @@ impl Codec {
         match self {
             Self::Gzip => b".gz",
             Self::Zstd => b".zst",
+            Self::Lz4 => b".lz4",
+            Self::Xz => b".xz",
+            Self::Bzip2 => b".bz2",
+            Self::Brotli => b".br",
+            Self::Snappy => b".sz",
         }
     }
 
@@ -63,6 +99,10 @@ impl Codec {
         match self {
             Self::Gzip => 1..=12,
             Self::Zstd => 1..=22,
+            Self::Xz => 0..=9,
+            Self::Bzip2 => 1..=9,
+            Self::Brotli => 0..=11,
+            Self::Lz4 | Self::Snappy => 1..=1,
         }
     }
 
@@ -71,6 +111,10 @@ impl Codec {
         match self {
             Self::Gzip => 6,
             Self::Zstd => 3,
+            Self::Xz => 6,
+            Self::Bzip2 => 9,
+            Self::Brotli => 5,
+            Self::Lz4 | Self::Snappy => 1,
         }
     }
 
@@ -79,6 +123,11 @@ impl Codec {
         match self {
             Self::Gzip => gzip::BLOCK_BYTES,
             Self::Zstd => zstd::block_bytes(level),
+            Self::Lz4 => lz4::BLOCK_BYTES,
+            Self::Xz => xz::BLOCK_BYTES,
+            Self::Bzip2 => bzip2::BLOCK_BYTES,
+            Self::Brotli => brotli::PIECE_BYTES,
+            Self::Snappy => snappy::BLOCK_BYTES,
         }
     }
 
@@ -87,6 +136,11 @@ impl Codec {
         match self {
             Self::Gzip => gzip::bound(size_bytes),
             Self::Zstd => zstd::bound(size_bytes),
+            Self::Lz4 => lz4::bound(size_bytes),
+            Self::Xz => xz::bound(size_bytes),
+            Self::Bzip2 => bzip2::bound(size_bytes),
+            Self::Brotli => brotli::bound(size_bytes),
+            Self::Snappy => snappy::bound(size_bytes),
         }
     }
 
@@ -95,15 +149,34 @@ impl Codec {
         match self {
             Self::Gzip => gzip::context_bytes(level),
             Self::Zstd => zstd::context_bytes(level, size_bytes),
+            Self::Xz => xz::context_bytes(level, size_bytes),
+            Self::Bzip2 => bzip2::context_bytes(level),
+            Self::Brotli => brotli::context_bytes(level),
+            // A table of 64 KiB or less, and the block once more.
+            Self::Lz4 | Self::Snappy => size_bytes + (1 << 20),
         }
     }
 
-    /// Compress one block into a gzip member or zstd frame of its own.
+    /// Compress one block into a member, frame or stream of its own.
     pub fn compress(self, level: i32, block: &[u8]) -> Result<Vec<u8>> {
         match self {
             Self::Gzip => gzip::compress(level, block),
             Self::Zstd => zstd::compress(level, block),
+            Self::Lz4 => lz4::compress(block),
+            Self::Xz => xz::compress(level, block),
+            Self::Bzip2 => bzip2::compress(level, block),
+            Self::Snappy => snappy::compress(block),
+            Self::Brotli => {
+                let mut encoder = brotli::encoder(level);
+                let begun = encoder.push(block)?;
+                Ok([begun, encoder.finish()?].concat())
+            }
         }
+    }
+
+    /// Start on a stream, where the format allows only one in a file.
+    pub fn stream_encoder(self, level: i32) -> Option<Box<dyn StreamEncoder>> {
+        (self == Self::Brotli).then(|| brotli::encoder(level))
     }
 
     /// Tell by its first [`MAGIC_BYTES`] what has compressed a file.
@@ -111,7 +184,16 @@ impl Codec {
         if start.starts_with(&gzip_header::MAGIC) {
             return Some(Self::Gzip);
         }
-        zstd_header::is_magic(start).then_some(Self::Zstd)
+        if zstd_header::is_magic(start) {
+            return Some(Self::Zstd);
+        }
+        let magics: [(&[u8], Self); 4] = [
+            (&lz4::MAGIC, Self::Lz4),
+            (&xz::MAGIC, Self::Xz),
+            (&bzip2::MAGIC, Self::Bzip2),
+            (&snappy::MAGIC, Self::Snappy),
+        ];
+        magics.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, codec)| codec)
     }
 
     /// Start on a stream of this codec.
@@ -119,6 +201,11 @@ impl Codec {
         match self {
             Self::Gzip => Ok(Box::new(gzip_decoder::GzipDecoder::new())),
             Self::Zstd => Ok(Box::new(zstd_decoder::ZstdDecoder::new()?)),
+            Self::Lz4 => Ok(Box::new(lz4::Lz4Decoder::default())),
+            Self::Xz => Ok(Box::new(StreamDecoder::new(&xz::FORMAT))),
+            Self::Bzip2 => Ok(Box::new(StreamDecoder::new(&bzip2::FORMAT))),
+            Self::Brotli => Ok(Box::new(StreamDecoder::new(&brotli::FORMAT))),
+            Self::Snappy => Ok(Box::new(snappy::SnappyDecoder::default())),
         }
     }
 
@@ -127,9 +214,17 @@ impl Codec {
         match self {
             Self::Gzip => gzip_decoder::MEMORY_BYTES,
             Self::Zstd => zstd_decoder::MEMORY_BYTES,
+            Self::Lz4 => lz4::MEMORY_BYTES,
+            Self::Xz => xz::MEMORY_BYTES,
+            Self::Bzip2 => bzip2::MEMORY_BYTES,
+            Self::Brotli => brotli::MEMORY_BYTES,
+            Self::Snappy => snappy::MEMORY_BYTES,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Write bytes for a message: `1f 8b 08`.
 pub fn spaced_hex(bytes: &[u8]) -> String {

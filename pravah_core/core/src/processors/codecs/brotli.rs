@@ -1,0 +1,83 @@
+//! brotli (RFC 7932): one stream per file, as streams can't stand in a row; nothing at its beginning tells it.
+
+use std::io::Write;
+
+use brotli::{
+    BrotliDecompressStream, BrotliResult, BrotliState, CompressorWriter,
+    enc::{BrotliEncoderParams, StandardAlloc},
+};
+use bytes::Bytes;
+
+use super::{
+    StreamEncoder,
+    pump::{Format, Pump, Pumped},
+};
+use crate::{Error, Result};
+
+/// Most bytes that decoding takes: a window of 16 MiB, and its tables.
+pub const MEMORY_BYTES: u64 = 36 << 20;
+
+/// How the decoder is told from others.
+pub static FORMAT: Format = Format { name: "brotli", magic: &[], pump: decoder };
+
+/// Input bytes that are handed over at once.
+pub const PIECE_BYTES: usize = 1 << 20;
+
+/// The default window of the command line tool, 4 MiB.
+const WINDOW_BITS: i32 = 22;
+
+/// Most bytes that a stream of `size_bytes` takes (`BrotliEncoderMaxCompressedSize`, and its flushes).
+pub fn bound(size_bytes: u64) -> u64 {
+    size_bytes + (size_bytes >> 10) + 1024
+}
+
+/// Most bytes that the encoder takes, as measured; levels 10 and 11 keep the costs of all paths.
+pub fn context_bytes(level: i32) -> u64 {
+    if level < 10 { 64 << 20 } else { 256 << 20 }
+}
+
+/// Start on a stream.
+pub fn encoder(level: i32) -> Box<dyn StreamEncoder> {
+    let parameters = BrotliEncoderParams { quality: level, lgwin: WINDOW_BITS, ..BrotliEncoderParams::default() };
+    Box::new(Encoder(CompressorWriter::with_params(Vec::new(), 64 << 10, &parameters)))
+}
+
+struct Encoder(CompressorWriter<Vec<u8>>);
+
+impl StreamEncoder for Encoder {
+    fn push(&mut self, piece: &[u8]) -> Result<Bytes> {
+        self.0.write_all(piece).map_err(|error| Error::Panicked(format!("brotli refused its input: {error}")))?;
+        Ok(std::mem::take(self.0.get_mut()).into())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Bytes> {
+        Ok(self.0.into_inner().into())
+    }
+}
+
+fn decoder() -> Result<Box<dyn Pump>> {
+    let new = StandardAlloc::default;
+    Ok(Box::new(BrotliPump(Box::new(BrotliState::new(new(), new(), new())))))
+}
+
+struct BrotliPump(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>);
+
+impl Pump for BrotliPump {
+    fn pump(&mut self, input: &[u8], output: &mut [u8], _input_ends: bool) -> Result<Pumped, String> {
+        let (mut left, mut taken, mut room, mut given, mut total) = (input.len(), 0, output.len(), 0, 0);
+        let result = BrotliDecompressStream(
+            &mut left,
+            &mut taken,
+            input,
+            &mut room,
+            &mut given,
+            output,
+            &mut total,
+            &mut self.0,
+        );
+        match result {
+            BrotliResult::ResultFailure => Err("its bytes make no sense".to_owned()),
+            result => Ok(Pumped { taken, given, complete: matches!(result, BrotliResult::ResultSuccess) }),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Every codec: what it packs it unpacks, in whatever pieces, and damage is told, never a panic.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const ALL: [Codec; 7] = [Codec::Gzip, Codec::Zstd, Codec::Lz4, Codec::Xz, Codec::Bzip2, Codec::Brotli, Codec::Snappy];
+
+fn decoded(codec: Codec, packed: &[u8], piece_bytes: usize) -> Result<Vec<u8>> {
+    let (mut input, mut decoder, mut output) = (Input::new(None), codec.decoder()?, Vec::new());
+    for piece in packed.chunks(piece_bytes) {
+        input.push(Bytes::copy_from_slice(piece));
+        while let Some(bytes) = decoder.decode(&mut input)? {
+            assert!(bytes.len() <= 4 << 20, "one output is bounded");
+            output.extend_from_slice(&bytes);
+        }
+    }
+    input.end();
+    while let Some(bytes) = decoder.decode(&mut input)? {
+        output.extend_from_slice(&bytes);
+    }
+    Ok(output)
+}
+
+fn text(size: usize) -> Vec<u8> {
+    (0_u32..).flat_map(|i| (i.wrapping_mul(i) % 1000).to_string().into_bytes()).take(size).collect()
+}
+
+#[test]
+fn test_streams_in_a_row_are_one_content() {
+    for codec in ALL.into_iter().filter(|codec| codec.stream_encoder(1).is_none()) {
+        let level = codec.default_level();
+        let (first, second) = (text(300_000), text(70_001));
+        let packed = [codec.compress(level, &first), codec.compress(level, &second)].map(|part| part.expect("packed"));
+        let unpacked = decoded(codec, &packed.concat(), 4099).expect("decoded");
+        assert!(unpacked == [first, second].concat(), "{}", codec.name());
+    }
+}
+
+#[test]
+fn test_magic_tells_every_codec_that_has_one() {
+    for codec in ALL {
+        let packed = codec.compress(codec.default_level(), b"pravah").expect("packed");
+        let expected = (codec != Codec::Brotli).then_some(codec);
+        assert_eq!(Codec::of_magic(&packed), expected, "{}", codec.name());
+    }
+}
+
+#[test]
+fn test_output_fits_into_the_bound() {
+    let noise: Vec<u8> = blake3_noise(1 << 20);
+    for codec in ALL {
+        for level in [*codec.levels().start(), codec.default_level()] {
+            for size in [0, 1, 100, 65_537, 1 << 20] {
+                let packed = codec.compress(level, &noise[..size]).expect("packed").len() as u64;
+                let bound = codec.bound(size as u64);
+                assert!(packed <= bound, "{} {level}: {size} became {packed}, bound {bound}", codec.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn test_input_cut_off_is_truncated() {
+    for codec in ALL {
+        let packed = codec.compress(codec.default_level(), &text(100_000)).expect("packed");
+        let error = decoded(codec, &packed[..packed.len() - 3], 1 << 16).expect_err("it is cut off");
+        assert_eq!(error.kind(), "truncated_input", "{}: {error}", codec.name());
+    }
+}
+
+fn blake3_noise(size: usize) -> Vec<u8> {
+    let mut noise = vec![0; size];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    noise
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn test_content_comes_back(content in prop::collection::vec(any::<u8>(), 0..3000), piece in 1usize..700) {
+        for codec in ALL {
+            let packed = codec.compress(codec.default_level(), &content)?;
+            prop_assert_eq!(&decoded(codec, &packed, piece)?, &content, "{}", codec.name());
+        }
+    }
+
+    #[test]
+    fn test_damage_is_told_or_harmless(at in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<prop::sample::Index>()) {
+        for codec in ALL {
+            let mut packed = codec.compress(codec.default_level(), &text(20_000))?;
+            let at = at.index(packed.len());
+            packed[at] ^= 1 << bit;
+            // Never a panic or a hang; whether it is an error is the format's: some bytes mean nothing.
+            let _ = decoded(codec, &packed, 997);
+            packed.truncate(cut.index(packed.len()));
+            let _ = decoded(codec, &packed, 997);
+        }
+    }
+}
