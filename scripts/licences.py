@@ -30,6 +30,7 @@ ALLOWED = frozenset(
         "Unicode-3.0",
         "Unlicense",
         "Zlib",
+        "bzip2-1.0.6",
     }
 )
 

@@ -147,6 +147,30 @@ def test_gzip_with_extra_fields_and_name_is_decompressed(cli: Cli, tmp_path: Pat
     assert (sink / "named").read_bytes() == TEXT
 
 
+@pytest.mark.parametrize("codec", ["lz4", "xz", "bzip2", "brotli", "zstd", "gzip"])
+def test_system_tools_and_we_read_each_other(cli: Cli, tmp_path: Path, codec: str) -> None:
+    if shutil.which(codec) is None:
+        pytest.skip(f"{codec} is not installed")
+    source, packed = tmp_path / "source", tmp_path / "packed"
+    source.mkdir()
+    contents = {"empty": b"", "text": TEXT * 50, "noise": os.urandom(4_300_000)}
+    for name, content in contents.items():
+        (source / name).write_bytes(content)
+
+    cli.ok("run", source, "--to", f"{packed}/", "-s", f"compress:{codec}")
+
+    for ours in packed.iterdir():
+        told = subprocess.run([codec, "-dc", ours], capture_output=True, check=True).stdout
+        assert told == contents[ours.stem]
+    theirs, unpacked = tmp_path / "theirs", tmp_path / "unpacked"
+    theirs.mkdir()
+    for name, content in contents.items():
+        packing = subprocess.run([codec, "-c"], input=content, capture_output=True, check=True)
+        (theirs / (name + ours.suffix)).write_bytes(packing.stdout)
+    cli.ok("run", theirs, "--to", f"{unpacked}/", "-s", "decompress")
+    assert {path.name: path.read_bytes() for path in unpacked.iterdir()} == contents
+
+
 def test_non_regular_entries_are_each_accounted_for(cli: Cli, tmp_path: Path) -> None:
     source, sink = tmp_path / "source", tmp_path / "sink"
     source.mkdir()
