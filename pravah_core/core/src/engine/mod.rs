@@ -29,6 +29,7 @@ pub mod scan_task;
 pub mod shared;
 mod stage;
 pub mod takeover;
+mod target;
 pub mod task;
 
 use std::sync::Arc;

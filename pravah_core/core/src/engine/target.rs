@@ -1,0 +1,106 @@
+//! Where the bytes of the last step go: an output that is staged, and what inspect steps found.
+
+use std::sync::Arc;
+
+use super::{
+    decide::Publishing,
+    stage::{Bench, CHUNK_BYTES, Item},
+};
+use crate::{
+    Result,
+    processors::Event,
+    stores::{Attributes, Output, Reading, Staging, Temporary},
+};
+
+/// Where the bytes of the last step go.
+pub struct Target<'b, 't> {
+    bench: &'b Bench<'t>,
+    item: &'b Item,
+    publishing: Publishing,
+    staging: Option<(Temporary, Box<dyn Staging>)>,
+    /// Bytes that came out so far.
+    pub bytes_out: u64,
+    /// What inspect steps found.
+    pub records: Option<String>,
+    /// For copies that the system does not make.
+    buffer: Vec<u8>,
+}
+
+impl<'b, 't> Target<'b, 't> {
+    /// Begin with an entry.
+    pub fn new(bench: &'b Bench<'t>, item: &'b Item, publishing: Publishing) -> Self {
+        Self { bench, item, publishing, staging: None, bytes_out: 0, records: None, buffer: Vec::new() }
+    }
+
+    /// Stage its output.
+    pub fn begin(&mut self) -> Result<()> {
+        let Some(sink) = &self.item.place.sink else { return Ok(()) };
+        let temporary = self.bench.temporary();
+        let staging = sink.stage(&temporary, self.publishing.how)?;
+        self.staging = Some((temporary, staging));
+        Ok(())
+    }
+
+    /// Take what comes out of the last step.
+    pub fn take(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Bytes(bytes) => {
+                if let Some((_, staging)) = &mut self.staging {
+                    self.bytes_out += bytes.len() as u64;
+                    staging.write(&bytes)?;
+                    self.bench.rates.write.pass(bytes.len() as u64, self.bench.control)?;
+                }
+            }
+            Event::Record(record) => {
+                let path = self.bench.source_path(self.item.index);
+                crate::wire::push_record(self.records.get_or_insert_default(), &path, record);
+            }
+            Event::Begin { .. } | Event::End => {}
+        }
+        Ok(())
+    }
+
+    /// Leave a hole up to an offset.
+    pub fn skip_to(&mut self, offset_bytes: u64) -> Result<()> {
+        self.bytes_out = offset_bytes;
+        self.staging.as_mut().map_or(Ok(()), |(_, staging)| staging.skip_to(offset_bytes))
+    }
+
+    /// Copy the next bytes of the source; 0 is its end.
+    pub fn copy(&mut self, reading: &mut dyn Reading, length_bytes: u64) -> Result<u64> {
+        if let Some((_, staging)) = self.staging.as_mut().filter(|_| self.buffer.is_empty())
+            && let Some(copied) = staging.copy_from(reading, length_bytes)?
+        {
+            self.bytes_out += copied;
+            return Ok(copied);
+        }
+        self.buffer.resize(CHUNK_BYTES, 0);
+        let wanted = usize::try_from(length_bytes).map_or(CHUNK_BYTES, |length| length.min(CHUNK_BYTES));
+        let read = fill(reading, &mut self.buffer[..wanted])?;
+        if let Some((_, staging)) = &mut self.staging {
+            staging.write(&self.buffer[..read])?;
+        }
+        self.bytes_out += read as u64;
+        Ok(read as u64)
+    }
+
+    /// All has come: what was staged, if anything.
+    pub fn finish(self, name: Vec<u8>, attributes: Option<&Attributes>) -> Result<Option<Output>> {
+        let (Some((temporary, staging)), Some(sink)) = (self.staging, &self.item.place.sink) else { return Ok(None) };
+        let (staged, held) = staging.finish(attributes)?;
+        let replaces = self.publishing.replaces;
+        Ok(Some(Output { directory: Arc::clone(sink), name, temporary, staged, replaces, held }))
+    }
+}
+
+/// Read until the buffer is full or the file ends.
+pub fn fill(reading: &mut dyn Reading, buffer: &mut [u8]) -> Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reading.read(&mut buffer[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}
