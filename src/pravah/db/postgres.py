@@ -7,6 +7,7 @@ finds that out by itself when it is done again (protocol, rule 1).
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import socket
@@ -18,7 +19,7 @@ from typing import Any, Concatenate
 import pg8000.dbapi
 from pg8000.exceptions import InterfaceError
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from pravah import failpoints
 from pravah.db.transactions import P, T
@@ -86,6 +87,8 @@ def postgres_engine(url: URL, *, autocommit: bool = True) -> Engine:
     if isinstance(directory := url.query.get("host"), str) and directory.startswith("/"):
         arguments["unix_sock"] = f"{directory}/.s.PGSQL.{arguments.pop('port')}"
         arguments.pop("host")
+    # A dead connection can't be closed politely; the pool would tell of each, with a traceback.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     return create_engine(
         "postgresql+pg8000://",
         creator=lambda: pg8000.dbapi.connect(**arguments),
@@ -219,7 +222,7 @@ def _whole(connection: Connection, attempt: Callable[[Connection], T]) -> T:
         # What failed may have left a transaction open; one that can't be ended is thrown away.
         try:
             connection.exec_driver_sql("ROLLBACK")
-        except (DBAPIError, InterfaceError, OSError):
+        except (SQLAlchemyError, InterfaceError, OSError):
             connection.invalidate()
         raise
 
