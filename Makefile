@@ -13,6 +13,7 @@ CORE ?= dev
 ROW ?= all
 SCALE ?= small
 SWEEP ?= 1000
+CHAOS ?= 600
 ARGS ?= --help
 
 BIN := .venv/bin
@@ -51,6 +52,10 @@ test: setup ## run all tests: Rust, then Python
 .PHONY: sweep
 sweep: setup ## kill jobs SWEEP times (1000) and compare what they leave behind
 	PRAVAH_SWEEP=$(SWEEP) $(BIN)/pytest tests/e2e/test_kill_sweep.py --timeout=0
+
+.PHONY: chaos
+chaos: setup ## kill and stop workers and PostgreSQL for CHAOS seconds (600), twenty jobs
+	PRAVAH_CHAOS_S=$(CHAOS) $(BIN)/pytest tests/e2e/test_chaos.py --timeout=0
 
 .PHONY: lint
 lint: setup ## check style, types, layers, licences and generated files
