@@ -102,7 +102,7 @@ def postgres_engine(url: URL, *, autocommit: bool = True) -> Engine:
 class PostgresTransactions:
     """The transactions of a PostgreSQL ledger; each is retried while that is safe."""
 
-    def __init__(self, engine: Engine, location: str, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, engine: Engine, location: str, *, patience_s: float) -> None:
         self.location = location
         self.patience_s = patience_s
         self._engine = engine

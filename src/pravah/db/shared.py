@@ -16,7 +16,7 @@ from pravah import __version__
 from pravah.db import claims, workers
 from pravah.db.ledger import DatabaseLedger
 from pravah.db.open_postgres import open_postgres
-from pravah.db.postgres import PostgresTransactions
+from pravah.db.postgres import PATIENCE_S, PostgresTransactions
 from pravah.db.queries import query
 from pravah.db.worker_lock import ProcessIdentity
 from pravah.model.ids import new_id
@@ -24,6 +24,8 @@ from pravah.model.ledger import Release
 
 # Leases that are freed in one transaction.
 _FREED_AT_ONCE = 100
+# How long somebody who only asks waits for a database that is away.
+_ASKING_S = 10.0
 # A worker that holds nothing and has been silent for so long is not listed any more.
 _SILENT_S = 600
 
@@ -35,11 +37,13 @@ class PostgresLedger(DatabaseLedger):
 
     def __init__(self, url: str) -> None:
         engine, location = open_postgres(url)
-        super().__init__(PostgresTransactions(engine, location))
+        self._persistent = PostgresTransactions(engine, location, patience_s=_ASKING_S)
+        super().__init__(self._persistent)
         self._id: str | None = None
 
     def join(self) -> str:
-        """Begin to work: register under a new id."""
+        """Begin to work: register under a new id. Work is worth waiting for."""
+        self._persistent.patience_s = PATIENCE_S
         self._id = new_id()
         self._write("join", _show_life, self._id, ())
         return self._id

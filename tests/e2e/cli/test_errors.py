@@ -112,9 +112,10 @@ def test_debug_shows_the_traceback_before_the_error(cli: Cli) -> None:
     assert re.search(r"^error: no job", ran.err, re.MULTILINE)
 
 
-def test_postgresql_ledger_answers_not_yet(cli: Cli) -> None:
-    url = "postgresql://user:word@pravah_db:5432/pravah_db"
+def test_postgresql_ledger_that_is_not_there_is_a_clear_error(cli: Cli) -> None:
+    url = "postgresql://user:word@127.0.0.1:1/pravah_db"
     ran = cli("jobs", "list", env={"DATABASE_URL": url})
-    assert ran.code == 2
-    assert ran.err.startswith("error: can't use the ledger postgresql://user:********@pravah_db")
-    assert "word" not in ran.err
+    assert ran.code == 7
+    assert ran.err.startswith("error: the ledger postgresql://user:********@127.0.0.1:1/pravah_db")
+    assert "hint: " in ran.err
+    assert "word@" not in ran.err
