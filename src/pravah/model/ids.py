@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 
 # Crockford's base 32: digits and letters without I, L, O and U.
@@ -12,9 +13,35 @@ _PREFIX = "job_"
 _TYPED = re.compile(r"[0-9A-HJKMNP-TV-Z]{1,26}\Z")
 
 
+class _Sequence:
+    """The numbers of one process's ids: each is greater than the one before.
+
+    Where the millisecond is still the same, or the clock was set back, the next number lies a
+    step behind the last. The step is random, since a process forked off may take one as well.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def next(self) -> int:
+        number = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
+        with self._lock:
+            if number >> 80 <= self._last >> 80:
+                number = self._last + 1 + int.from_bytes(os.urandom(8))
+            self._last = number
+        return number
+
+
+_sequence = _Sequence()
+
+
 def new_id() -> str:
-    """Make a ULID: 48 bits of milliseconds and 80 random bits, as 26 letters."""
-    number = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
+    """Make a ULID: 48 bits of milliseconds and 80 random bits, as 26 letters.
+
+    The ids of one process sort in the order in which they were made.
+    """
+    number = _sequence.next()
     return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
 
 

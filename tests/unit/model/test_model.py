@@ -88,9 +88,9 @@ def test_uri_of_an_object_store_is_not_yet_there() -> None:
 
 
 def test_ids_sort_by_time_and_are_read_in_any_case() -> None:
-    made = [ids.new_id() for _ in range(3)]
-    assert [len(made_id) for made_id in made] == [26, 26, 26]
-    assert len(set(made)) == 3
+    made = [ids.new_id() for _ in range(10_000)]
+    assert {len(made_id) for made_id in made} == {26}
+    assert made == sorted(set(made))
     assert ids.typed(ids.shown(made[0]).lower().replace("job_", "job_")) == made[0]
     assert ids.typed("JOB!") is None
 
