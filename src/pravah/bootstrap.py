@@ -48,6 +48,7 @@ class Application:
     @cached_property
     def jobs(self) -> JobService:
         """What can be asked of jobs."""
+        from pravah.jobs.locality import Locality
         from pravah.jobs.service import JobService
 
         return JobService(
@@ -56,6 +57,7 @@ class Application:
             threads=self.settings.threads,
             runner=self._runner,
             retention_s=_retention_s(self.settings),
+            locality=Locality(self.ledger.host, self.settings.shared_roots),
         )
 
     def preview(self, spec: JobSpec) -> Preview:
@@ -72,7 +74,8 @@ class Application:
         if is_postgresql(self.settings.database_url):
             from pravah.db.shared import PostgresLedger
 
-            return PostgresLedger(self.settings.database_url)
+            host = self.settings.get("PRAVAH_HOST")
+            return PostgresLedger(self.settings.database_url, str(host) if host else None)
         from pravah.db.embedded import SqliteLedger
 
         path = sqlite_path(self.settings.database_url)

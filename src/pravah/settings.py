@@ -87,6 +87,8 @@ SETTINGS = (
     Setting("S3_USE_SSL", "true", "speak TLS where the endpoint names no scheme", _flag),
     Setting("PRAVAH_HOME", None, "data directory: the embedded ledger, locks and scratch files"),
     Setting("PRAVAH_THREADS", None, "threads of the engine; unset: the CPU quota", _threads),
+    Setting("PRAVAH_HOST", None, "what this host is called among workers; unset: its host name"),
+    Setting("PRAVAH_SHARED_ROOTS", None, "directories that are the same on all hosts, as `/a:/b`"),
     Setting("PRAVAH_RETENTION", None, "how long ended jobs are kept; unset: for ever"),
     Setting("PRAVAH_DEV", "false", "a build without optimisation is meant", _flag),
 )
@@ -128,6 +130,12 @@ class Settings:
         """Threads of the engine; None leaves it to the engine."""
         found = self.get("PRAVAH_THREADS")
         return None if found is None else int(found)
+
+    @property
+    def shared_roots(self) -> tuple[Path, ...]:
+        """Directories that every host of the ledger sees alike."""
+        listed = str(self.get("PRAVAH_SHARED_ROOTS") or "").split(os.pathsep)
+        return tuple(Path(each).expanduser().absolute() for each in listed if each)
 
     def origins(self) -> list[Origin]:
         """Tell of each setting what it is and where it came from; secrets are masked."""

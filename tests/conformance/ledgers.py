@@ -107,8 +107,8 @@ class PostgresCluster:
         self.url = server.create_ledger()
         self._ledgers: list[PostgresLedger] = []
 
-    def worker(self) -> PostgresLedger:
-        ledger = PostgresLedger(self.url)
+    def worker(self, host: str | None = None) -> PostgresLedger:
+        ledger = PostgresLedger(self.url, host)
         ledger.join()
         self._ledgers.append(ledger)
         return ledger
@@ -162,7 +162,6 @@ def new_job(*, spec_hash: str, priority: int = 0) -> NewJob:
         spec_hash=spec_hash,
         pipeline_hash="pipeline",
         scope="scope",
-        host="host",
         priority=priority,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -34,9 +34,17 @@ LEASE_TTL_US = 20_000_000
 _DIRECTORIES_AT_ONCE = 500
 
 
+@dataclass(frozen=True, slots=True)
+class Claimer:
+    """A worker, and its host: empty where the ledger has no other."""
+
+    worker_id: str
+    host: str
+
+
 def claim(
     connection: Connection,
-    worker_id: str,
+    claimer: Claimer,
     job_id: str | None,
     wanted: Mapping[TaskKind, int],
     *,
@@ -48,15 +56,16 @@ def claim(
         if number <= 0:
             continue
         more = small if kind == TaskKind.ENTRIES else 0
-        values = {"job_id": job_id, "kind": kind, "wanted": number + more}
+        values = {"job_id": job_id, "kind": kind, "wanted": number + more, "host": claimer.host}
         name = "claimable_closing" if kind == TaskKind.CLOSING else "claimable"
         found = connection.execute(query(name), values).all()
-        rows = _fitting(found, number, more) if kind == TaskKind.ENTRIES else found
-        leases += [_lease(connection, worker_id, row, Purpose.WORK) for row in rows]
+        rows = found
+        if kind == TaskKind.ENTRIES:
+            rows = _fitting(found, number, more, _rooms(connection, found))
+        leases += [_lease(connection, claimer, row, Purpose.WORK) for row in rows]
         if kind == TaskKind.ENTRIES and len(found) < number:
-            values = {"job_id": job_id, "wanted": number - len(found)}
-            rows = connection.execute(query("settleable"), values).all()
-            leases += [_lease(connection, worker_id, row, Purpose.SETTLE) for row in rows]
+            rows = connection.execute(query("settleable"), values).all()[: number - len(found)]
+            leases += [_lease(connection, claimer, row, Purpose.SETTLE) for row in rows]
     return leases
 
 
@@ -150,12 +159,27 @@ def advance(connection: Connection, lease: Lease) -> bool:
     return connection.execute(query("advance_only"), values).rowcount == 1
 
 
-def _fitting(rows: Sequence[Row[Any]], number: int, small: int) -> list[Row[Any]]:
-    """Choose, in their order, so many tasks and so many small ones, within their jobs' limits."""
-    leased = {row.job_id: row.leased for row in rows}
+def _rooms(connection: Connection, rows: Sequence[Row[Any]]) -> dict[str, int]:
+    """Count how many more tasks may be leased of those jobs that have a limit.
+
+    One claim at a time looks at such a job; in one order, so that no two wait for each other.
+    """
+    rooms = {}
+    for job_id, limit in sorted({(r.job_id, r.tasks_limit) for r in rows if r.tasks_limit}):
+        connection.execute(query("lock_limit"), {"job_id": job_id})
+        leased = connection.execute(query("count_leased"), {"job_id": job_id}).scalar_one()
+        rooms[job_id] = limit - leased
+    return rooms
+
+
+def _fitting(
+    rows: Sequence[Row[Any]], number: int, small: int, rooms: dict[str, int]
+) -> list[Row[Any]]:
+    """Choose, in their order, so many tasks and so many small ones, as far as there is room."""
     chosen = []
     for row in rows:
-        if row.tasks_limit is not None and leased[row.job_id] >= row.tasks_limit:
+        room = rooms.get(row.job_id, 1)
+        if room <= 0:
             continue
         if small > 0 and row.entries <= SMALL_ENTRIES:
             small -= 1
@@ -163,13 +187,14 @@ def _fitting(rows: Sequence[Row[Any]], number: int, small: int) -> list[Row[Any]
             number -= 1
         else:
             break
-        leased[row.job_id] += 1
+        if row.job_id in rooms:
+            rooms[row.job_id] = room - 1
         chosen.append(row)
     return chosen
 
 
-def _lease(connection: Connection, worker_id: str, row: Row[Any], purpose: Purpose) -> Lease:
-    counter = row.counter + 1
+def _lease(connection: Connection, claimer: Claimer, row: Row[Any], purpose: Purpose) -> Lease:
+    counter, worker_id = row.counter + 1, claimer.worker_id
     token = counter << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
     connection.execute(query("lease_task"), {"id": row.id, "token": token, "counter": counter})
     connection.execute(

@@ -34,6 +34,7 @@ def create(connection: Connection, job: NewJob) -> None:
             "priority": job.priority,
             "labels": json.dumps(dict(job.labels)),
             "host": job.host,
+            "share": job.labels.get("team", ""),
             "tasks_limit": job.tasks_limit,
             "waits_for_scan": job.waits_for_scan,
         },
@@ -222,4 +223,5 @@ def _job(row: Row[Any], summed: Books) -> Job:
         paused_by=json.loads(row.paused_by) if row.paused_by else None,
         forgiven=row.forgiven,
         revision=row.revision,
+        host=row.host,
     )

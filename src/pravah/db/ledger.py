@@ -44,6 +44,9 @@ class DatabaseLedger(ABC):
     kernel_leases: bool
     """Whether a holder is surely dead before its tasks are taken over."""
 
+    host = ""
+    """What this host is called among others; empty where there are no others."""
+
     def __init__(self, transactions: Transactions) -> None:
         self.location = transactions.location
         self._transactions = transactions
@@ -171,7 +174,8 @@ class DatabaseLedger(ABC):
         self, job_id: str | None, wanted: Mapping[TaskKind, int], *, small: int = 0
     ) -> list[Lease]:
         """Lease up to so many tasks of each kind, and so many small ones of entries."""
-        return self._write("claim", claims.claim, self._worker_id, job_id, wanted, small=small)
+        claimer = claims.Claimer(self._worker_id, self.host)
+        return self._write("claim", claims.claim, claimer, job_id, wanted, small=small)
 
     def load(self, lease: Lease) -> TaskBlobs:
         """Give the manifest, the windows and the last summary of a leased task."""

@@ -19,8 +19,8 @@ INSERT INTO events (job_id, at_us, kind, detail) VALUES (:job_id, :now_us, :kind
 
 -- name: add_job
 -- Stores a pending job.
-INSERT INTO jobs (id, name, status, spec, plan, spec_hash, pipeline_hash, scope, round, priority, labels, host, created_us, tasks_limit, waits_for_scan)
-VALUES (:id, :name, 'pending', :spec, :plan, :spec_hash, :pipeline_hash, :scope, 1, :priority, :labels, :host, :now_us, :tasks_limit, :waits_for_scan)
+INSERT INTO jobs (id, name, status, spec, plan, spec_hash, pipeline_hash, scope, round, priority, labels, host, share, created_us, tasks_limit, waits_for_scan)
+VALUES (:id, :name, 'pending', :spec, :plan, :spec_hash, :pipeline_hash, :scope, 1, :priority, :labels, :host, :share, :now_us, :tasks_limit, :waits_for_scan)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: lock_spec
@@ -223,25 +223,43 @@ DELETE FROM jobs WHERE id = :id AND deleting;
 -- ------------------------------------------------------------------------------------ claims
 
 -- name: claimable
--- Pending tasks of one kind, jobs by priority and age, tasks in the order in which they were listed.
--- Of a job with a limit, none where as many tasks of entries are leased already.
+-- Pending tasks of one kind: the highest priority first, then the team with the fewest tasks of entries in work,
+-- of its jobs the one with the fewest, then in the order in which they were listed.
+-- None of a job that is on another host, or that has as many tasks in work as it may.
+WITH held AS MATERIALIZED (
+  SELECT j.share, t.job_id, CAST(COUNT(*) AS BIGINT) AS tasks
+  FROM leases AS l JOIN tasks AS t ON t.id = l.task_id JOIN jobs AS j ON j.id = t.job_id
+  WHERE t.kind = 'entries' GROUP BY j.share, t.job_id)
 SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.deaths, t.suspects, t.unclean, t.entries, j.status AS job_status,
-  j.tasks_limit, CASE WHEN j.tasks_limit IS NULL THEN 0 ELSE (SELECT COUNT(*) FROM leases AS l JOIN tasks AS a ON a.id = l.task_id
-    WHERE a.job_id = j.id AND a.kind = 'entries') END AS leased
+  j.tasks_limit
 FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
 WHERE j.status IN ('pending', 'running') AND j.request IS NULL AND j.error IS NULL AND NOT j.deleting
-  AND t.status = 'pending' AND t.kind = :kind AND (:job_id IS NULL OR j.id = :job_id)
+  AND j.host IN ('', :host) AND t.status = 'pending' AND t.kind = :kind AND (:job_id IS NULL OR j.id = :job_id)
   AND (j.scan_complete OR NOT j.waits_for_scan OR t.kind <> 'entries')
-  AND (j.tasks_limit IS NULL OR t.kind <> 'entries' OR j.tasks_limit > (SELECT COUNT(*) FROM leases AS l
-    JOIN tasks AS a ON a.id = l.task_id WHERE a.job_id = j.id AND a.kind = 'entries'))
-ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted :passing_over;
+  AND (j.tasks_limit IS NULL OR t.kind <> 'entries'
+       OR j.tasks_limit > COALESCE((SELECT h.tasks FROM held AS h WHERE h.job_id = j.id), 0))
+ORDER BY j.priority DESC, COALESCE((SELECT SUM(h.tasks) FROM held AS h WHERE h.share = j.share), 0),
+  COALESCE((SELECT h.tasks FROM held AS h WHERE h.job_id = j.id), 0), j.id, t.id
+LIMIT :wanted :passing_over;
+
+-- name: lock_limit
+-- Nothing: a write on SQLite is alone.
+SELECT :job_id;
+
+-- name: lock_limit for postgresql
+-- Has claims of a job with a limit come one after the other, so that they count each other.
+SELECT pg_advisory_xact_lock(hashtextextended(:job_id, 1));
+
+-- name: count_leased
+-- How many tasks of entries of a job are in work.
+SELECT COUNT(*) FROM leases AS l JOIN tasks AS t ON t.id = l.task_id WHERE t.job_id = :job_id AND t.kind = 'entries';
 
 -- name: claimable_closing
 -- Closing tasks: they exist only when nothing else is left to do, whatever was asked since.
 SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.deaths, t.suspects, t.unclean, t.entries, j.status AS job_status
 FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
 WHERE j.status IN ('pending', 'running', 'paused') AND NOT j.deleting
-  AND t.status = 'pending' AND t.kind = 'closing' AND (:job_id IS NULL OR j.id = :job_id)
+  AND j.host IN ('', :host) AND t.status = 'pending' AND t.kind = 'closing' AND (:job_id IS NULL OR j.id = :job_id)
 ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted :passing_over;
 
 -- name: settleable
@@ -249,7 +267,7 @@ ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted :passing_over;
 SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.deaths, t.suspects, t.unclean, t.entries, j.status AS job_status
 FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
 WHERE j.status IN ('pending', 'running', 'paused') AND (j.request IS NOT NULL OR j.error IS NOT NULL) AND NOT j.deleting
-  AND t.status = 'pending' AND t.kind = 'entries' AND (:job_id IS NULL OR j.id = :job_id)
+  AND j.host IN ('', :host) AND t.status = 'pending' AND t.kind = 'entries' AND (:job_id IS NULL OR j.id = :job_id)
   AND (t.unclean OR EXISTS (SELECT 1 FROM windows AS w WHERE w.task_id = t.id AND NOT w.acknowledged))
 ORDER BY j.priority DESC, j.id, t.id LIMIT :wanted :passing_over;
 

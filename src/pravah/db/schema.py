@@ -60,7 +60,10 @@ jobs = Table(
     Column("round", Integer, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("labels", Text, nullable=False),
+    # Whose local paths are meant, on a ledger of many hosts; empty: those of every host.
     Column("host", Text, nullable=False),
+    # The team that the job belongs to: workers are shared out evenly among teams.
+    Column("share", Text, nullable=False, server_default=""),
     _flag("scan_complete"),
     # Entries are worked on only when all are listed: outputs go where sources are.
     _flag("waits_for_scan"),

@@ -35,7 +35,8 @@ class PostgresLedger(DatabaseLedger):
 
     kernel_leases = False
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, host: str | None = None) -> None:
+        self.host = host or platform.node()
         engine, location = open_postgres(url)
         self._persistent = PostgresTransactions(engine, location, patience_s=_ASKING_S)
         super().__init__(self._persistent)
@@ -45,12 +46,12 @@ class PostgresLedger(DatabaseLedger):
         """Begin to work: register under a new id. Work is worth waiting for."""
         self._persistent.patience_s = PATIENCE_S
         self._id = new_id()
-        self._write("join", _show_life, self._id, ())
+        self._write("join", _show_life, self._me, ())
         return self._id
 
     def beat(self, held: Collection[int] = ()) -> None:
         """Show that this worker is alive, and renew its leases of these tasks."""
-        self._write("beat", _show_life, self._worker_id, held)
+        self._write("beat", _show_life, self._me, held)
 
     def leave(self) -> None:
         """Stop working; leases still held count as lost."""
@@ -70,19 +71,23 @@ class PostgresLedger(DatabaseLedger):
         return freed
 
     @property
+    def _me(self) -> claims.Claimer:
+        return claims.Claimer(self._worker_id, self.host)
+
+    @property
     def _worker_id(self) -> str:
         if self._id is None:
             raise RuntimeError("a worker joins the ledger before it claims")
         return self._id
 
 
-def _show_life(connection: Connection, worker_id: str, held: Collection[int]) -> None:
+def _show_life(connection: Connection, me: claims.Claimer, held: Collection[int]) -> None:
     identity = ProcessIdentity.of(os.getpid())
     connection.execute(
         query("show_life"),
         {
-            "id": worker_id,
-            "host": platform.node(),
+            "id": me.worker_id,
+            "host": me.host,
             "pid": identity.pid,
             "started_ticks": identity.started_ticks,
             "boot_id": identity.boot_id,
@@ -90,7 +95,7 @@ def _show_life(connection: Connection, worker_id: str, held: Collection[int]) ->
         },
     )
     if held:
-        values = {"worker_id": worker_id, "ids": sorted(held), "ttl_us": claims.LEASE_TTL_US}
+        values = {"worker_id": me.worker_id, "ids": sorted(held), "ttl_us": claims.LEASE_TTL_US}
         connection.execute(query("renew_leases"), values)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pravah.errors import ForbiddenError, OverlapError, SourceMissingError, SpecError
 from pravah.jobs import source_fate
+from pravah.jobs.locality import Locality
 from pravah.model.uri import NULL, path_uri, quote, shown_path, uri_path
 from pravah.registry import registry
 
@@ -37,6 +38,7 @@ class Planned:
     spec_hash: str
     pipeline_hash: str
     scope: str | None
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class _Root:
         return self.only if self.only is not None else _name(self.path)
 
 
-def plan(spec: JobSpec, directory: bytes, job_id: str) -> Planned:
+def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None = None) -> Planned:
     """Plan a spec that was written in `directory`."""
     resolved = spec.resolved(directory)
     steps = [_step(step) for step in resolved.steps]
@@ -83,7 +85,10 @@ def plan(spec: JobSpec, directory: bytes, job_id: str) -> Planned:
         "after": source_fate.after(resolved),
         **live_keys(resolved),
     }
-    return Planned(resolved, plan, _spec_hash(plan), plan["pipeline_hash"], _scope(plan))
+    host = locality.host_of(plan) if locality else ""
+    return Planned(
+        resolved, plan, _spec_hash(plan, host), plan["pipeline_hash"], _scope(plan, host), host
+    )
 
 
 def live_keys(spec: JobSpec) -> dict[str, Any]:
@@ -270,7 +275,7 @@ def _look(path: bytes) -> os.stat_result | None:
         ) from error
 
 
-def _spec_hash(plan: dict[str, Any]) -> str:
+def _spec_hash(plan: dict[str, Any], host: str) -> str:
     """Identify what a job is about: the same again goes on with the unfinished one."""
     sink = plan["sink"]
     return _digest(
@@ -282,16 +287,18 @@ def _spec_hash(plan: dict[str, Any]) -> str:
             "sink": sink and [sink["uri"], sink["only"], sink["overwrite"], sink["preserve"]],
             "in_place": plan["in_place"],
             "after": plan["after"],
+            **({"host": host} if host else {}),
         }
     )
 
 
-def _scope(plan: dict[str, Any]) -> str | None:
-    """Name whose fingerprints a job shares: the same roots into the same sink."""
+def _scope(plan: dict[str, Any], host: str) -> str | None:
+    """Name whose fingerprints a job shares: the same roots into the same sink, on one host."""
     sink = plan["sink"]
     if sink is None or sink["uri"] == NULL:
         return None
-    return _digest([[root["uri"] for root in plan["roots"]], sink["uri"]])
+    here = [host] if host else []
+    return _digest([[root["uri"] for root in plan["roots"]], sink["uri"], *here])
 
 
 def _digest(value: object) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import NotFoundError, SpecError
+from pravah.jobs.locality import ONE_HOST, Locality
 from pravah.jobs.observer import Observer, Unobserved
 from pravah.jobs.runner_process import RunnerProcess
 from pravah.jobs.supervisor import Idle, Supervisor, Work, WorkEnd
@@ -71,12 +72,14 @@ class JobService:
         threads: int | None = None,
         runner: RunnerProcess | None = None,
         retention_s: float | None = None,
+        locality: Locality = ONE_HOST,
     ) -> None:
         self._ledger = ledger
         self._scratch = scratch
         self._threads = threads
         self._runner = runner
         self._retention_s = retention_s
+        self._locality = locality
 
     # Asking for work
 
@@ -87,7 +90,7 @@ class JobService:
         from pravah.jobs.access import check_access
 
         registry_check(spec)
-        planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id())
+        planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id(), self._locality)
         check_access(planned.plan)
         engine.check_steps(planned.plan["steps"])
         engine.check_filters(planned.plan["include"], planned.plan["exclude"])
@@ -98,7 +101,7 @@ class JobService:
             spec_hash=planned.spec_hash,
             pipeline_hash=planned.pipeline_hash,
             scope=planned.scope,
-            host=os.uname().nodename,
+            host=planned.host,
             name=spec.name,
             priority=spec.priority,
             labels=spec.labels,
@@ -125,6 +128,8 @@ class JobService:
 
         runner, self._runner = self._runner, None
         job_id = self.find(job) if job else None
+        if job_id is not None and idle == Idle.WAIT:
+            self._locality.check(self._ledger.job(job_id))
         work = Work(job_id, idle, self._threads, self._retention_s)
         closing = Closing(self._scratch)
         return Supervisor(self._ledger, work, observer or Unobserved(), closing, runner)

@@ -77,6 +77,8 @@ class Job:
     # Failures that a resume has accepted.
     forgiven: int = 0
     revision: int = 0
+    # Whose local paths are meant; empty: those of every host.
+    host: str = ""
 
     @property
     def elapsed_s(self) -> float:

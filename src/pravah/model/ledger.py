@@ -169,7 +169,8 @@ class NewJob:
     spec_hash: str
     pipeline_hash: str
     scope: str | None
-    host: str
+    host: str = ""
+    """Whose local paths are meant; empty: those of every host."""
     name: str | None = None
     priority: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -254,6 +255,9 @@ class Ledger(Protocol):
 
     kernel_leases: bool
     """Whether a lease is a lock of the kernel: its holder is dead before anybody takes over."""
+
+    host: str
+    """What this host is called among others that use the ledger; empty where it is the only one."""
 
     # Jobs
 
@@ -357,6 +361,8 @@ class Ledger(Protocol):
         """Lease up to so many tasks of each kind, of one job or of any.
 
         So many `small` ones of entries beside them: work on many little jobs goes on in parallel.
+        The highest priority comes first; among equals the team with the fewest tasks in work, of
+        its jobs the one with the fewest, then the oldest. Jobs of another host are passed over.
         """
 
     def load(self, lease: Lease) -> TaskBlobs:

@@ -17,6 +17,9 @@ def upgrade() -> None:
     """Bring a ledger of the first schema up to date."""
     op.add_column("jobs", sa.Column("tasks_limit", sa.Integer()))
     op.add_column("jobs", sa.Column("paused_by", sa.Text()))
+    op.add_column("jobs", sa.Column("share", sa.Text(), server_default="", nullable=False))
+    # Ledgers of the first schema have one host, whatever it is called today.
+    op.execute("UPDATE jobs SET host = ''")
     for table, name in (("jobs", "forgiven"), ("jobs", "revision"), ("tasks", "deaths")):
         column = sa.Column(name, sa.BigInteger(), server_default="0", nullable=False)
         op.add_column(table, column)
@@ -41,5 +44,5 @@ def downgrade() -> None:
         tasks.drop_column("suspects")
         tasks.drop_column("deaths")
     with op.batch_alter_table("jobs") as jobs:
-        for name in ("revision", "forgiven", "paused_by", "tasks_limit", "waits_for_scan"):
+        for name in ("revision", "forgiven", "paused_by", "tasks_limit", "waits_for_scan", "share"):
             jobs.drop_column(name)
