@@ -91,11 +91,9 @@ class Progress(TypedDict):
     bytes: int
 
 class Moved(TypedDict):
-    """What a retry takes out of a task, and what stays behind."""
+    """What is taken out of a task, as manifest, entries and bytes each, and what stays behind."""
 
-    manifest: bytes | None
-    entries: int
-    size_bytes: int
+    parts: list[tuple[bytes, int, int]]
     gone: int
     counts: Counts
     summary: str
@@ -161,6 +159,9 @@ class Control:
     def __init__(self, engine: Engine) -> None: ...
     def drain(self) -> None:
         """Begin nothing new, give up large files in flight, end through the last windows."""
+
+    def finish_begun(self) -> None:
+        """Begin nothing new, finish what was begun, end through the last windows."""
 
     def moved(self) -> int:
         """Give a number that stands still only while the call does."""
@@ -253,6 +254,9 @@ def retry(
     group: tuple[str, str | None, str] | None = None,
 ) -> Moved | None:
     """Move what did not come about into a new manifest, or one group (kind, step, pattern)."""
+
+def split(plan_json: str, manifest: bytes, windows: list[Window], parts: int) -> Moved | None:
+    """Move what nobody has worked on yet into so many manifests; None if it is fewer entries."""
 
 def unshare(plan_json: str) -> int:
     """Remove the names by which files with several names were shared; gives their number."""

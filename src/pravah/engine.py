@@ -45,6 +45,7 @@ __all__ = [
     "manifest_directories",
     "merge_fingerprints",
     "retry",
+    "split",
     "still_here",
     "sweep",
     "translated",
@@ -146,13 +147,20 @@ def retry(plan: str, task: TaskBlobs, group: tuple[str, str | None, str] | None)
     """Take what did not come about, or one failure group, out of a task."""
     with translated():
         moved = _core.retry(plan, task.manifest, window_dicts(task.windows), group)
-    if moved is None:
-        return None
-    manifest, size_bytes = moved["manifest"], moved["size_bytes"]
+    return None if moved is None else _moved(moved)
+
+
+def split(plan: str, task: TaskBlobs, parts: int) -> Moved | None:
+    """Take what nobody has worked on yet out of a task, as so many; None if there is less."""
+    with translated():
+        moved = _core.split(plan, task.manifest, window_dicts(task.windows), parts)
+    return None if moved is None else _moved(moved)
+
+
+def _moved(moved: _core.Moved) -> Moved:
     return Moved(
-        task=NewTask(manifest, moved["entries"], size_bytes) if manifest is not None else None,
+        tasks=[NewTask(*part) for part in moved["parts"]],
         gone=moved["gone"],
-        size_bytes=size_bytes,
         counts=TaskCounts(**moved["counts"]),
         summary=moved["summary"],
         window=moved["window"],

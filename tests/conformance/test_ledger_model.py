@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pravah.errors import StatusError
+from pravah.errors import NotFoundError, StatusError
 from pravah.model.job import Counts
 from pravah.model.ledger import (
     Emission,
@@ -165,6 +165,29 @@ class LedgerMachine(RuleBasedStateMachine):
             task.done, task.failed, task.recorded = done, bad, recorded
             held.lost = finished
 
+    @precondition(lambda self: self._of(TaskKind.ENTRIES))
+    @rule(data=st.data())
+    def split(self, data: st.DataObject) -> None:
+        held = data.draw(st.sampled_from(self._of(TaskKind.ENTRIES)))
+        task = self.model.tasks[held.lease.task_id]
+        before = {blobs.task_id for blobs in held.worker.blobs(self.job_id)}
+        some = task.left // 2
+        parts = [NewTask(b"part", part, part) for part in (some, task.left - some) if part]
+        kept = TaskCounts(done=task.done, failed=task.failed)
+        verdict = held.worker.split(held.lease, Moved(parts, task.left, kept, "{}"))
+        # What is recorded and not acknowledged belongs to this task alone.
+        assert (verdict is Verdict.FENCED) == (held.lost or task.recorded > 0)
+        if verdict is Verdict.FENCED:
+            return
+        task.entries = task.done + task.failed
+        held.lost = True
+        for blobs in held.worker.blobs(self.job_id):
+            if blobs.task_id not in before:
+                self.model.tasks[blobs.task_id] = Task(blobs.entries)
+        assert [p.entries for p in parts] == [
+            self.model.tasks[i].entries for i in sorted(set(self.model.tasks) - before)
+        ]
+
     @precondition(lambda self: self.held)
     @rule(data=st.data(), how=st.sampled_from(list(Release)))
     def release(self, data: st.DataObject, how: Release) -> None:
@@ -232,7 +255,7 @@ class LedgerMachine(RuleBasedStateMachine):
             gone = task.failed + task.left
             moved[blobs.task_id] = gone
             kept = TaskCounts(done=task.done)
-            return Moved(NewTask(b"retried", gone, gone), gone, gone, kept, "{}")
+            return Moved([NewTask(b"retried", gone, gone)], gone, kept, "{}")
 
         try:
             worker.retry(self.job_id, move)
@@ -245,6 +268,19 @@ class LedgerMachine(RuleBasedStateMachine):
             task.entries, task.failed = task.entries - gone, 0
         for blobs in worker.blobs(self.job_id):
             self.model.tasks.setdefault(blobs.task_id, Task(blobs.entries))
+
+    @rule()
+    def prune(self) -> None:
+        worker = self.workers[0]
+        ended = worker.status(self.job_id)[0].ended
+        assert worker.prune(1 << 62, 10) == ([self.job_id] if ended else [])
+        if not ended:
+            return
+        with pytest.raises(NotFoundError):
+            worker.retry(self.job_id, lambda _: None)
+        for zombie in self.held:
+            assert zombie.worker.release(zombie.lease, Release.CLEAN) is Verdict.FENCED
+        self.job_id, self.model, self.held = submit(worker), Model(), []
 
     @invariant()
     def books_close(self) -> None:

@@ -23,9 +23,8 @@ from tests.conformance.ledgers import claim_entries, close, finish, listed, reco
 def _move_two(blobs: TaskBlobs) -> Moved | None:
     """Take two failed entries of ten out of a task."""
     return Moved(
-        task=NewTask(b"retried " + blobs.manifest, 2, 20),
+        tasks=[NewTask(b"retried " + blobs.manifest, 2, 20)],
         gone=2,
-        size_bytes=20,
         counts=TaskCounts(done=8),
         summary="{}",
     )
@@ -115,7 +114,7 @@ def test_retry_with_a_directory_opens_another_scan(ledger: Ledger) -> None:
     job_id = _failed_job(ledger)
 
     def move(_: TaskBlobs) -> Moved:
-        return Moved(None, 2, 20, TaskCounts(done=8), "{}", scan_again=True)
+        return Moved([], 2, TaskCounts(done=8), "{}", scan_again=True)
 
     ledger.retry(job_id, move)
     assert len(ledger.claim(job_id, {TaskKind.SCAN: 5})) == 1
@@ -126,7 +125,7 @@ def test_retry_keeps_what_it_moved_as_a_window(ledger: Ledger) -> None:
     job_id = _failed_job(ledger)
 
     def move(_: TaskBlobs) -> Moved:
-        return Moved(NewTask(b"m", 2, 20), 2, 20, TaskCounts(done=8), "{}", window=b"moved")
+        return Moved([NewTask(b"m", 2, 20)], 2, TaskCounts(done=8), "{}", window=b"moved")
 
     ledger.retry(job_id, move)
     first = next(ledger.blobs(job_id))

@@ -7,8 +7,26 @@ from dataclasses import replace
 
 import pytest
 
-from pravah.model.ledger import Emission, Ledger, NewTask, TaskKind
-from tests.conformance.ledgers import Cluster, PostgresCluster, claim_entries, listed, new_job
+from pravah.model.job import Counts
+from pravah.model.ledger import (
+    Emission,
+    Ledger,
+    Moved,
+    NewTask,
+    Release,
+    Request,
+    TaskCounts,
+    TaskKind,
+    Verdict,
+)
+from tests.conformance.ledgers import (
+    Cluster,
+    PostgresCluster,
+    claim_entries,
+    listed,
+    new_job,
+    record,
+)
 
 
 def _with_tasks(ledger: Ledger, tasks: int, *, limit: int | None = None, team: str = "") -> str:
@@ -70,3 +88,52 @@ def test_job_of_another_host_is_left_to_its_workers(request: pytest.FixtureReque
 def test_job_of_every_host_is_anybodys(cluster: Cluster) -> None:
     job_id = listed(cluster.worker(), 4)
     assert len(claim_entries(cluster.worker(), job_id)) == 1
+
+
+def test_worker_without_work_asks_for_a_part_of_the_longest_task(cluster: Cluster) -> None:
+    busy, idle = cluster.worker(), cluster.worker()
+    job_id = listed(busy, 40, 90, 5)
+    held = {lease.entries: lease.task_id for lease in claim_entries(busy, job_id, 3)}
+    assert busy.asked_for() == set()
+    assert idle.ask_for_part(None)
+    assert busy.asked_for() == {held[90]}
+    assert idle.ask_for_part(job_id)
+    assert busy.asked_for() == {held[90], held[40]}
+    assert not idle.ask_for_part(job_id)  # five are too few to share
+
+
+def test_part_of_a_task_is_not_asked_for_where_nobody_could_take_it(cluster: Cluster) -> None:
+    busy, idle = cluster.worker(), cluster.worker()
+    job_id = _with_tasks(busy, 1, limit=1)
+    claim_entries(busy, job_id)
+    assert not idle.ask_for_part(None)
+    busy.request(_held_job(busy), Request.PAUSE)
+    assert not idle.ask_for_part(None)
+
+
+def test_split_task_ends_with_what_is_done_and_its_parts_are_pending(ledger: Ledger) -> None:
+    job_id = listed(ledger, 10)
+    (lease,) = claim_entries(ledger, job_id)
+    ledger.commit_window(lease, record())
+    ledger.commit_window(lease, record(window=None, acknowledge=True, done=4))
+    parts = Moved([NewTask(b"a", 3, 30), NewTask(b"b", 3, 30)], 6, TaskCounts(done=4), "{}", b"w")
+    assert ledger.split(lease, parts) is Verdict.COMMITTED
+    assert ledger.split(lease, parts) is Verdict.COMMITTED  # its reply was lost
+    assert ledger.books(job_id).counts == Counts(listed=10, done=4, remaining=6)
+    assert [claimed.entries for claimed in claim_entries(ledger, job_id, 9)] == [3, 3]
+    assert ledger.release(lease, Release.CLEAN) is Verdict.FENCED
+
+
+def test_task_with_a_recorded_window_is_not_split(ledger: Ledger) -> None:
+    job_id = listed(ledger, 10)
+    (lease,) = claim_entries(ledger, job_id)
+    ledger.commit_window(lease, record())
+    assert ledger.split(lease, Moved([], 10, TaskCounts(), "{}")) is Verdict.FENCED
+    assert ledger.books(job_id).counts.remaining == 10
+
+
+def _held_job(ledger: Ledger) -> str:
+    """Store another job, whose one task is in work."""
+    job_id = listed(ledger, 50)
+    claim_entries(ledger, job_id)
+    return job_id

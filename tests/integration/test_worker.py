@@ -93,3 +93,19 @@ def test_worker_poisons_what_crashes_it_on_each_database(
     bad.write_bytes(b"mended")
     retried = workspace.finish(workspace.jobs.retry(job.id))
     assert (retried.round, retried.books.counts) == (2, Counts(listed=21, done=21))
+
+
+def test_worker_without_work_gets_a_part_of_anothers_task(each_workspace: Workspace) -> None:
+    """One task of slow entries: whoever has nothing to do asks, and gets some of what is left."""
+    workspace = each_workspace
+    workspace.fill(60, size_bytes=100_000)
+    job = workspace.submit("copy", limits={"read_rate": "500kB/s"})
+    workers = [workspace.worker(job.id) for _ in range(2)]
+    assert [worker.wait(120) for worker in workers] == [0, 0]
+    events = list(workspace.jobs.events(job.id))
+    assert any(event.detail.get("split") for event in events if event.kind == "task_complete")
+    assert len({e.detail["worker"] for e in events if e.kind == "task_claim"}) == 2
+    ended = workspace.jobs.get(job.id)
+    assert (ended.status, ended.books.counts) == (JobStatus.COMPLETED, Counts(listed=60, done=60))
+    assert len(workspace.outputs()) == len(workspace.lines(ended, "done")) == 60
+    assert workspace.litter() == []

@@ -37,6 +37,11 @@ impl Control {
         self.0.drain();
     }
 
+    /// Begin nothing new, finish what was begun, end through the last windows.
+    fn finish_begun(&self) {
+        self.0.finish_begun();
+    }
+
     /// A number that stands still only while the call does.
     fn moved(&self) -> u64 {
         self.0.moved()

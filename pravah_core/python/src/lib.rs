@@ -21,7 +21,7 @@ mod _core {
         check_filters, check_steps, descriptors, die_with_parent,
         engine::{Control, Engine},
         error::CoreError,
-        retry::{retry, still_here},
+        retry::{retry, split, still_here},
         scanner::Scanner,
         task::{finish_sources, manifest_directories, merge_fingerprints, sweep, unshare},
     };

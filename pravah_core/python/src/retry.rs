@@ -1,6 +1,6 @@
 //! Moving entries out of a task for another round.
 
-use pravah_core::retry::Group;
+use pravah_core::retry::{Group, Moved};
 use pyo3::{
     prelude::*,
     types::{PyBytes, PyDict},
@@ -24,17 +24,33 @@ pub fn retry<'py>(
     let (plan, windows) = (plan(plan_json)?, recorded(windows));
     let group = group.map(|(kind, step, pattern)| Group { kind, step, pattern });
     let moved = py.detach(|| pravah_core::retry::move_out(&plan, manifest, &windows, group.as_ref()));
-    let Some(moved) = moved.map_err(|error| raise(&error))? else { return Ok(None) };
+    moved.map_err(|error| raise(&error))?.map(|moved| dict_of(py, &moved)).transpose()
+}
+
+/// Move what nobody has worked on yet into so many manifests.
+#[pyfunction]
+pub fn split<'py>(
+    py: Python<'py>,
+    plan_json: &str,
+    manifest: &[u8],
+    windows: Vec<Window>,
+    parts: usize,
+) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let (plan, windows) = (plan(plan_json)?, recorded(windows));
+    let moved = py.detach(|| pravah_core::retry::split(&plan, manifest, &windows, parts));
+    moved.map_err(|error| raise(&error))?.map(|moved| dict_of(py, &moved)).transpose()
+}
+
+fn dict_of<'py>(py: Python<'py>, moved: &Moved) -> PyResult<Bound<'py, PyDict>> {
+    let parts = moved.parts.iter().map(|part| (PyBytes::new(py, &part.manifest), part.entries, part.size_bytes));
     let dict = PyDict::new(py);
-    dict.set_item("manifest", moved.manifest.map(|manifest| PyBytes::new(py, &manifest)))?;
-    dict.set_item("entries", moved.entries)?;
-    dict.set_item("size_bytes", moved.size_bytes)?;
+    dict.set_item("parts", parts.collect::<Vec<_>>())?;
     dict.set_item("gone", moved.gone)?;
     dict.set_item("counts", counts(py, &moved.counts)?)?;
-    dict.set_item("summary", moved.summary)?;
+    dict.set_item("summary", &moved.summary)?;
     dict.set_item("window", PyBytes::new(py, &moved.window))?;
     dict.set_item("scan_again", moved.scan_again)?;
-    Ok(Some(dict))
+    Ok(dict)
 }
 
 /// The manifest without what has moved out of it: what a scan that looks again must not emit again.

@@ -30,6 +30,8 @@ _RANDOM_BITS = 40
 # A lease that expires holds so long beyond the last sign of life: four beats of a worker, and a
 # dead worker's tasks are back within the 30 s of protocol.md with time to look for them.
 LEASE_TTL_US = 20_000_000
+# Entries that must be left of a task for a part of it to be asked for.
+_LEAST_SHARED = 8
 # Directories in one statement, far below SQLite's limit of bound parameters (32,766).
 _DIRECTORIES_AT_ONCE = 500
 
@@ -67,6 +69,28 @@ def claim(
             rows = connection.execute(query("settleable"), values).all()[: number - len(found)]
             leases += [_lease(connection, claimer, row, Purpose.SETTLE) for row in rows]
     return leases
+
+
+def longest_task(connection: Connection, claimer: Claimer, job_id: str | None) -> int | None:
+    """Find the task in work elsewhere that has the most left to share, if any has enough."""
+    values = {
+        "worker_id": claimer.worker_id,
+        "host": claimer.host,
+        "job_id": job_id,
+        "least": _LEAST_SHARED,
+    }
+    return connection.execute(query("longest_task"), values).scalar()
+
+
+def ask_for_part(connection: Connection, task_id: int) -> bool:
+    """Tell the holder of a task that a part of it is wanted; False where it was told already."""
+    return connection.execute(query("ask_for_part"), {"task_id": task_id}).rowcount == 1
+
+
+def asked_for(connection: Connection, worker_id: str) -> set[int]:
+    """Tell which tasks of a worker are wanted in part."""
+    found = connection.execute(query("asked_leases"), {"worker_id": worker_id})
+    return set(found.scalars())
 
 
 def load(connection: Connection, lease: Lease) -> TaskBlobs:
@@ -181,7 +205,7 @@ def _fitting(
         room = rooms.get(row.job_id, 1)
         if room <= 0:
             continue
-        if small > 0 and row.entries <= SMALL_ENTRIES:
+        if small > 0 and _is_small(row):
             small -= 1
         elif number > 0:
             number -= 1
@@ -191,6 +215,11 @@ def _fitting(
             rooms[row.job_id] = room - 1
         chosen.append(row)
     return chosen
+
+
+def _is_small(row: Row[Any]) -> bool:
+    """Tell a task of few entries that were all there was; a part of another's may be slow."""
+    return bool(row.entries <= SMALL_ENTRIES and row.parent_kind != TaskKind.ENTRIES)
 
 
 def _lease(connection: Connection, claimer: Claimer, row: Row[Any], purpose: Purpose) -> Lease:
@@ -219,6 +248,7 @@ def _lease(connection: Connection, claimer: Claimer, row: Row[Any], purpose: Pur
         row.entries,
         row.deaths,
         _suspects(row.suspects),
+        small=row.kind == TaskKind.ENTRIES and purpose is Purpose.WORK and _is_small(row),
     )
 
 

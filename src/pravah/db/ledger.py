@@ -22,6 +22,7 @@ from pravah.model.ledger import (
     Fingerprint,
     Glance,
     Lease,
+    Moved,
     NewJob,
     Release,
     Request,
@@ -174,8 +175,7 @@ class DatabaseLedger(ABC):
         self, job_id: str | None, wanted: Mapping[TaskKind, int], *, small: int = 0
     ) -> list[Lease]:
         """Lease up to so many tasks of each kind, and so many small ones of entries."""
-        claimer = claims.Claimer(self._worker_id, self.host)
-        return self._write("claim", claims.claim, claimer, job_id, wanted, small=small)
+        return self._write("claim", claims.claim, self._claimer, job_id, wanted, small=small)
 
     def load(self, lease: Lease) -> TaskBlobs:
         """Give the manifest, the windows and the last summary of a leased task."""
@@ -201,6 +201,19 @@ class DatabaseLedger(ABC):
         """Give a task back."""
         held = self._write("release", claims.release, lease, how, suspects)
         return Verdict.COMMITTED if held else Verdict.FENCED
+
+    def ask_for_part(self, job_id: str | None) -> bool:
+        """Ask the holder of the longest task for a part of it; nothing is written in vain."""
+        task_id = self._read(claims.longest_task, self._claimer, job_id)
+        return task_id is not None and self._write("ask", claims.ask_for_part, task_id)
+
+    def asked_for(self) -> set[int]:
+        """Tell of which tasks held here somebody without work wants a part."""
+        return self._read(claims.asked_for, self._worker_id)
+
+    def split(self, lease: Lease, moved: Moved) -> Verdict:
+        """End a task with what is acknowledged; the rest becomes tasks of its own."""
+        return self._write("split", windows.split, lease, moved)
 
     def fail_task(self, lease: Lease, error: Mapping[str, Any]) -> Verdict:
         """End a task that can't be done, and with it the job."""
@@ -230,6 +243,10 @@ class DatabaseLedger(ABC):
     def dispose(self) -> None:
         """Close every connection."""
         self._transactions.dispose()
+
+    @property
+    def _claimer(self) -> claims.Claimer:
+        return claims.Claimer(self._worker_id, self.host)
 
     @property
     @abstractmethod

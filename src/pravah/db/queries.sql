@@ -167,6 +167,14 @@ UPDATE tasks SET seq = seq + 1, entries = entries - :gone, size_bytes = size_byt
   bytes_out = :bytes_out, summary = :summary
 WHERE id = :id;
 
+-- name: split_task
+-- The same under the task's lease, for entries that become tasks of their own. What is recorded must be acknowledged.
+UPDATE tasks SET seq = seq + 1, entries = entries - :gone, size_bytes = size_bytes - :gone_bytes, done = :done,
+  skipped = :skipped, failed = :failed, vanished = :vanished, poisoned = :poisoned, bytes_in = :bytes_in,
+  bytes_out = :bytes_out, summary = :summary
+WHERE id = :id AND token = :token AND seq = :seq AND status = 'running'
+  AND NOT EXISTS (SELECT 1 FROM windows AS w WHERE w.task_id = tasks.id AND NOT w.acknowledged);
+
 -- name: set_scan_complete
 -- The scan has ended when none of its units is left.
 UPDATE jobs SET scan_complete =
@@ -231,7 +239,7 @@ WITH held AS MATERIALIZED (
   FROM leases AS l JOIN tasks AS t ON t.id = l.task_id JOIN jobs AS j ON j.id = t.job_id
   WHERE t.kind = 'entries' GROUP BY j.share, t.job_id)
 SELECT t.id, t.job_id, t.kind, t.counter, t.seq, t.strikes, t.deaths, t.suspects, t.unclean, t.entries, j.status AS job_status,
-  j.tasks_limit
+  j.tasks_limit, (SELECT p.kind FROM tasks AS p WHERE p.id = t.parent_id) AS parent_kind
 FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
 WHERE j.status IN ('pending', 'running') AND j.request IS NULL AND j.error IS NULL AND NOT j.deleting
   AND j.host IN ('', :host) AND t.status = 'pending' AND t.kind = :kind AND (:job_id IS NULL OR j.id = :job_id)
@@ -302,6 +310,26 @@ ON CONFLICT (id) DO UPDATE SET beat_s = excluded.beat_s;
 -- Workers that hold nothing and have shown no life for long.
 DELETE FROM workers AS w WHERE w.beat_s < :now_us / 1000000 - :silent_s
   AND NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.worker_id = w.id);
+
+-- name: longest_task
+-- The task in work elsewhere with the most entries left, if there are enough to share and its job may have one more in work.
+-- None that has killed its process: its entries are looked at one by one.
+SELECT l.task_id FROM leases AS l JOIN tasks AS t ON t.id = l.task_id JOIN jobs AS j ON j.id = t.job_id
+WHERE l.worker_id <> :worker_id AND t.kind = 'entries' AND NOT l.asked AND (:job_id IS NULL OR j.id = :job_id)
+  AND j.status = 'running' AND j.request IS NULL AND j.error IS NULL AND j.host IN ('', :host)
+  AND t.suspects IS NULL AND t.deaths = 0 AND t.strikes = 0
+  AND t.entries - t.done - t.skipped - t.failed - t.vanished - t.poisoned >= :least
+  AND (j.tasks_limit IS NULL OR j.tasks_limit > (SELECT COUNT(*) FROM leases AS o JOIN tasks AS a ON a.id = o.task_id
+    WHERE a.job_id = j.id AND a.kind = 'entries'))
+ORDER BY t.entries - t.done - t.skipped - t.failed - t.vanished - t.poisoned DESC LIMIT 1;
+
+-- name: ask_for_part
+-- Somebody who has nothing to do wants a part of a task.
+UPDATE leases SET asked = TRUE WHERE task_id = :task_id AND NOT asked;
+
+-- name: asked_leases
+-- Which of its tasks a worker is asked to share.
+SELECT task_id FROM leases WHERE worker_id = :worker_id AND asked;
 
 -- name: drop_lease
 -- Nobody works on it any more.

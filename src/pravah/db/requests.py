@@ -186,8 +186,8 @@ class _Reopened:
         self._connection.execute(query("shrink_task"), {**values, **asdict(moved.counts)})
         if moved.window is not None:
             add_window(self._connection, row.id, row.seq, moved.window, acknowledged=True)
-        if moved.task is not None:
-            add_entries(self._connection, self._job_id, row.id, moved.task)
+        for task in moved.tasks:
+            add_entries(self._connection, self._job_id, row.id, task)
         self.scan_again = self.scan_again or moved.scan_again
         self.entries += moved.gone
         self.anything = True

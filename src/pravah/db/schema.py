@@ -187,6 +187,8 @@ leases = Table(
     Column("worker_id", String(26), ForeignKey("workers.id"), nullable=False),
     # By the database's clock, where no lock of a kernel tells that a holder is dead.
     Column("expires_us", BigInteger),
+    # A worker that has nothing to do wants a part of the task.
+    _flag("asked"),
     Index("leases_by_worker", "worker_id"),
 )
 

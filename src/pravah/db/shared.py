@@ -46,12 +46,12 @@ class PostgresLedger(DatabaseLedger):
         """Begin to work: register under a new id. Work is worth waiting for."""
         self._persistent.patience_s = PATIENCE_S
         self._id = new_id()
-        self._write("join", _show_life, self._me, ())
+        self._write("join", _show_life, self._claimer, ())
         return self._id
 
     def beat(self, held: Collection[int] = ()) -> None:
         """Show that this worker is alive, and renew its leases of these tasks."""
-        self._write("beat", _show_life, self._me, held)
+        self._write("beat", _show_life, self._claimer, held)
 
     def leave(self) -> None:
         """Stop working; leases still held count as lost."""
@@ -69,10 +69,6 @@ class PostgresLedger(DatabaseLedger):
         while part := self._write("take_over", _free_expired):
             freed += part
         return freed
-
-    @property
-    def _me(self) -> claims.Claimer:
-        return claims.Claimer(self._worker_id, self.host)
 
     @property
     def _worker_id(self) -> str:

@@ -13,7 +13,7 @@ from pravah.db.claims import advance
 from pravah.db.jobs import add_task
 from pravah.db.queries import query
 from pravah.db.transitions import add_event, move_task
-from pravah.model.ledger import Emission, Lease, NewTask, TaskKind, Verdict, WindowRecord
+from pravah.model.ledger import Emission, Lease, Moved, NewTask, TaskKind, Verdict, WindowRecord
 
 
 def commit_window(connection: Connection, lease: Lease, record: WindowRecord) -> Verdict:
@@ -53,6 +53,27 @@ def emit(connection: Connection, lease: Lease, emission: Emission) -> Verdict:
     if emission.finished:
         end_task(connection, lease, "complete")
         connection.execute(query("set_scan_complete"), {"id": lease.job_id})
+    return verdict(connection, lease.job_id)
+
+
+def split(connection: Connection, lease: Lease, moved: Moved) -> Verdict:
+    """End a task with what is acknowledged of it; give each other entry to one new task."""
+    values = {
+        "id": lease.task_id,
+        "token": lease.token,
+        "seq": lease.seq,
+        "gone": moved.gone,
+        "gone_bytes": moved.size_bytes,
+        "summary": moved.summary,
+        **asdict(moved.counts),
+    }
+    if connection.execute(query("split_task"), values).rowcount == 0:
+        return verdict_of_miss(connection, lease)
+    if moved.window is not None:
+        add_window(connection, lease.task_id, lease.seq, moved.window, acknowledged=True)
+    for task in moved.tasks:
+        add_entries(connection, lease.job_id, lease.task_id, task)
+    end_task(connection, lease, "complete", split=len(moved.tasks))
     return verdict(connection, lease.job_id)
 
 

@@ -13,12 +13,12 @@ from pravah.jobs.planner import pipeline_hash
 from pravah.jobs.suspicion import FATAL_DEATHS, poisoned
 from pravah.model.job import Job
 from pravah.model.ledger import (
-    SMALL_ENTRIES,
     Emission,
     Lease,
     Ledger,
     NewTask,
     Purpose,
+    Release,
     TaskCounts,
     TaskKind,
     Verdict,
@@ -28,6 +28,9 @@ from pravah.model.uri import shown_uri
 from pravah.runner.frames import Message
 
 Record = Mapping[str, Any]
+
+# As many as two workers have slots for: the one that held the task, and the one that asked.
+_PARTS = 4
 
 
 @dataclass(slots=True)
@@ -41,6 +44,8 @@ class Attempt:
     drained_s: float | None = None
     progressed: bool = False
     finished: bool = False
+    # It ends with what it has begun; the rest of its task becomes several.
+    shared: bool = False
     # How far the call was when it last got on, and when that was seen.
     moved: int = -1
     moved_s: float = field(default_factory=time.monotonic)
@@ -53,11 +58,6 @@ class Attempt:
     def drain(self) -> None:
         """Note that it was asked to."""
         self.drained_s = self.drained_s or time.monotonic()
-
-    @property
-    def is_small(self) -> bool:
-        """Whether it is a task of few entries."""
-        return self.lease.kind == TaskKind.ENTRIES and self.lease.entries <= SMALL_ENTRIES
 
 
 def opening(ledger: Ledger, job: Job, attempt: Attempt) -> Iterator[Message]:
@@ -90,6 +90,17 @@ def commit(ledger: Ledger, attempt: Attempt, message: Message) -> Verdict:
         attempt.progressed = True
         attempt.finished = record["finished"]
     return verdict
+
+
+def split(ledger: Ledger, job: Job, attempt: Attempt) -> Verdict:
+    """Make tasks of what an attempt has not begun; give it back where that is too little."""
+    from pravah import engine
+
+    blobs = ledger.load(attempt.lease)
+    moved = engine.split(json.dumps(job.plan), blobs, _PARTS)
+    if moved is None:
+        return ledger.release(attempt.lease, Release.CLEAN)
+    return ledger.split(attempt.lease, moved)
 
 
 def located(error: Mapping[str, str], job: Job) -> dict[str, str]:

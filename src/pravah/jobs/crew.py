@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -107,7 +107,7 @@ class Crew:
     @property
     def small_slots(self) -> int:
         """How many more small tasks can begin."""
-        return max(0, SMALL_SLOTS - sum(a.is_small for a in self._attempts.values()))
+        return max(0, SMALL_SLOTS - sum(a.lease.small for a in self._attempts.values()))
 
     def take(self, lease: Lease, job: Job) -> None:
         """Begin with a task; one that has killed its process too often waits until it is alone."""
@@ -143,6 +143,13 @@ class Crew:
             if job_id in (None, attempt.lease.job_id) and not attempt.draining:
                 attempt.drain()
                 self._send({"type": "drain", "call": attempt.call})
+
+    def share(self, task_ids: Collection[int]) -> None:
+        """Have attempts end with what they have begun, so that others can do a part of the rest."""
+        for attempt in self._attempts.values():
+            if attempt.lease.task_id in task_ids and not (attempt.shared or attempt.alone):
+                attempt.shared = True
+                self._send({"type": "finish_begun", "call": attempt.call})
 
     def follow(self, job: Job) -> None:
         """Go on with a job under the limits that it has now."""
@@ -183,7 +190,7 @@ class Crew:
     def _active(self, kind: TaskKind) -> int:
         """Count attempts that need their slot: a finished one only says goodbye."""
         return sum(
-            a.lease.kind == kind and not a.finished and not a.is_small
+            a.lease.kind == kind and not a.finished and not a.lease.small
             for a in self._attempts.values()
         )
 
@@ -259,6 +266,8 @@ class Crew:
             self._pause(attempt, attempts.located(message["error"], job))
         elif "error" in message:
             self._strike(attempt, attempts.located(message["error"], job))
+        elif attempt.shared:
+            self._written(lambda: attempts.split(self._ledger, job, attempt))
         else:
             self._written(lambda: self._ledger.release(attempt.lease, Release.CLEAN))
 

@@ -28,6 +28,9 @@ BEAT_S = 5.0
 # How often an idle worker looks for work, and for the dead.
 LOOK_S = 0.5
 PROGRESS_S = 0.2
+# Without work for so long while others have some, a worker asks for a part of theirs; and how
+# often it asks for more.
+IDLE_S, ASK_S = 2.0, 1.0
 # How often old jobs are looked for, and how many go between two looks at the runner.
 PRUNE_S = 60.0
 PRUNED_AT_ONCE = 10
@@ -100,6 +103,7 @@ class Supervisor:
         self._paces: dict[str, Pace] = {}
         self._clock = _Clock()
         self._idle = False
+        self._worked_s = time.monotonic()
         self._wake_read, self._wake_write = os.pipe()
         self._drains = 0
         self._drains_heard = 0
@@ -166,11 +170,17 @@ class Supervisor:
         worked = self._claim() or worked
         if not self._crew.busy or self._clock.due("close", LOOK_S):
             worked = self._close_jobs() or worked
+        if worked:
+            self._worked_s = time.monotonic()
+        elif time.monotonic() - self._worked_s > IDLE_S and self._clock.due("ask", ASK_S):
+            self._ledger.ask_for_part(self._work.job_id)
         self._idle = not worked
 
     def _keep_house(self) -> None:
         if self._clock.due("beat", BEAT_S):
             self._ledger.beat(self._crew.held)
+        if self._crew.busy and self._clock.due("share", LOOK_S):
+            self._crew.share(self._ledger.asked_for())
         if self._clock.due("take over", BEAT_S if self._crew.busy else LOOK_S):
             self._ledger.take_over()
         if self._work.retention_s is not None and self._work.job_id is None:

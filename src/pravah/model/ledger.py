@@ -75,6 +75,8 @@ class Lease:
     entries: int = 0
     deaths: int = 0
     suspects: Mapping[int, Suspect] = field(default_factory=dict)
+    small: bool = False
+    """Of few entries: it was claimed beside others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +150,19 @@ class WindowRecord:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a retry takes out of a task: new tasks, and what stays behind."""
+    """What a retry or a split takes out of a task, and what stays behind."""
 
-    task: NewTask | None
+    tasks: Sequence[NewTask]
     gone: int
-    size_bytes: int
     counts: TaskCounts
     summary: str
     window: bytes | None = None
     scan_again: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """The sizes of what leaves the task."""
+        return sum(task.size_bytes for task in self.tasks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +387,15 @@ class Ledger(Protocol):
         self, lease: Lease, how: Release, suspects: Mapping[int, Suspect] | None = None
     ) -> Verdict:
         """Give a task back; `suspects` take the place of those it had."""
+
+    def ask_for_part(self, job_id: str | None) -> bool:
+        """Ask the holder of the longest task, of one job or of any, for a part of it."""
+
+    def asked_for(self) -> set[int]:
+        """Tell of which tasks held here somebody without work wants a part."""
+
+    def split(self, lease: Lease, moved: Moved) -> Verdict:
+        """End a task with what is acknowledged; the rest becomes tasks of its own."""
 
     def fail_task(self, lease: Lease, error: Mapping[str, Any]) -> Verdict:
         """End a task that can't be done, and with it the job."""

@@ -1,7 +1,7 @@
 """`python -m pravah.runner FD PARENT NOTES`: serves the supervisor at the other end of a socket.
 
 The first frame, `begin`, gives threads and memory; then come `known` and
-`scan`, `task`, `verdict`, `drain`, `rates`.
+`scan`, `task`, `verdict`, `drain`, `finish_begun`, `rates`.
 The end of the socket is the end of this process, at once: nothing may outlive its lease.
 """
 
@@ -54,10 +54,12 @@ class Runner:
             threading.Thread(target=self._tell_progress, args=(self._engine,), daemon=True).start()
         elif message["type"] == "verdict":
             self._calls[message["call"]].answer(message["verdict"])
-        elif message["type"] == "drain":
+        elif message["type"] in ("drain", "finish_begun"):
             call = self._calls.get(message["call"])
-            if call is not None:
+            if call is not None and message["type"] == "drain":
                 call.control.drain()
+            elif call is not None:
+                call.control.finish_begun()
         elif message["type"] == "rates" and self._engine is not None:
             self._engine.set_rates(message["job"], message["read_rate"], message["write_rate"])
         elif message["type"] == "known":

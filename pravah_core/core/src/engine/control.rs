@@ -24,6 +24,7 @@ pub struct Progress {
 #[derive(Debug, Default)]
 pub struct Control {
     draining: AtomicBool,
+    giving_up: AtomicBool,
     /// Grows while the call gets on.
     moved: AtomicU64,
     sink_full: OnceLock<Errno>,
@@ -39,6 +40,12 @@ impl Control {
 
     /// Ask the call to begin nothing new, give up large files in flight and end through its last windows.
     pub fn drain(&self) {
+        self.giving_up.store(true, Ordering::Relaxed);
+        self.finish_begun();
+    }
+
+    /// Ask the call to begin nothing new, finish what it has begun and end through its last windows.
+    pub fn finish_begun(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
@@ -82,9 +89,14 @@ impl Control {
         self.sink_full.get().copied()
     }
 
-    /// Whether [`Control::drain`] was called.
+    /// Whether nothing new is begun.
     pub fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether large files in flight are given up: [`Control::drain`] was called.
+    pub fn giving_up(&self) -> bool {
+        self.giving_up.load(Ordering::Relaxed)
     }
 }
 

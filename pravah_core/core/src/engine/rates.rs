@@ -92,7 +92,7 @@ impl Limit {
             if rest.is_zero() {
                 return Ok(());
             }
-            if control.draining() {
+            if control.giving_up() {
                 return Err(Error::Cancelled);
             }
             control.get_on(); // it waits because it is told to

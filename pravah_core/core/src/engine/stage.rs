@@ -287,7 +287,7 @@ impl Bench<'_> {
             flow.feed(Event::Bytes(chunk.clone()), &mut |event| target.take(event))?;
             // Where no step holds on to the chunk, its memory serves for the next one.
             buffer = chunk.try_into_mut().unwrap_or_default();
-            if size_bytes > SMALL_BYTES && self.control.draining() {
+            if size_bytes > SMALL_BYTES && self.control.giving_up() {
                 return Err(Error::Cancelled.into());
             }
         }
@@ -315,7 +315,7 @@ impl Bench<'_> {
                 self.control.count_bytes(copied);
                 self.rates.read.pass(copied, self.control)?;
                 self.rates.write.pass(copied, self.control)?;
-                if self.control.draining() {
+                if self.control.giving_up() {
                     return Err(Error::Cancelled);
                 }
             }

@@ -163,7 +163,8 @@ fn move_out_of_a_task_takes_failures_into_a_new_manifest() {
     bench.run_through();
     let moved = pravah_core::retry::move_out(&bench.plan(), &bench.task.manifest, &bench.task.windows, None);
     let moved = moved.expect("reads").expect("something failed");
-    assert_eq!((moved.entries, moved.gone, moved.counts.entries()), (2, 2, 0));
+    let [part] = &moved.parts[..] else { panic!("one task") };
+    assert_eq!((part.entries, moved.gone, moved.counts.entries()), (2, 2, 0));
     bench.task.windows.push(Recorded { blob: moved.window, amendments: None, acknowledged: true });
     assert!(bench.account().is_empty());
 }

@@ -31,6 +31,10 @@ def upgrade() -> None:
     )
     op.add_column("jobs", flag)
     op.add_column("leases", sa.Column("expires_us", sa.BigInteger()))
+    asked: sa.Column[bool] = sa.Column(
+        "asked", sa.Boolean(), server_default=sa.false(), nullable=False
+    )
+    op.add_column("leases", asked)
 
 
 def downgrade() -> None:
@@ -39,6 +43,7 @@ def downgrade() -> None:
         workers.drop_column("version")
         workers.drop_column("joined_us")
     with op.batch_alter_table("leases") as leases:
+        leases.drop_column("asked")
         leases.drop_column("expires_us")
     with op.batch_alter_table("tasks") as tasks:
         tasks.drop_column("suspects")
