@@ -8,7 +8,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from typing import Any
 
     from pravah.engine import Scanner
 
@@ -19,9 +19,8 @@ __version__ = "0.1.0"
 
 def scan(
     *roots: str | bytes | os.PathLike[str],
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
     stat: bool = False,
+    **filters: Any,  # noqa: ANN401  each key has its own type
 ) -> Scanner:
     """List what is below directories, in parallel, as an Arrow stream.
 
@@ -31,8 +30,10 @@ def scan(
 
     Args:
         roots: directories; names are bytes to the system, so bytes are taken too.
-        include: gitignore rules of what counts; none: everything.
-        exclude: gitignore rules of what is left out.
+        filters: which files count, by the keys of a spec's source: `include` and `exclude`
+            (lists of gitignore rules), `ignore_case`, `type` (a list, as `["csv"]`), `min_size`
+            and `max_size` (`"64MiB"`), `newer_than` and `older_than` (`"2d"`, `"2026-01-31"`),
+            `max_depth`.
         stat: add sizes and times, at the cost of one system call per file.
 
     Returns:
@@ -43,9 +44,14 @@ def scan(
     >>> stream.schema.names
     ['directory', 'name', 'kind']
     """
+    import json
     import os
+    import time
 
-    from pravah.engine import Scanner
+    from pravah.engine import Scanner, check_filters
+    from pravah.model.filters import Filters
 
+    rules = Filters.read(filters).rules(time.time_ns())
+    check_filters(rules)
     paths = [os.fsencode(root) for root in roots]
-    return Scanner(paths, include=list(include), exclude=list(exclude), stat=stat)
+    return Scanner(paths, rules=json.dumps(rules), stat=stat)

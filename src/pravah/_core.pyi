@@ -174,8 +174,7 @@ class Scanner:
         self,
         roots: list[bytes],
         *,
-        include: list[str] = ...,
-        exclude: list[str] = ...,
+        rules: str = "{}",
         stat: bool = False,
         threads: int | None = None,
     ) -> None: ...
@@ -221,8 +220,11 @@ def descriptors() -> str:
 def check_steps(steps: str) -> None:
     """Build the pipeline of these steps (JSON), to see whether their parameters hold."""
 
-def check_filters(include: list[str], exclude: list[str]) -> None:
-    """Compile gitignore rules, to see whether they hold."""
+def check_filters(rules: str) -> None:
+    """Compile the rules of what is listed (JSON), to see whether they hold."""
+
+def file_types() -> list[str]:
+    """Give the names of the types by which files can be told."""
 
 def die_with_parent() -> None:
     """Have this process killed when the thread that started it ends."""

@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import CoreMissingError, EngineError, SpecError
@@ -84,15 +85,25 @@ def check_steps(steps: Sequence[Mapping[str, Any]]) -> None:
         ) from error
 
 
-def check_filters(include: Sequence[str], exclude: Sequence[str]) -> None:
-    """Compile gitignore rules, to see whether they hold."""
+def check_filters(rules: Mapping[str, Any]) -> None:
+    """Compile the rules of what is listed, to see whether they hold."""
+    known = _core.file_types()
+    for name in rules.get("types", ()):
+        if name not in known:
+            meant = get_close_matches(name, known, n=1)
+            raise SpecError(
+                f"type is `{name}`, no type of files",
+                hint=f"did you mean `{meant[0]}`?" if meant else f"known are {', '.join(known)}",
+            )
     try:
-        _core.check_filters(list(include), list(exclude))
+        _core.check_filters(json.dumps(dict(rules)))
     except CoreError as error:
         raise SpecError(
             error.message,
             kind="invalid_pattern",
-            hint="patterns are those of .gitignore, as in `--include '*.csv'`",
+            hint="patterns are those of .gitignore, as in `--include '*.csv'`"
+            if error.message.startswith(("include", "exclude"))
+            else None,
         ) from error
 
 

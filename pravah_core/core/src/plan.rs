@@ -5,7 +5,7 @@
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use crate::{Error, Result, entry::join, manifest::Manifest, pipeline::Pipeline};
+use crate::{Error, Result, entry::join, manifest::Manifest, pipeline::Pipeline, scan::FilterRules};
 
 /// One job, as far as the engine is concerned. Immutable; the same for all of its tasks.
 #[derive(Debug, Clone, Deserialize)]
@@ -15,12 +15,9 @@ pub struct Plan {
     pub job: String,
     /// Where entries are listed.
     pub roots: Vec<Root>,
-    /// Which entries count, by gitignore rules. Empty: all of them.
+    /// Which entries count.
     #[serde(default)]
-    pub include: Vec<String>,
-    /// Which entries and directories don't.
-    #[serde(default)]
-    pub exclude: Vec<String>,
+    pub filter: FilterRules,
     /// The steps, in order: processor name and parameters.
     pub steps: Vec<StepConfig>,
     /// Where outputs go; none for a pipeline of inspect steps.

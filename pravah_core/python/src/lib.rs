@@ -21,6 +21,7 @@ mod _core {
         check_filters, check_steps, descriptors, die_with_parent,
         engine::{Control, Engine},
         error::CoreError,
+        file_types,
         retry::{retry, split, still_here},
         scanner::Scanner,
         task::{finish_sources, manifest_directories, merge_fingerprints, sweep, unshare},
@@ -47,10 +48,16 @@ fn check_steps(steps: &str) -> PyResult<()> {
     pravah_core::pipeline::Pipeline::new(&steps).map(drop).map_err(|error| error::raise(&error))
 }
 
-/// Compile gitignore rules, to see whether they hold.
+/// Compile the rules of what is listed (JSON), to see whether they hold.
 #[pyfunction]
-fn check_filters(include: Vec<String>, exclude: Vec<String>) -> PyResult<()> {
-    pravah_core::scan::Filter::new(&include, &exclude).map(drop).map_err(|error| error::raise(&error))
+fn check_filters(rules: &str) -> PyResult<()> {
+    scanner::filter(rules).map(drop)
+}
+
+/// Names of the types by which files can be told.
+#[pyfunction]
+fn file_types() -> Vec<&'static str> {
+    pravah_core::scan::Type::ALL.iter().map(|each| each.name).collect()
 }
 
 /// Have this process killed when the thread that started it ends.

@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use arrow_array::{RecordBatchReader, ffi_stream::FFI_ArrowArrayStream};
 use arrow_schema::{ArrowError, SchemaRef};
-use pravah_core::scan::{self, Batches, Count, Detail, Filter, Format};
+use pravah_core::scan::{self, Batches, Count, Detail, Filter, FilterRules, Format};
 use pyo3::{
     exceptions::PyValueError,
     prelude::*,
@@ -19,17 +19,11 @@ pub struct Scanner(scan::Scanner);
 
 #[pymethods]
 impl Scanner {
-    /// `roots` are paths as bytes; `stat` asks for sizes and times.
+    /// `roots` are paths as bytes; `rules` is JSON, see `check_filters`; `stat` asks for sizes and times.
     #[new]
-    #[pyo3(signature = (roots, *, include=Vec::new(), exclude=Vec::new(), stat=false, threads=None))]
-    fn new(
-        roots: Vec<Vec<u8>>,
-        include: Vec<String>,
-        exclude: Vec<String>,
-        stat: bool,
-        threads: Option<usize>,
-    ) -> PyResult<Self> {
-        let filter = Filter::new(&include, &exclude).map_err(|error| raise(&error))?;
+    #[pyo3(signature = (roots, *, rules="{}", stat=false, threads=None))]
+    fn new(roots: Vec<Vec<u8>>, rules: &str, stat: bool, threads: Option<usize>) -> PyResult<Self> {
+        let filter = filter(rules)?;
         let detail = if stat { Detail::Sizes } else { Detail::Names };
         let scanner = scan::Scanner::new(roots).filter(filter).detail(detail);
         Ok(Self(match threads {
@@ -82,6 +76,13 @@ impl Scanner {
         let stream = FFI_ArrowArrayStream::new(Box::new(Reader(batches)));
         PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
     }
+}
+
+/// Compile rules that say what is listed, as JSON.
+pub fn filter(rules: &str) -> PyResult<Filter> {
+    let rules: FilterRules =
+        serde_json::from_str(rules).map_err(|error| raise(&pravah_core::Error::InvalidPlan(error.to_string())))?;
+    Filter::new(&rules).map_err(|error| raise(&error))
 }
 
 /// Batches as the Arrow libraries read them.

@@ -6,6 +6,7 @@ from pravah.cli import pipeline
 from pravah.cli.application import settings_for
 from pravah.cli.console import Console, die_of_interrupts
 from pravah.cli.figures import counted, duration, rate, share, size
+from pravah.cli.filter_flags import FilterFlags
 from pravah.cli.names import from_path, from_uri, printable
 from pravah.cli.render import pairs
 from pravah.cli.spec_flags import SpecFlags, job_spec
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 MOST_PROBLEMS = 5
 
 
-def plan(flags: SpecFlags, console: Console) -> None:
+def plan(flags: SpecFlags, filters: FilterFlags, console: Console) -> None:
     """Show what a job would do; writes nothing."""
     from pravah.jobs.preview import preview
 
     die_of_interrupts()
-    seen = preview(job_spec(flags), threads=settings_for(console).threads)
+    seen = preview(job_spec(flags, filters), threads=settings_for(console).threads)
     if console.json:
         console.data(seen.to_dict())
         return

@@ -8,12 +8,14 @@ from pravah.cli import work
 from pravah.cli.application import opened
 from pravah.cli.console import Console
 from pravah.cli.exit_codes import ExitCode
+from pravah.cli.filter_flags import FilterFlags
 from pravah.cli.spec_flags import SpecFlags, job_spec
 from pravah.cli.submit import New, announce, submit
 
 
 def run(
     flags: SpecFlags,
+    filters: FilterFlags,
     console: Console,
     *,
     new: New = False,
@@ -25,7 +27,7 @@ def run(
 
     Ctrl-C pauses it. The same command again goes on with it.
     """
-    spec = job_spec(flags)
+    spec = job_spec(flags, filters)
     with opened(console) as application:
         application.start_runner()
         submission = submit(application, spec, new=new)

@@ -4,9 +4,11 @@ The core writes to stdout by itself. Only when stdout is a terminal do names pas
 Python, so that none of them can move the cursor.
 """
 
+import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -17,9 +19,11 @@ from typer import Argument, Option
 from pravah.cli.console import Console, die_of_interrupts
 from pravah.cli.exit_codes import ExitCode
 from pravah.cli.figures import count, size
+from pravah.cli.filter_flags import FilterFlags
 from pravah.cli.names import printable
 from pravah.cli.render import pairs
 from pravah.errors import NotYetError, SourceMissingError, SpecError
+from pravah.model.filters import Filters
 
 
 class Format(StrEnum):
@@ -37,6 +41,7 @@ MOST_ERRORS = 20
 
 def scan(
     roots: Annotated[list[str], Argument(metavar="DIRECTORY...", help="Where to list.")],
+    filters: FilterFlags,
     console: Console,
     *,
     form: Annotated[
@@ -45,10 +50,6 @@ def scan(
     null: Annotated[bool, Option("--null", "-0", help="End each path with NUL.")] = False,
     totals: Annotated[bool, Option("--count", help="Print totals only.")] = False,
     stat: Annotated[bool, Option("--stat", help="Look up sizes and times too.")] = False,
-    include: Annotated[
-        list[str] | None, Option(metavar="RULE", help="Only files that match (gitignore rules).")
-    ] = None,
-    exclude: Annotated[list[str] | None, Option(metavar="RULE", help="Leave these out.")] = None,
 ) -> int:
     """List the files below directories."""
     from pravah.engine import Scanner, check_filters
@@ -61,11 +62,10 @@ def scan(
             "Arrow is no text for a terminal",
             hint="write it to a file or a pipe: `… > files.arrow`",
         )
-    check_filters(include or [], exclude or [])
+    rules = Filters.read(filters.keys()).rules(time.time_ns())
+    check_filters(rules)
     die_of_interrupts()
-    scanner = Scanner(
-        [_root(root) for root in roots], include=include or [], exclude=exclude or [], stat=stat
-    )
+    scanner = Scanner([_root(root) for root in roots], rules=json.dumps(rules), stat=stat)
     if totals:
         counted = scanner.count()
         _print_totals(console, counted, sized=stat)

@@ -14,6 +14,7 @@ from urllib.parse import quote_from_bytes
 from typer import Argument, Option
 
 from pravah.cli import spec_file
+from pravah.cli.filter_flags import EVERYTHING, FilterFlags
 from pravah.errors import NotYetError, SpecError
 from pravah.model.spec import JobSpec
 from pravah.registry import Registry, registry
@@ -83,13 +84,6 @@ class SpecFlags:
             autocompletion=_step_names,
         ),
     ] = None  # fmt: skip
-    include: Annotated[
-        list[str] | None,
-        Option(metavar="RULE", help="Only files that match (gitignore rules); repeatable."),
-    ] = None
-    exclude: Annotated[
-        list[str] | None, Option(metavar="RULE", help="Leave these out; repeatable.")
-    ] = None
     name: Annotated[str | None, Option(metavar="NAME", help="Name the job.")] = None
     overwrite: Annotated[
         Overwrite | None, Option(help="What to do where an output exists (default: changed).")
@@ -136,19 +130,23 @@ class SpecFlags:
     ] = None
 
 
-def job_spec(flags: SpecFlags) -> JobSpec:
+def job_spec(flags: SpecFlags, filters: FilterFlags = EVERYTHING) -> JobSpec:
     """Make the job spec that these flags describe, checked as far as no file is touched."""
     known = registry()
-    mapping = spec_mapping(flags, known)
+    mapping = spec_mapping(flags, known, filters)
     spec = JobSpec.parse(mapping)
     known.check([(step.name, step.params) for step in spec.steps])
     return spec
 
 
-def spec_mapping(flags: SpecFlags, known: Registry) -> dict[str, Any]:
+def spec_mapping(
+    flags: SpecFlags, known: Registry, filters: FilterFlags = EVERYTHING
+) -> dict[str, Any]:
     """Merge file, flags and `--set`, in this order; what comes later wins."""
     mapping = spec_file.load(flags.file) if flags.file else {}
     _take_source(mapping, flags)
+    if keys := filters.keys():
+        _section(mapping, "source").update(keys)
     if flags.step:
         mapping["steps"] = list(flags.step)
     if flags.to is not None:
@@ -189,9 +187,6 @@ def _take_source(mapping: dict[str, Any], flags: SpecFlags) -> None:
     if roots:
         uris = [_uri(root) for root in roots]
         _section(mapping, "source")["uri"] = uris[0] if len(uris) == 1 else uris
-    for key, rules in (("include", flags.include), ("exclude", flags.exclude)):
-        if rules:
-            _section(mapping, "source")[key] = list(rules)
 
 
 def _section(mapping: dict[str, Any], name: str) -> dict[str, Any]:

@@ -10,15 +10,17 @@ import hashlib
 import json
 import os
 import stat
+import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import ForbiddenError, OverlapError, SourceMissingError, SpecError
 from pravah.jobs import source_fate
 from pravah.jobs.locality import Locality
+from pravah.model.filters import Filters
 from pravah.model.uri import NULL, path_uri, quote, shown_path, uri_path
 from pravah.registry import registry
 
@@ -76,8 +78,7 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
     plan: dict[str, Any] = {
         "job": job_id,
         "roots": [root.to_dict(prefixed=len(roots) > 1) for root in roots],
-        "include": resolved.source.include,
-        "exclude": resolved.source.exclude,
+        "filter": resolved.source.filters.rules(time.time_ns()),
         "steps": steps,
         "sink": sink,
         "pipeline_hash": pipeline_hash(steps),
@@ -87,7 +88,12 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
     }
     host = locality.host_of(plan) if locality else ""
     return Planned(
-        resolved, plan, _spec_hash(plan, host), plan["pipeline_hash"], _scope(plan, host), host
+        resolved,
+        plan,
+        _spec_hash(plan, resolved.source.filters, host),
+        plan["pipeline_hash"],
+        _scope(plan, host),
+        host,
     )
 
 
@@ -275,14 +281,13 @@ def _look(path: bytes) -> os.stat_result | None:
         ) from error
 
 
-def _spec_hash(plan: dict[str, Any], host: str) -> str:
+def _spec_hash(plan: dict[str, Any], filters: Filters, host: str) -> str:
     """Identify what a job is about: the same again goes on with the unfinished one."""
     sink = plan["sink"]
     return _digest(
         {
             "roots": plan["roots"],
-            "include": plan["include"],
-            "exclude": plan["exclude"],
+            "filter": asdict(filters),
             "steps": plan["steps"],
             "sink": sink and [sink["uri"], sink["only"], sink["overwrite"], sink["preserve"]],
             "in_place": plan["in_place"],

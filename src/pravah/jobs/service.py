@@ -93,7 +93,7 @@ class JobService:
         planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id(), self._locality)
         check_access(planned.plan)
         engine.check_steps(planned.plan["steps"])
-        engine.check_filters(planned.plan["include"], planned.plan["exclude"])
+        engine.check_filters(planned.plan["filter"])
         job = NewJob(
             id=planned.plan["job"],
             spec=planned.spec.to_dict(),

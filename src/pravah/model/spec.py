@@ -7,6 +7,7 @@ whether a path exists is the planner's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
@@ -27,6 +28,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from pravah.errors import SpecError
 from pravah.model import units
 from pravah.model.budget import read_budget
+from pravah.model.filters import Filters, check_moment, read_depth
 from pravah.model.uri import absolute_uri
 
 Size = Annotated[
@@ -48,6 +50,16 @@ Rate = Annotated[
     BeforeValidator(units.read_rate),
     PlainSerializer(units.write_rate),
     WithJsonSchema({"type": "string", "examples": ["200MB/s"]}),
+]
+
+
+Moment = Annotated[
+    str,
+    BeforeValidator(check_moment),
+    WithJsonSchema({"type": "string", "examples": ["2d", "2026-01-31T12:00:00Z"]}),
+]
+Depth = Annotated[
+    int, BeforeValidator(read_depth), WithJsonSchema({"type": "integer", "minimum": 1})
 ]
 
 
@@ -90,6 +102,13 @@ class Source(Part):
     uri: list[str] = Field(min_length=1, description="Files and directories.")
     include: list[str] = Field([], description="gitignore rules; none: everything.")
     exclude: list[str] = Field([], description="gitignore rules of what is left out.")
+    ignore_case: bool = Field(default=False, description="Letters of these rules have no case.")
+    type: list[str] = Field([], description="Types of files, by extension: csv, image, …")
+    min_size: Size | None = Field(None, description="Least size of a file.")
+    max_size: Size | None = Field(None, description="Largest size of a file.")
+    newer_than: Moment | None = Field(None, description="Only files modified since.")
+    older_than: Moment | None = Field(None, description="Only files not modified since.")
+    max_depth: Depth | None = Field(None, description="Directories to go down, the root counted.")
     after: After = Field("keep", description="What becomes of a source whose output is safe.")
 
     @model_validator(mode="before")
@@ -97,9 +116,15 @@ class Source(Part):
     def _read_short_forms(cls, value: object) -> object:
         if isinstance(value, str | list):
             value = {"uri": value}
-        if isinstance(value, Mapping) and isinstance(value.get("uri"), str):
-            return {**value, "uri": [value["uri"]]}
+        if isinstance(value, Mapping):
+            lists = {key: [v] for key in ("uri", "type") if isinstance(v := value.get(key), str)}
+            return {**value, **lists}
         return value
+
+    @property
+    def filters(self) -> Filters:
+        """Which entries count."""
+        return Filters(**{f.name: getattr(self, f.name) for f in fields(Filters)})
 
     @model_serializer(mode="wrap")
     def _write_one_uri(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

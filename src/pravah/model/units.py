@@ -59,6 +59,26 @@ def read_duration(value: object) -> float:
     return float(_quantity(value, _DURATIONS, bare=None, example="5min"))
 
 
+def read_moment(value: str, now_ns: int) -> int:
+    """Read an age before `now_ns`, or a time, in nanoseconds since 1970; without a zone UTC.
+
+    >>> read_moment("2min", 200 * 10**9), read_moment("1970-01-01T00:01Z", 0)
+    (80000000000, 60000000000)
+    """
+    text = value.strip()
+    try:
+        return now_ns - round(read_duration(text) * 1e9)
+    except ValueError:
+        pass
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"is `{value}`, an age such as `2d` or a time such as `2026-01-31` is expected"
+        raise ValueError(message) from None
+    since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+
+
 def write_size(size_bytes: int) -> str:
     """Write a size with the largest unit that divides it.
 

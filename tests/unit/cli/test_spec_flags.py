@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pravah.cli.filter_flags import FilterFlags
 from pravah.cli.spec_file import assign, load
 from pravah.cli.spec_flags import Durability, Overwrite, SpecFlags, job_spec, spec_mapping
 from pravah.errors import NotFoundError, NotYetError, SpecError
@@ -51,15 +52,18 @@ def test_choices_and_filters_go_where_the_spec_has_them() -> None:
         sources=["a", "b"],
         to="out",
         step=["copy"],
-        include=["*.csv"],
-        exclude=["_tmp/"],
         overwrite=Overwrite.NEWER,
         durability=Durability.ALWAYS,
         memory="64MiB",
     )
-    spec = job_spec(flags)
+    filters = FilterFlags(
+        include=["*.csv"], exclude=["_tmp/"], type=["csv,tsv"], min_size="1KiB", newer_than="2d"
+    )
+    spec = job_spec(flags, filters)
     assert spec.source.uri == ["a", "b"]
     assert (spec.source.include, spec.source.exclude) == (["*.csv"], ["_tmp/"])
+    assert (spec.source.type, spec.source.min_size) == (["csv", "tsv"], 1024)
+    assert spec.source.newer_than == "2d"
     assert spec.sink is not None
     assert (spec.sink.overwrite, spec.sink.durability) == ("newer", "always")
     assert spec.limits.memory == 64 << 20

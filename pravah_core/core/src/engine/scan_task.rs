@@ -79,7 +79,7 @@ pub fn run_scan(
     let outputs_of = plan.in_place.then_some(&pipeline);
     let known = Known::read(known, outputs_of)?;
     let rules = &Rules {
-        filter: Filter::new(&plan.include, &plan.exclude)?,
+        filter: Filter::new(&plan.filter)?,
         collisions: Collisions::new(plan, &pipeline),
         control,
         known: &known,

@@ -14,6 +14,7 @@ pub struct Directory {
     parent: Option<Arc<Directory>>,
     root: usize,
     name: Box<[u8]>,
+    depth: usize,
     /// Length of the path relative to the root, in bytes.
     length: usize,
     whole: bool,
@@ -30,7 +31,7 @@ pub(super) struct Slot {
 
 impl Directory {
     pub(super) fn of_root(root: usize, path: &[u8]) -> Self {
-        Self { parent: None, root, name: path.into(), length: 0, whole: false, slot: Mutex::default() }
+        Self { parent: None, root, name: path.into(), depth: 0, length: 0, whole: false, slot: Mutex::default() }
     }
 
     pub(super) fn below(parent: &Arc<Directory>, name: Box<[u8]>) -> Self {
@@ -38,6 +39,7 @@ impl Directory {
         Self {
             parent: Some(parent.clone()),
             root: parent.root,
+            depth: parent.depth + 1,
             length: parent.length + slash + name.len(),
             name,
             whole: parent.whole,
@@ -96,6 +98,11 @@ impl Directory {
         let mut path = Vec::new();
         self.append_path(&mut path);
         path
+    }
+
+    /// The number of directories above it, up to its root.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
     }
 
     /// Whether an `include` rule took it, or a directory above it, as a whole.

@@ -4,7 +4,7 @@
 //! - [`walk`]: threads, stealing of work, one directory after the other; [`Visitor`] takes what they find
 //! - [`directory`], [`descriptors`]: where a directory is, and how it is opened however deep it lies
 //! - [`read`], [`listing`], [`system`]: the entries of one directory, in flat buffers
-//! - [`filter`]: gitignore rules, and what is never listed
+//! - [`filter`], [`types`]: gitignore rules, sizes, times and types, and what is never listed
 //! - [`batches`], [`write`], [`count`]: what comes out, as Arrow, as text, as sums
 //!
 //! Never follows a symbolic link other than a root that is named by one; never goes up by `..`.
@@ -19,6 +19,7 @@ mod listing;
 mod queue;
 mod read;
 mod system;
+mod types;
 mod walk;
 mod write;
 
@@ -32,9 +33,10 @@ use crate::Result;
 pub use batches::{Batches, schema};
 pub use count::{Count, Fault};
 pub use directory::Directory;
-pub use filter::{Filter, Filtered, Reason};
+pub use filter::{Filter, FilterRules, Filtered, Reason};
 pub use format::Format;
 pub use listing::{Listed, Listing};
+pub use types::Type;
 pub use walk::{End, Visitor};
 
 pub(crate) use count::{LIST, LOOK};
@@ -99,7 +101,7 @@ impl Scanner {
         self
     }
 
-    /// List only what these gitignore rules leave.
+    /// List only what these rules leave.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self

@@ -49,8 +49,8 @@ impl Reader {
         if rules.filter.needs_path() {
             directory.append_relative(&mut self.path);
         }
-        let whole = directory.is_whole();
-        let mut sieve = Sieve { descriptor, rules, whole, listing: &mut self.listing, path: &mut self.path };
+        let (whole, depth) = (directory.is_whole(), directory.depth() + 1);
+        let mut sieve = Sieve { descriptor, rules, whole, depth, listing: &mut self.listing, path: &mut self.path };
         let ended = system::for_each(descriptor, &mut self.buffer, &mut |name, file_type, more_at_hand| {
             sieve.take(name, file_type);
             if more_at_hand || sieve.listing.len() < PART_ENTRIES {
@@ -79,6 +79,8 @@ struct Sieve<'s> {
     descriptor: BorrowedFd<'s>,
     rules: &'s Rules<'s>,
     whole: bool,
+    /// Directories on the way to what is in this one, the root counted.
+    depth: usize,
     listing: &'s mut Listing,
     path: &'s mut Vec<u8>,
 }
@@ -99,14 +101,20 @@ impl Sieve<'_> {
             (None, _) => Kind::File, // reported below, with what went wrong, unless it is gone
         };
         let with_sizes = self.rules.detail == Detail::Sizes;
+        let filter = self.rules.filter;
         if let Some(reason) = self.reason(bytes, kind) {
             return self.listing.filtered.add(reason);
         }
-        let looked = if with_sizes && kind == Kind::File { looked.or_else(|| Some(look())) } else { looked };
+        let is_looked_at = kind == Kind::File && (with_sizes || filter.needs_look());
+        let looked = if is_looked_at { looked.or_else(|| Some(look())) } else { looked };
         let (kind, stat, fault) = match looked {
             None => (kind, Stat::default(), None),
             // A directory that took a file's place was not there when the scan came by.
             Some(Ok((Kind::Directory, _))) if kind != Kind::Directory => return,
+            Some(Ok((Kind::File, stat))) => match filter.judge_look(stat.size_bytes, stat.modified_ns) {
+                Some(reason) => return self.listing.filtered.add(reason),
+                None => (Kind::File, stat, None),
+            },
             Some(Ok((kind, stat))) => (kind, stat, None),
             Some(Err(Errno::NOENT | Errno::NOTDIR)) => return,
             Some(Err(errno)) => (kind, Stat::default(), Some(errno)),
@@ -123,6 +131,9 @@ impl Sieve<'_> {
         }
         if self.rules.skip_name == Some(name) {
             return Some(Reason::Sink);
+        }
+        if let Some(reason) = self.rules.filter.judge_name(name, kind, self.depth) {
+            return Some(reason);
         }
         if !self.rules.filter.needs_path() {
             return None;
@@ -142,7 +153,8 @@ impl Sieve<'_> {
 pub(crate) fn look_at(path: &[u8], name: &[u8], filter: &Filter) -> Result<Listing, Errno> {
     let (kind, stat) = system::stat_root(path)?;
     let mut listing = Listing::default();
-    match filter.judge(name, kind, false) {
+    let of_look = || filter.judge_look(stat.size_bytes, stat.modified_ns).filter(|_| kind == Kind::File);
+    match filter.judge_name(name, kind, 1).or_else(|| filter.judge(name, kind, false)).or_else(of_look) {
         _ if kind == Kind::Directory => return Err(Errno::ISDIR),
         _ if is_own(name, kind) => listing.filtered.add(Reason::Own),
         Some(reason) => listing.filtered.add(reason),
@@ -170,7 +182,7 @@ mod tests {
         for detail in [Detail::Names, Detail::Sizes] {
             let rules = &Rules { detail, filter: &Filter::default(), skip_name: None };
             let (listing, path) = (&mut Listing::default(), &mut Vec::new());
-            let mut sieve = Sieve { descriptor: opened.as_fd(), rules, whole: false, listing, path };
+            let mut sieve = Sieve { descriptor: opened.as_fd(), rules, whole: false, depth: 1, listing, path };
             for name in [c".", c"..", c"file", c"directory", c"link", c"gone"] {
                 sieve.take(name, FileType::Unknown);
             }
@@ -187,7 +199,7 @@ mod tests {
         let opened = fs::File::open(root.path()).expect("opens");
         let rules = &Rules { detail: Detail::Sizes, filter: &Filter::default(), skip_name: None };
         let (listing, path) = (&mut Listing::default(), &mut Vec::new());
-        let mut sieve = Sieve { descriptor: opened.as_fd(), rules, whole: false, listing, path };
+        let mut sieve = Sieve { descriptor: opened.as_fd(), rules, whole: false, depth: 1, listing, path };
         sieve.take(c"directory", FileType::RegularFile);
         sieve.take(c"gone", FileType::RegularFile);
         assert!(listing.is_empty());

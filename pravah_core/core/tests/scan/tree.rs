@@ -4,6 +4,7 @@ use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt};
 
 use pravah_core::scan::{Detail, Filter, Format, Reason, Scanner, Skip};
 use proptest::prelude::*;
+use serde_json::json;
 use tempfile::tempdir;
 
 use crate::support::{make_special, reference, rows, scanned, scanner, write, written};
@@ -119,13 +120,38 @@ fn test_scan_with_filters_lists_what_they_leave() {
     }
     write(root.path(), "_pravah/job/results.ndjson", b"");
     write(root.path(), "deep/.pravah-job-1-1-0", b"");
-    let filter = Filter::new(&["*.csv", "all/", "!*.tmp"], &["skip/"]).expect("compiles");
+    let rules = json!({"include": ["*.csv", "all/", "!*.tmp"], "exclude": ["skip/"]});
+    let filter = Filter::new(&serde_json::from_value(rules).expect("reads")).expect("compiles");
     let count = scanner(root.path()).filter(filter.clone()).count().expect("counts");
     let filtered: Vec<u64> = Reason::ALL.iter().map(|reason| count.filtered.get(*reason)).collect();
-    assert_eq!(filtered, [2, 2, 2, 0]);
+    assert_eq!(filtered[..4], [2, 2, 2, 0]);
     let files = scanned(root.path(), scanner(root.path()).filter(filter)).into_iter();
     let files: Vec<_> = files.filter(|(_, kind)| kind == "file").map(|(path, _)| path).collect();
     assert_eq!(files, [b"a.csv".to_vec(), b"all/e.txt".to_vec(), b"deep/er/b.csv".to_vec()]);
+}
+
+#[test]
+fn test_scan_with_bounds_counts_what_it_leaves_out_by_reason() {
+    let root = tempdir().expect("creates");
+    for (path, size) in [("a.csv", 10), ("b.csv.gz", 20), ("c.txt", 20), ("deep/d.csv", 20), ("deep/er/e.csv", 20)] {
+        write(root.path(), path, &vec![b'x'; size]);
+    }
+    let old = fs::File::options().write(true).open(root.path().join("b.csv.gz")).expect("opens");
+    old.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(100)).expect("sets");
+    let count = |rules| {
+        let filter = Filter::new(&serde_json::from_value(rules).expect("reads")).expect("compiles");
+        let count = scanner(root.path()).filter(filter).count().expect("counts");
+        let left_out = count.filtered.iter().filter(|(_, number)| *number > 0);
+        (count.files, left_out.map(|(reason, number)| (reason.name(), number)).collect::<Vec<_>>())
+    };
+    assert_eq!(count(json!({"min_size_bytes": 20})), (4, vec![("size", 1)]));
+    assert_eq!(count(json!({"max_size_bytes": 19})), (1, vec![("size", 4)]));
+    assert_eq!(count(json!({"newer_than_ns": 200_000_000_000_i64})), (4, vec![("time", 1)]));
+    assert_eq!(count(json!({"older_than_ns": 200_000_000_000_i64})), (1, vec![("time", 4)]));
+    assert_eq!(count(json!({"types": ["csv"]})), (4, vec![("type", 1)]));
+    assert_eq!(count(json!({"max_depth": 2})), (4, vec![("max_depth", 1)]));
+    assert_eq!(count(json!({"max_depth": 1})), (3, vec![("max_depth", 1)]));
+    assert_eq!(count(json!({"include": ["*.CSV"], "ignore_case": true})), (3, vec![("include", 2)]));
 }
 
 #[test]

@@ -23,12 +23,11 @@ fn test_scan_counts_what_it_leaves_out_by_reason() {
         write(root.path(), path, b"");
     }
     let scanned = scan(&plan(root.path(), |plan| {
-        plan["include"] = json!(["*.csv"]);
-        plan["exclude"] = json!(["tmp/"]);
+        plan["filter"] = json!({"include": ["*.csv"], "exclude": ["tmp/"]});
         plan["sink"] = to(&root.path().join("out"));
     }));
     let filtered: Vec<_> = Reason::ALL.iter().map(|reason| scanned.filtered.get(*reason)).collect();
-    assert_eq!(filtered, [1, 1, 2, 1]);
+    assert_eq!(filtered, [1, 1, 2, 1, 0, 0, 0, 0, 0]);
     assert_eq!(by_path(scanned.entries()).into_keys().collect::<Vec<_>>(), [b"a.csv".to_vec(), b"deep/e.csv".to_vec()]);
 }
 
@@ -122,7 +121,7 @@ fn test_root_that_is_missing_or_no_directory_or_the_sink_is_an_error() {
     assert_eq!(kind(plan(&root.path().join("file"), |_| {})), Some("not_a_directory"));
     assert_eq!(kind(plan(root.path(), |plan| plan["sink"] = to(root.path()))), Some("invalid_plan"));
     assert_eq!(kind(plan(root.path(), |plan| plan["roots"][0]["only"] = json!("none"))), Some("not_found"));
-    assert_eq!(kind(plan(root.path(), |plan| plan["include"] = json!(["a["]))), Some("invalid_parameter"));
+    assert_eq!(kind(plan(root.path(), |plan| plan["filter"] = json!({"include": ["a["]}))), Some("invalid_parameter"));
 }
 
 #[test]
