@@ -33,7 +33,7 @@ class PostgresServer:
     def __init__(self, directory: Path, *, durable: bool = False) -> None:
         self._bin = _binaries(directory)
         self._data = directory / "data"
-        self._data.mkdir(mode=0o700)
+        self._data.mkdir(mode=0o700, exist_ok=True)
         if os.geteuid() == 0:
             os.chown(self._data, _NOBODY, _NOBODY)
         self.port = _free_port()

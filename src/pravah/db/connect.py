@@ -6,8 +6,9 @@ WAL-reset bug gets a journal mode that the bug cannot touch. No connection cross
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Concatenate
@@ -26,6 +27,9 @@ WAL_SAFE_VERSION = (3, 51, 3)
 BUSY_TIMEOUT_MS = 15_000
 # Pages in memory, as negative KiB: the rows of running tasks fit, the memory targets are far.
 CACHE_SIZE = -16_384
+
+# The least that a log and its index take.
+LOG_BYTES = 64 << 10
 
 # Primary result codes of SQLite (https://sqlite.org/rescode.html).
 _BUSY, _LOCKED, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 5, 6, 8, 10, 11, 13, 14, 26
@@ -131,6 +135,8 @@ def ledger_error(error: DBAPIError, location: str) -> LedgerError:
         )
     if code in (_CORRUPT, _NOTADB):
         return damaged(location, cause)
+    if code in (_IOERR, _CANTOPEN) and _disk_is_full(location):
+        code = _FULL  # SQLite tells so of its pages only, not of its log and its locks
     kind, what, hint = {
         _READONLY: ("ledger_read_only", "is read-only", "make the file and its directory writable"),
         _FULL: (
@@ -146,6 +152,16 @@ def ledger_error(error: DBAPIError, location: str) -> LedgerError:
         _IOERR: ("ledger_unreachable", "can't be read or written", "check the disk"),
     }.get(code, ("ledger_error", "refused a statement", "this is a bug of ours: please report it"))
     return LedgerError(f"the ledger {location} {what}", kind=kind, causes=cause, hint=hint)
+
+
+def _disk_is_full(location: str) -> bool:
+    """Whether a disk has no room, or no inode, for what is a file's own."""
+    with suppress(OSError):
+        disk = os.statvfs(Path(location).parent)
+        return disk.f_bavail * disk.f_frsize < LOG_BYTES or (
+            disk.f_files > 0 and disk.f_favail == 0
+        )
+    return False
 
 
 def damaged(location: str, causes: tuple[str, ...]) -> LedgerDamagedError:

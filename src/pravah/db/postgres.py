@@ -26,6 +26,8 @@ from pravah.db.transactions import P, T
 from pravah.errors import LedgerError, LedgerUnreachableError, SettingError
 from pravah.settings import masked_url
 
+_log = logging.getLogger(__name__)
+
 # Longer than any statement may take: an answer that is later than that will never come.
 SOCKET_TIMEOUT_S = 15
 # What the server is told at the start of a session; a client that vanished frees its locks soon.
@@ -40,6 +42,8 @@ SESSION = {
 # leases may lapse meanwhile; its token then tells whether somebody has taken over.
 PATIENCE_S = 60.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+# A wait that is longer than that is told of.
+SILENCE_S = 2.0
 # The same transaction may lose against others so often.
 CONFLICT_TRIES = 20
 
@@ -145,11 +149,11 @@ class PostgresTransactions:
         self._engine.dispose()
 
     def _persist(self, attempt: Callable[[Connection], T]) -> T:
-        begun_s, pause_s, conflicts = time.monotonic(), FIRST_PAUSE_S, 0
+        begun_s, pause_s, conflicts, told = time.monotonic(), FIRST_PAUSE_S, 0, False
         while True:
             try:
                 with self._engine.connect() as connection:
-                    return _whole(connection, attempt)
+                    result = _whole(connection, attempt)
             except (DBAPIError, InterfaceError, OSError) as error:
                 state = sqlstate(error)
                 conflicts += state in CONFLICTS
@@ -157,9 +161,16 @@ class PostgresTransactions:
                     raise ledger_error(error, self.location) from error
                 if time.monotonic() + pause_s - begun_s > self.patience_s:
                     raise ledger_error(error, self.location) from error
+                if not told and time.monotonic() - begun_s > SILENCE_S:
+                    told = True
+                    _log.warning("%s: it is waited for", ledger_error(error, self.location))
                 if is_away(error):
                     # The others in the pool are as dead as this one.
                     self._engine.dispose()
+            else:
+                if told:
+                    _log.warning("the ledger %s takes writes again", self.location)
+                return result
             # Everybody who waits for the same server shall not come back at the same moment.
             time.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -273,7 +273,8 @@ class Crew:
 
     def _pause(self, attempt: Attempt, error: Mapping[str, str]) -> None:
         """Stop a job whose sink takes nothing more: its other files would meet the same."""
-        hint = f"make room, then `pravah jobs resume {shown(attempt.lease.job_id)}` goes on"
+        resume = f"`pravah jobs resume {shown(attempt.lease.job_id)}` goes on"
+        hint = f"make room (`df` and `df -i` tell where), then {resume}"
         with suppress(StatusError):  # cancelled or ended meanwhile
             self._ledger.request(attempt.lease.job_id, Request.PAUSE, {**error, "hint": hint})
         self._written(lambda: self._ledger.release(attempt.lease, Release.CLEAN))

@@ -163,11 +163,12 @@ impl Sink for LocalSink {
         for (device, directories) in by_device {
             match devices.get(&device) {
                 Some(device) if device.kind.syncs_whole() && directories.len() > FLUSH_DIRECTORIES => {
-                    rustix::fs::syncfs(&device.handle).map_err(Error::system("flush the names to disk"))?;
+                    rustix::fs::syncfs(&device.handle).map_err(Error::system("flush the names in the sink to disk"))?;
                 }
                 _ => {
                     for directory in directories {
-                        rustix::fs::fsync(&directory.handle).map_err(Error::system("flush the names to disk"))?;
+                        rustix::fs::fsync(&directory.handle)
+                            .map_err(Error::system("flush the names in the sink to disk"))?;
                     }
                 }
             }
