@@ -263,6 +263,16 @@ def split(plan_json: str, manifest: bytes, windows: list[Window], parts: int) ->
 def unshare(plan_json: str) -> int:
     """Remove the names by which files with several names were shared; gives their number."""
 
+def undo(
+    plan_json: str, manifest: bytes, windows: list[Window], remove: bool
+) -> tuple[Counts, str, int]:
+    """Take back a task's outputs, or count them; counts, summary, how many replaced others."""
+
+def answer(
+    plan_json: str, manifest: bytes, windows: list[Window], question: str, path: bytes
+) -> bytes:
+    """Give the account of a source, or of what an output was made of; empty if it is not here."""
+
 def sweep(plan_json: str, task_id: int, manifest: bytes) -> int:
     """Remove the temporaries that a task which nobody works on has left; gives their number."""
 

@@ -36,6 +36,7 @@ __all__ = [
     "Scanner",
     "Task",
     "Verdict",
+    "answer",
     "build_profile",
     "check_filters",
     "check_steps",
@@ -50,6 +51,7 @@ __all__ = [
     "still_here",
     "sweep",
     "translated",
+    "undo",
     "unshare",
     "version",
     "window_dicts",
@@ -177,6 +179,21 @@ def _moved(moved: _core.Moved) -> Moved:
         window=moved["window"],
         scan_again=moved["scan_again"],
     )
+
+
+def undo(plan: str, task: TaskBlobs, *, remove: bool) -> tuple[TaskCounts, str, int]:
+    """Take back a task's outputs, or count them; give how many took the place of others, too."""
+    with translated():
+        windows = window_dicts(task.windows)
+        counts, summary, replaced = _core.undo(plan, task.manifest, windows, remove)
+    return TaskCounts(**counts), summary, replaced
+
+
+def answer(plan: str, task: TaskBlobs, end: str, path: bytes) -> list[bytes]:
+    """Give the account of a source, or of what an output was made of, if it is in this task."""
+    with translated():
+        found = _core.answer(plan, task.manifest, window_dicts(task.windows), end, path)
+    return found.splitlines()
 
 
 def write_account(path: bytes, plan: str, tasks: Iterable[TaskBlobs]) -> None:

@@ -3,7 +3,7 @@
 //! The forms are those of the API. A path that is not UTF-8 is shown with replacement characters, and comes
 //! whole in `path_b64` beside it.
 
-use std::{fs::File, sync::Arc};
+use std::{collections::HashSet, fs::File, sync::Arc};
 
 use arrow_array::{
     Array, ArrayRef, RecordBatch,
@@ -20,6 +20,7 @@ use crate::{
     Error, Result,
     manifest::Manifest,
     outcome::{Outcome, Recorded, Row},
+    pipeline::Pipeline,
     plan::Plan,
 };
 
@@ -53,8 +54,74 @@ struct FileError {
 ///
 /// Entries that no window acknowledged are `remaining`; those that moved to a later round's task are told there.
 pub fn file_lines(plan: &Plan, manifest: &[u8], windows: &[Recorded]) -> Result<Vec<FileLine>> {
-    let manifest = Manifest::decode(manifest)?;
-    let pipeline = plan.pipeline()?;
+    let (manifest, pipeline) = (Manifest::decode(manifest)?, plan.pipeline()?);
+    lines_of(plan, &pipeline, &manifest, windows, &|_| true)
+}
+
+/// What one asks about a file.
+#[derive(Debug, Clone, Copy)]
+pub enum Question<'q> {
+    /// What became of the source with this absolute path.
+    Source(&'q [u8]),
+    /// What the output with this absolute path was made of.
+    Output(&'q [u8]),
+}
+
+/// The account of the entries of a task that answer a question: one, or none.
+///
+/// Costs about a millisecond for a task of 8,192 entries that has none.
+pub fn answer(plan: &Plan, manifest: &[u8], windows: &[Recorded], question: Question<'_>) -> Result<Vec<FileLine>> {
+    let (manifest, pipeline) = (Manifest::decode(manifest)?, plan.pipeline()?);
+    let found: HashSet<usize> = match question {
+        Question::Source(path) => {
+            let roots: Vec<_> = (0..plan.roots.len()).map(|root| relative_to(plan, root, path)).collect();
+            let is_it = |&index: &usize| {
+                let wanted = roots[usize::from(manifest.root(index))];
+                wanted.is_some_and(|wanted| wanted == (manifest.directory(index), manifest.name(index)))
+            };
+            (0..manifest.len()).filter(is_it).collect()
+        }
+        Question::Output(path) => {
+            let sink = plan.sink.as_ref().and_then(|sink| crate::plan::file_path(&sink.uri).ok());
+            let Some(wanted) = sink.as_deref().and_then(|sink| below(sink, path)) else { return Ok(Vec::new()) };
+            let is_it = |&index: &usize| {
+                let (root, directory, name) = (manifest.root(index), manifest.directory(index), manifest.name(index));
+                let (directory, name) = plan.output_name(&pipeline, root, directory, name);
+                crate::entry::join(&directory, &name) == wanted
+            };
+            (0..manifest.len()).filter(is_it).collect()
+        }
+    };
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lines = lines_of(plan, &pipeline, &manifest, windows, &|index| found.contains(&index))?;
+    if matches!(question, Question::Output(_)) {
+        lines.retain(|line| !line.outputs.is_empty());
+    }
+    Ok(lines)
+}
+
+/// A path as directory and name relative to a root; none where it is not below it.
+fn relative_to<'p>(plan: &Plan, root: usize, path: &'p [u8]) -> Option<(&'p [u8], &'p [u8])> {
+    let relative = below(&plan.roots[root].path().ok()?, path)?;
+    Some(match relative.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => (&relative[..slash], &relative[slash + 1..]),
+        None => (b"", relative),
+    })
+}
+
+fn below<'p>(directory: &[u8], path: &'p [u8]) -> Option<&'p [u8]> {
+    path.strip_prefix(directory.strip_suffix(b"/").unwrap_or(directory))?.strip_prefix(b"/")
+}
+
+fn lines_of(
+    plan: &Plan,
+    pipeline: &Pipeline,
+    manifest: &Manifest,
+    windows: &[Recorded],
+    wanted: &dyn Fn(usize) -> bool,
+) -> Result<Vec<FileLine>> {
     let mut rows: Vec<Option<Row>> = std::iter::repeat_with(|| None).take(manifest.len()).collect();
     for window in windows.iter().filter(|window| window.acknowledged) {
         for row in window.rows()? {
@@ -69,13 +136,13 @@ pub fn file_lines(plan: &Plan, manifest: &[u8], windows: &[Recorded]) -> Result<
     let line = |(index, row): (usize, Option<Row>)| {
         let (root, directory, name) = (manifest.root(index), manifest.directory(index), manifest.name(index));
         let output = row.as_ref().and_then(|row| row.staged).and(sink).map(|sink| {
-            let (directory, name) = plan.output_name(&pipeline, root, directory, name);
+            let (directory, name) = plan.output_name(pipeline, root, directory, name);
             format!("{sink}/{}", percent_encode(&crate::entry::join(&directory, &name), PATH))
         });
         file_line(&plan.source_path(root, directory, name), manifest.size_bytes(index), row, output)
     };
     let here = |(_, row): &(usize, Option<Row>)| row.as_ref().is_none_or(|row| row.outcome != Outcome::Moved);
-    Ok(rows.into_iter().enumerate().filter(here).map(line).collect())
+    Ok(rows.into_iter().enumerate().filter(|(index, _)| wanted(*index)).filter(here).map(line).collect())
 }
 
 /// Lines as NDJSON, those of one outcome where one is given, at most `limit` of them.

@@ -29,6 +29,26 @@ pub fn files<'py>(
     Ok(PyBytes::new(py, text.map_err(|error| raise(&error))?.as_bytes()))
 }
 
+/// The account of what became of a source, or of what an output was made of, as NDJSON; empty where it is not here.
+#[pyfunction]
+pub fn answer<'py>(
+    py: Python<'py>,
+    plan_json: &str,
+    manifest: &[u8],
+    windows: Vec<Window>,
+    question: &str,
+    path: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (plan, windows) = (plan(plan_json)?, recorded(windows));
+    let question = match question {
+        "source" => wire::Question::Source(path),
+        "output" => wire::Question::Output(path),
+        other => return Err(PyValueError::new_err(format!("unknown question `{other}`"))),
+    };
+    let lines = py.detach(|| wire::answer(&plan, manifest, &windows, question)).map_err(|error| raise(&error))?;
+    Ok(PyBytes::new(py, wire::ndjson(&lines, None, None).as_bytes()))
+}
+
 /// Writes the account of a job to a Parquet file.
 #[pyclass]
 pub struct ParquetAccount(Mutex<Option<wire::ParquetAccount>>);

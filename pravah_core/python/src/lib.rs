@@ -17,14 +17,14 @@ mod _core {
 
     #[pymodule_export]
     use crate::{
-        account::{ParquetAccount, Results, files},
+        account::{ParquetAccount, Results, answer, files},
         check_filters, check_steps, descriptors, die_with_parent,
         engine::{Control, Engine},
         error::CoreError,
         file_types,
         retry::{retry, split, still_here},
         scanner::Scanner,
-        task::{finish_sources, manifest_directories, merge_fingerprints, sweep, unshare},
+        task::{finish_sources, manifest_directories, merge_fingerprints, sweep, undo, unshare},
     };
 
     #[pymodule_init]

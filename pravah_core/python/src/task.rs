@@ -148,6 +148,21 @@ pub fn finish_sources(
     Ok((counts(py, &account.counts)?.unbind(), account.summary()))
 }
 
+/// Take back the outputs of a task, or only count them; gives counts, the summary, and how many replaced others.
+#[pyfunction]
+pub fn undo(
+    py: Python<'_>,
+    plan_json: &str,
+    manifest: &[u8],
+    windows: Vec<Window>,
+    remove: bool,
+) -> PyResult<(Py<PyDict>, String, u64)> {
+    let (plan, windows) = (self::plan(plan_json)?, recorded(windows));
+    let how = if remove { engine::undo::Undo::Remove } else { engine::undo::Undo::Look };
+    let undone = py.detach(|| engine::undo::undo(&plan, manifest, &windows, how)).map_err(|error| raise(&error))?;
+    Ok((counts(py, &undone.account.counts)?.unbind(), undone.account.summary(), undone.replaced))
+}
+
 /// Remove the temporaries that a task which nobody works on has left; gives their number.
 #[pyfunction]
 pub fn sweep(py: Python<'_>, plan_json: &str, task_id: i64, manifest: &[u8]) -> PyResult<usize> {

@@ -9,6 +9,8 @@ COMMANDS = {
     "plan": ("pravah.cli.plan:plan", "Show what a job would do; writes nothing."),
     "scan": ("pravah.cli.scan:scan", "List the files below directories."),
     "jobs": ("pravah.cli.jobs:COMMANDS", "Create, follow, inspect and steer jobs."),
+    "why": ("pravah.cli.story:why", "Tell what became of a file, job by job."),
+    "which": ("pravah.cli.story:which", "Tell which job made an output, and what of."),
     "processors": ("pravah.cli.processors:COMMANDS", "Show what steps can be made of."),
     "worker": ("pravah.cli.worker:worker", "Work on the ledger's jobs, whoever created them."),
     "workers": ("pravah.cli.workers:COMMANDS", "Show who works on the ledger's jobs."),

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from pravah.db import claims, closing, jobs, requests, windows, workers
+from pravah.db import claims, closing, jobs, requests, transitions, windows, workers
 from pravah.db.transactions import Transactions
 from pravah.model.job import Books, Event, Job
 from pravah.model.ledger import (
@@ -110,6 +110,10 @@ class DatabaseLedger(ABC):
     def report(self, job_id: str, round_number: int | None = None) -> Mapping[str, Any] | None:
         """Give the report of a round, by default of the last one that ended."""
         return self._read(jobs.report, job_id, round_number)
+
+    def note(self, job_id: str, kind: str, detail: Mapping[str, Any]) -> None:
+        """Append to a job's history what was done with it outside of the ledger."""
+        self._write("note", transitions.add_event, job_id, kind, dict(detail))
 
     def events(self, job_id: str, after: int, limit: int) -> list[Event]:
         """List a job's events behind an id."""

@@ -28,6 +28,9 @@ from pravah.model.report import Report, failures
 from pravah.model.status import JobStatus
 
 if TYPE_CHECKING:
+    from pravah.jobs.story import End, Mention
+    from pravah.jobs.undo import Undone
+
     # Only whoever has a spec has paid for Pydantic.
     from pravah.model.spec import JobSpec
 
@@ -173,6 +176,14 @@ class JobService:
         self._ledger.change(job_id, lambda found: changed(found, settings))
         return self._ledger.job(job_id)
 
+    def undo(self, job: str, *, dry_run: bool = False) -> Undone:
+        """Take back the outputs of an ended job, as far as they are as it left them."""
+        from pravah.jobs.undo import undo
+
+        found = self._ledger.job(self.find(job))
+        self._locality.check(found)
+        return undo(self._ledger, found, dry_run=dry_run)
+
     def delete(self, job: str) -> None:
         """Remove an ended job from the ledger; its outputs stay."""
         self._ledger.delete(self.find(job))
@@ -278,6 +289,12 @@ class JobService:
             gather(self._ledger, found, self._scratch, file.fileno())
             file.seek(0)
             yield from file
+
+    def story(self, path: bytes, end: End, jobs: int) -> Iterator[Mention]:
+        """Give each of the latest jobs that knows a file; looks into so many that may."""
+        from pravah.jobs.story import story
+
+        return story(self._ledger, path, end, jobs)
 
     def events(self, job: str, after: int = 0) -> Iterator[Event]:
         """Give what happened to a job behind an event, in order."""

@@ -9,6 +9,7 @@
 //! - `takeover`: what an earlier, killed attempt left behind
 //! - `decide`: what happens to a file that has an output's name
 //! - `after`: what becomes of a source once its output is acknowledged
+//! - `undo`: takes back what a job has published
 //! - `rates`: how fast a job may read and write
 //! - `shared`: files with several names
 //! - `account`: counters and the summary of what is acknowledged
@@ -31,6 +32,7 @@ mod stage;
 pub mod takeover;
 mod target;
 pub mod task;
+pub mod undo;
 
 use std::sync::Arc;
 

@@ -153,6 +153,9 @@ pub trait SinkDirectory: Send + Sync {
     /// Tell whether the file at this name is the one that was staged: its publishing had come about.
     fn adopt(&self, name: &[u8], staged: &Staged) -> Result<bool>;
 
+    /// Remove a published output.
+    fn remove(&self, name: &[u8]) -> Result<()>;
+
     /// Remove a staged output that will not be published.
     fn discard(&self, output: &mut Output);
 

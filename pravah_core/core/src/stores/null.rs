@@ -77,6 +77,10 @@ impl SinkDirectory for NullDirectory {
         Ok(false)
     }
 
+    fn remove(&self, _name: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
     fn discard(&self, _: &mut Output) {}
 
     fn sweep(&self, _: &Temporary) -> Result<usize> {

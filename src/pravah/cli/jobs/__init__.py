@@ -14,5 +14,6 @@ COMMANDS = {
     "resume": ("pravah.cli.jobs.steer:resume", "Go on with a job here."),
     "retry": ("pravah.cli.jobs.steer:retry", "Try a job's failed files again here."),
     "set": ("pravah.cli.jobs.steer:set_live", "Change limits of a job that is worked on."),
+    "undo": ("pravah.cli.jobs.undo:undo", "Take back the outputs that a job created."),
     "delete": ("pravah.cli.jobs.steer:delete", "Remove an ended job from the ledger."),
 }

@@ -392,6 +392,10 @@ impl SinkDirectory for LocalDirectory {
         })
     }
 
+    fn remove(&self, name: &[u8]) -> Result<()> {
+        rustix::fs::unlinkat(&self.handle, name, AtFlags::empty()).map_err(Error::system("remove the output"))
+    }
+
     fn discard(&self, output: &mut Output) {
         output.held = Box::new(()); // a temporary name goes with what held it
     }

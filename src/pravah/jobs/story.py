@@ -1,0 +1,83 @@
+"""What the ledger knows of one file: the jobs that listed it, or that made it.
+
+There is no row per file, so tasks are looked through: the manifests of those jobs only that have
+the path below a root or a sink.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pravah.model.job import Job
+from pravah.model.ledger import Ledger
+from pravah.model.uri import NULL, uri_path
+
+# Jobs read at once.
+_PAGE = 100
+
+
+class End(StrEnum):
+    """From which end a file is asked about."""
+
+    SOURCE = "source"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A job that knows the file, and the file's line in its account."""
+
+    job: dict[str, Any]
+    file: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the wire form."""
+        return {"job": self.job, "file": self.file}
+
+
+def story(ledger: Ledger, path: bytes, end: End, jobs: int) -> Iterator[Mention]:
+    """Give each of the latest jobs that knows a file; looks into so many that may."""
+    from pravah import engine
+
+    # As it is written, and where links lead to: a plan has either, by how its source was named.
+    paths = list(dict.fromkeys((os.path.abspath(path), os.path.realpath(path))))  # noqa: PTH100
+    looked = 0
+    for job in _latest(ledger):
+        near = [each for each in paths if _concerns(job, each, end)]
+        if not near:
+            continue
+        if looked == jobs:
+            return
+        looked += 1
+        plan = json.dumps(job.plan)
+        for task in ledger.blobs(job.id):
+            lines = (line for each in near for line in engine.answer(plan, task, end, each))
+            if found := next(lines, None):
+                yield Mention(_short_form(job), json.loads(found))
+                break
+
+
+def _latest(ledger: Ledger) -> Iterator[Job]:
+    before: str | None = None
+    while page := ledger.jobs(None, _PAGE, before):
+        yield from page
+        before = page[-1].id
+
+
+def _concerns(job: Job, path: bytes, end: End) -> bool:
+    sink = job.plan["sink"]
+    if end is End.SOURCE:
+        uris = [root["uri"] for root in job.plan["roots"]]
+    else:
+        uris = [sink["uri"]] if sink is not None and sink["uri"] != NULL else []
+    return any(path.startswith(uri_path(uri).rstrip(b"/") + b"/") for uri in uris)
+
+
+def _short_form(job: Job) -> dict[str, Any]:
+    form = job.to_dict()
+    return {key: form[key] for key in ("id", "name", "status", "created_at", "finished_at")}
