@@ -41,6 +41,7 @@ class Task(TypedDict):
     poisoned: list[tuple[int, str, str]]
     deaths: int
     kernel_leases: bool
+    effort: str
 
 class Counts(TypedDict):
     """Acknowledged entries of a whole task, by outcome, and their bytes."""
@@ -80,6 +81,7 @@ class TasksRecord(TypedDict):
     manifests: list[EmittedManifest]
     counts: dict[str, int]
     reasons: dict[str, int]
+    effort: str
     finished: bool
 
 class Progress(TypedDict):

@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import CoreMissingError, EngineError, SpecError
+from pravah.model.bottleneck import keep_effort
 from pravah.model.ledger import Moved, NewTask, TaskBlobs, TaskCounts, Window
 
 try:
@@ -160,22 +161,22 @@ def retry(plan: str, task: TaskBlobs, group: tuple[str, str | None, str] | None)
     """Take what did not come about, or one failure group, out of a task."""
     with translated():
         moved = _core.retry(plan, task.manifest, window_dicts(task.windows), group)
-    return None if moved is None else _moved(moved)
+    return None if moved is None else _moved(moved, task)
 
 
 def split(plan: str, task: TaskBlobs, parts: int) -> Moved | None:
     """Take what nobody has worked on yet out of a task, as so many; None if there is less."""
     with translated():
         moved = _core.split(plan, task.manifest, window_dicts(task.windows), parts)
-    return None if moved is None else _moved(moved)
+    return None if moved is None else _moved(moved, task)
 
 
-def _moved(moved: _core.Moved) -> Moved:
+def _moved(moved: _core.Moved, task: TaskBlobs) -> Moved:
     return Moved(
         tasks=[NewTask(*part) for part in moved["parts"]],
         gone=moved["gone"],
         counts=TaskCounts(**moved["counts"]),
-        summary=moved["summary"],
+        summary=keep_effort(moved["summary"], task.summary),
         window=moved["window"],
         scan_again=moved["scan_again"],
     )

@@ -55,6 +55,12 @@ def _log_level(text: str) -> str:
     return text.upper()
 
 
+def _log_format(text: str) -> str:
+    if text.lower() not in ("text", "json"):
+        raise ValueError("text or json is expected")
+    return text.lower()
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise ValueError("a port from 1 to 65535 is expected")
@@ -76,6 +82,7 @@ def _threads(text: str) -> int:
 
 SETTINGS = (
     Setting("LOG_LEVEL", "INFO", "least severe messages that are logged", _log_level),
+    Setting("PRAVAH_LOG_FORMAT", "text", "how the log is written: text or json", _log_format),
     Setting("APP_HOST", "127.0.0.1", "address that the API listens on"),
     Setting("APP_PORT", "8000", "port that the API listens on", _port),
     Setting("DATABASE_URL", None, "the ledger; unset: SQLite below PRAVAH_HOME"),

@@ -95,7 +95,7 @@ def _fill_while_a_worker_runs(server: PostgresServer, source: Path, place: Path)
         assert refused["counts"]["remaining"] > 0
         assert worker.poll() is None
         filler.unlink()
-        _wait_until(lambda: f"{created['id']}  completed" in log.read_text())
+        _wait_until(lambda: f"job={created['id']} status=completed" in log.read_text())
     finally:
         worker.send_signal(signal.SIGTERM)
         worker.wait(PATIENCE_S)

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::{
     Error, Result,
+    effort::{self, Activity},
     plan::StepConfig,
     processors::{self, Event, Processor, Step},
 };
@@ -27,6 +28,11 @@ impl Pipeline {
             .map(|step| Ok((step.name.clone(), processors::build(&step.name, &step.params)?)))
             .collect::<Result<_>>()?;
         Ok(Self { processors })
+    }
+
+    /// The names of its steps, in order.
+    pub fn step_names(&self) -> Vec<String> {
+        self.processors.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// Name the output of an input that is called `name`: each step's naming in turn.
@@ -80,9 +86,11 @@ impl Pipeline {
     fn open_steps<'p>(&'p self, active: &Active<'p>) -> Result<Vec<OpenStep<'p>>, Failure> {
         self.processors
             .iter()
-            .map(|(name, processor)| {
+            .enumerate()
+            .map(|(position, (name, processor))| {
                 active.set(Some(name));
-                Ok((name.as_str(), processor.open().map_err(|e| Failure::at(name, e))?))
+                let number = u8::try_from(position).unwrap_or(u8::MAX);
+                Ok(OpenStep { name, number, step: processor.open().map_err(|e| Failure::at(name, e))? })
             })
             .collect()
     }
@@ -91,7 +99,13 @@ impl Pipeline {
 /// Takes what comes out of the last step.
 pub type Output<'o> = dyn FnMut(Event) -> Result<()> + 'o;
 
-type OpenStep<'p> = (&'p str, Box<dyn Step>);
+/// A step at work on one file.
+struct OpenStep<'p> {
+    name: &'p str,
+    /// Its position in the pipeline.
+    number: u8,
+    step: Box<dyn Step>,
+}
 
 /// The step that is at work; none: the caller's output is.
 type Active<'p> = Cell<Option<&'p str>>;
@@ -139,15 +153,21 @@ fn feed<'p>(
     output: &mut Output<'_>,
     active: &Active<'p>,
 ) -> Result<(), Failure> {
-    let Some(((name, step), behind)) = steps.split_first_mut().filter(|_| !matches!(event, Event::Record(_))) else {
+    let Some((OpenStep { name, number, step }, behind)) =
+        steps.split_first_mut().filter(|_| !matches!(event, Event::Record(_)))
+    else {
         active.set(None);
         return Ok(output(event)?);
     };
-    active.set(Some(name));
+    let turn = || {
+        active.set(Some(name));
+        effort::now(Activity::Step(*number));
+    };
+    turn();
     step.push(event).map_err(|error| Failure::at(name, error))?;
     while let Some(event) = step.pull().map_err(|error| Failure::at(name, error))? {
         feed(behind, event, output, active)?;
-        active.set(Some(name));
+        turn();
     }
     Ok(())
 }

@@ -2,10 +2,19 @@
 //!
 //! A plan is JSON; paths in it are percent-encoded `file://` URIs, so that names which are not UTF-8 survive.
 
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
+
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use crate::{Error, Result, entry::join, manifest::Manifest, pipeline::Pipeline, scan::FilterRules};
+use crate::{
+    Error, Result,
+    effort::{Disk, disk_of},
+    entry::join,
+    manifest::Manifest,
+    pipeline::Pipeline,
+    scan::FilterRules,
+};
 
 /// One job, as far as the engine is concerned. Immutable; the same for all of its tasks.
 #[derive(Debug, Clone, Deserialize)]
@@ -183,6 +192,17 @@ impl Plan {
         }
         let directories = Manifest::decode(manifest)?.directories();
         Ok(directories.iter().map(|(root, directory)| join(&self.prefix(*root), directory)).collect())
+    }
+
+    /// The disks that sources are on and outputs go to, as far as they have one of their own.
+    pub fn disks(&self) -> Vec<Disk> {
+        let sink = self.sink.as_ref().filter(|_| !self.in_place).map(|sink| sink.uri.as_str());
+        let uris = self.roots.iter().map(|root| root.uri.as_str()).chain(sink);
+        let mut disks: Vec<Disk> =
+            uris.filter_map(|uri| disk_of(Path::new(OsStr::from_bytes(&file_path(uri).ok()?)))).collect();
+        disks.sort_unstable();
+        disks.dedup();
+        disks
     }
 
     /// The whole path of a source.

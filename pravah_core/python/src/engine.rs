@@ -90,7 +90,7 @@ impl Engine {
         control: &Control,
         on_window: Py<PyAny>,
     ) -> PyResult<&'static str> {
-        let (plan, task) = (plan(plan_json)?, engine::Task::from(task));
+        let (plan, task) = (plan(plan_json)?, engine::Task::try_from(task).map_err(|error| raise(&error))?);
         let control = Arc::clone(&control.0);
         call(py, on_window, |callback| {
             let mut on_window = |window: engine::WindowRecord| callback.ask(|py| record(py, &window));

@@ -1,6 +1,7 @@
 //! Tasks and their blobs, between Python's dicts and the engine's structs.
 
 use pravah_core::{
+    effort::Effort,
     engine::{self, Care, Counts, Task, WindowRecord, scan_task::Emission},
     outcome::Recorded,
     plan::Plan,
@@ -47,11 +48,14 @@ pub struct TaskArguments {
     poisoned: Vec<(u32, String, String)>,
     deaths: u32,
     kernel_leases: bool,
+    effort: String,
 }
 
-impl From<TaskArguments> for Task {
-    fn from(task: TaskArguments) -> Self {
-        Self {
+impl TryFrom<TaskArguments> for Task {
+    type Error = pravah_core::Error;
+
+    fn try_from(task: TaskArguments) -> Result<Self, Self::Error> {
+        Ok(Self {
             id: task.id,
             counter: task.counter,
             manifest: task.manifest,
@@ -61,7 +65,8 @@ impl From<TaskArguments> for Task {
             settle: task.settle,
             care: Care { suspects: task.suspects, poisoned: task.poisoned, deaths: task.deaths },
             kernel_leases: task.kernel_leases,
-        }
+            effort: Effort::parse(&task.effort)?,
+        })
     }
 }
 
@@ -108,6 +113,7 @@ pub fn emission<'py>(py: Python<'py>, emission: &Emission) -> PyResult<Bound<'py
     dict.set_item("manifests", manifests.collect::<PyResult<Vec<_>>>()?)?;
     dict.set_item("counts", counts)?;
     dict.set_item("reasons", reasons)?;
+    dict.set_item("effort", emission.effort.to_json())?;
     dict.set_item("finished", emission.finished)?;
     Ok(dict)
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pravah.cli.figures import count, counted, duration, rate, share, size
@@ -19,6 +19,21 @@ _HEADLINES = {
 }
 # After these the table would push the rest off the screen; `jobs failures` has all.
 MOST_GROUPS = 10
+# A part of the CPU that others took is told from here on.
+_NOTABLE = 0.1
+# How people call what a job waited for.
+_BOTTLENECKS = {
+    "syncing": "syncing to disk",
+    "publishing": "giving outputs their names",
+    "verifying": "reading outputs back",
+    "ledger": "the ledger",
+    "preparing": "opening directories",
+    "retrying": "waiting before another try",
+    "read_rate": "limits.read_rate",
+    "write_rate": "limits.write_rate",
+    "memory": "limits.memory",
+    "tasks": "limits.tasks",
+}
 # Rows of the books that are shown even where they are 0.
 _ALWAYS = ("listed", "done")
 
@@ -36,7 +51,7 @@ def account(
 
 def closing(job: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
     """Write what comes after the books: speed, what to know, where the report is."""
-    rows = [("speed", _speed(job))] if job["bytes_in"] and job["elapsed_s"] else []
+    rows = list(_speed_rows(job, report.get("bottleneck")))
     if report.get("durability") == "none":
         rows.append(("durability", "none: outputs survive a kill, but not a power cut"))
     if results := report.get("results"):
@@ -140,6 +155,38 @@ def _budget(job: Mapping[str, Any]) -> str:
     if not job["finished_at"] or budget in (0, "0"):
         return ""
     return f"{'within' if job['status'] == 'completed' else 'above'} the budget of {budget}"
+
+
+def _speed_rows(
+    job: Mapping[str, Any], narrowest: Mapping[str, Any] | None
+) -> Iterator[tuple[str, str]]:
+    named = bottleneck_text(narrowest) if narrowest else ""
+    if job["bytes_in"] and job["elapsed_s"]:
+        yield "speed", f"{_speed(job)} · bottleneck: {named}" if named else _speed(job)
+    elif narrowest and narrowest["name"] != "start_up":
+        yield "bottleneck", named
+
+
+def bottleneck_text(narrowest: Mapping[str, Any]) -> str:
+    """Write what a job waited for most, and how much of the ceilings of CPU and disk it reached."""
+    name, of_time = narrowest["name"], f"{share(narrowest['share'], 1)} of the time"
+    if name == "cpu":
+        parts = [_cpu(narrowest)]
+    elif name == "start_up":
+        return "start-up, there was little to do"
+    else:
+        cpu = f"CPU at {share(narrowest['cpu_share'], 1)}"
+        parts = [f"{_BOTTLENECKS.get(name, name)} ({of_time})", cpu]
+    if narrowest["disk_share"] is not None:
+        parts.append(f"disk at {share(narrowest['disk_share'], 1)}")
+    return "; ".join(parts)
+
+
+def _cpu(narrowest: Mapping[str, Any]) -> str:
+    cores, others = narrowest["cores"], narrowest["cpu_others_share"]
+    own = f"{share(narrowest['cpu_share'] - others, 1)} of {counted(round(cores), 'core')}"
+    beside = f", others took {share(others, 1)}" if others >= _NOTABLE else ""
+    return f"CPU ({printable(narrowest['what'])}, {own}{beside})"
 
 
 def _speed(job: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,27 @@ def settings_for(console: Console) -> Settings:
         else f"sqlite:///{Path(console.ledger).absolute()}"
     )
     return Settings({**os.environ, "DATABASE_URL": url})
+
+
+class Talk(Enum):
+    """How much of the log a command shows."""
+
+    ALL = "all"  # from LOG_LEVEL on
+    TROUBLE = "trouble"  # it has a display of its own: warnings only, unless more is asked for
+
+
+def start_log(console: Console, settings: Settings, talk: Talk) -> None:
+    """Write the log to stderr from LOG_LEVEL on, with `-q` errors only, with `-v` more."""
+    from pravah.jobs import log
+
+    level = str(settings.get("LOG_LEVEL"))
+    if console.quiet:
+        level = "ERROR"
+    elif talk is Talk.ALL and console.verbose:
+        level = "DEBUG"
+    elif talk is Talk.TROUBLE and not console.verbose and level in ("DEBUG", "INFO"):
+        level = "WARNING"
+    log.configure(level, str(settings.get("PRAVAH_LOG_FORMAT")))
 
 
 @contextmanager

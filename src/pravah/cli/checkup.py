@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
+from pravah.cli import quota
 from pravah.cli.figures import count, counted, size
 from pravah.errors import PravahError
 from pravah.settings import Settings
@@ -24,6 +25,10 @@ LITTLE_SPACE_BYTES = 1 << 30
 SYNCFS_FILE_SYSTEMS = ("ext4", "xfs", "btrfs")
 SYNCFS_LINUX = (5, 8)
 FSYNC_TRIALS = 5
+# The default of `limits.memory`, and as much again for the rest.
+LITTLE_MEMORY_BYTES = 2 << 30
+# File locks, syncs and renames of these do not keep all that local ones promise.
+REMOTE_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs")
 
 Verdict = Literal["ok", "warning", "failed"]
 
@@ -84,7 +89,10 @@ def check_ledger(settings: Settings) -> Check:
         return Check("ledger", error.message, "failed", error.hint, error.exit_code)
     schema = f"schema {facts.schema} ({'current' if facts.current else 'behind'})"
     about = f"{schema}, {counted(facts.jobs, 'job')}, {size(facts.size_bytes)}"
-    return Check("ledger", f"{facts.database}, {facts.location}, {about}")
+    text = f"{facts.database}, {_from_home(facts.location)}, {about}"
+    if not facts.current:
+        return Check("ledger", text, "warning", "`pravah db upgrade` brings it up to date")
+    return Check("ledger", text)
 
 
 def check_disk(directory: Path) -> Check:
@@ -107,19 +115,32 @@ def check_disk(directory: Path) -> Check:
     speed = f"fsync {fsync_s * 1e3:.1f} ms, group commit by {how}"
     text = f"{directory}: {kind}, {size(free_bytes)} free, {speed}"
     if free_bytes < LITTLE_SPACE_BYTES:
-        return Check("disk", text, "warning", "little space is left")
+        hint = "make room: a job whose sink is full pauses, a full ledger stops all"
+        return Check("disk", text, "warning", hint)
+    if kind in REMOTE_FILE_SYSTEMS or kind.startswith("fuse"):
+        hint = "PRAVAH_HOME belongs on a local disk: locks and SQLite need one; outputs may go here"
+        return Check("disk", text, "warning", hint)
     return Check("disk", text)
 
 
 def check_limits() -> Check:
     """See what the system lets one process have."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    text = f"open files {count(descriptors)}; memory {size(memory_bytes)}; {cpus} CPUs"
+    memory_bytes, cpus = quota.memory_bytes(), quota.cpus()
+    processors = "1 CPU" if cpus == 1 else f"{cpus:g} CPUs"
+    text = f"open files {count(descriptors)}; memory {size(memory_bytes)}; {processors}"
     if descriptors < FEW_DESCRIPTORS:
         return Check("limits", text, "warning", "`ulimit -n 4096` allows more open files")
+    if memory_bytes < LITTLE_MEMORY_BYTES:
+        hint = "large files wait for each other: `limits.memory` must fit, 256MiB or so"
+        return Check("limits", text, "warning", hint)
     return Check("limits", text)
+
+
+def _from_home(location: str) -> str:
+    """Write a path below the user's own directory from there."""
+    home = f"{Path.home()}/"
+    return f"~/{location.removeprefix(home)}" if location.startswith(home) else location
 
 
 def _existing(directory: Path) -> Path:

@@ -60,6 +60,11 @@ def error_lines(error: PravahError) -> list[str]:
 def _told(error: PravahError, *, debug: bool) -> int:
     if debug:
         _traceback()
+    log = sys.modules.get("pravah.jobs.log")
+    if log is not None and log.speaks_json():
+        hint = error.hint
+        log.error(error.message, kind=error.kind, causes="; ".join(error.causes) or None, hint=hint)
+        return error.exit_code
     _say(error_lines(error))
     return error.exit_code
 

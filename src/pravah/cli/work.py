@@ -16,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from pravah.cli.account import account
+from pravah.cli.application import Talk, start_log
 from pravah.cli.console import Console, is_terminal
 from pravah.cli.exit_codes import ExitCode, of_job
 from pravah.cli.figures import count, counted
@@ -84,7 +85,11 @@ class Showing:
 
 def here(console: Console, application: Application, job_id: str) -> ExitCode:
     """Work on a job in this process until it stops; say how it ended."""
+    from pravah.jobs import log
+
     display = _display(console, job_id)
+    start_log(console, application.settings, Talk.TROUBLE)
+    log.make_room(display.close)
     supervisor = application.jobs.supervisor(job_id, observer=Showing(display))
     interruption = Interruption(supervisor.drain)
     try:

@@ -4,12 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from pravah.cli.application import opened
+from pravah.cli.application import Talk, opened, start_log
 from pravah.cli.console import Console
 from pravah.cli.exit_codes import ExitCode, of_job
-from pravah.cli.figures import counted
 from pravah.cli.work import Interruption
-from pravah.model.ids import shown
 
 if TYPE_CHECKING:
     from pravah.jobs.observer import Progress
@@ -17,21 +15,17 @@ if TYPE_CHECKING:
 
 
 class _Ends:
-    """Says a line about each job that stops."""
+    """Gathers the jobs that stop; the log tells of each."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self) -> None:
         self.jobs: list[Job] = []
 
     def on_progress(self, progress: "Progress") -> None:
         """Do nothing: `jobs watch` shows how far a job is."""
 
     def on_end(self, job: "Job") -> None:
-        """Say how a job has stopped."""
+        """Take a job that has stopped."""
         self.jobs.append(job)
-        counts = job.books.counts
-        done = f"{counted(counts.done, 'file')} done, {counts.failed:,} failed"
-        self._console.say(f"{shown(job.id)}  {job.status}, {done}")
 
 
 def worker(
@@ -48,7 +42,8 @@ def worker(
     with opened(console) as application:
         from pravah.jobs.supervisor import Idle
 
-        ends = _Ends(console)
+        start_log(console, application.settings, Talk.ALL)
+        ends = _Ends()
         idle = Idle.LEAVE if until_idle else Idle.WAIT
         supervisor = application.jobs.supervisor(None, observer=ends, idle=idle)
         interruption = Interruption(supervisor.drain)

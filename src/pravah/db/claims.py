@@ -174,7 +174,8 @@ def free(
     }
     connection.execute(query("free_task"), values)
     connection.execute(query("drop_lease"), {"task_id": task_id})
-    move_task(connection, job_id, task_id, "release", how=how)
+    told = {"suspects": len(suspects)} if suspects else {}
+    move_task(connection, job_id, task_id, "release", how=how, **told)
 
 
 def advance(connection: Connection, lease: Lease) -> bool:
@@ -230,7 +231,7 @@ def _lease(connection: Connection, claimer: Claimer, row: Row[Any], purpose: Pur
         query("add_lease"),
         {"task_id": row.id, "token": token, "worker_id": worker_id, "ttl_us": LEASE_TTL_US},
     )
-    move_task(connection, row.job_id, row.id, "claim", worker=worker_id)
+    move_task(connection, row.job_id, row.id, "claim", worker=worker_id, kind=row.kind)
     if row.job_status == JobStatus.PENDING:
         move_job(connection, row.job_id, "start", worker=worker_id)
         connection.execute(query("set_started"), {"id": row.job_id})

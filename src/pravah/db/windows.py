@@ -33,7 +33,8 @@ def commit_window(connection: Connection, lease: Lease, record: WindowRecord) ->
     if record.window is not None:
         add_window(connection, lease.task_id, lease.seq, record.window, acknowledged=False)
     if record.finished:
-        end_task(connection, lease, "complete")
+        counts = {name: number for name, number in asdict(record.counts).items() if number}
+        end_task(connection, lease, "complete", counts=counts)
     return verdict(connection, lease.job_id)
 
 
@@ -44,7 +45,7 @@ def emit(connection: Connection, lease: Lease, emission: Emission) -> Verdict:
         "token": lease.token,
         "seq": lease.seq,
         "filtered": emission.filtered,
-        "summary": json.dumps({"reasons": dict(emission.reasons)}),
+        "summary": json.dumps({"reasons": dict(emission.reasons), "effort": dict(emission.effort)}),
     }
     if connection.execute(query("advance_scan"), values).rowcount == 0:
         return verdict_of_miss(connection, lease)

@@ -46,6 +46,9 @@ class Attempt:
     finished: bool = False
     # It ends with what it has begun; the rest of its task becomes several.
     shared: bool = False
+    # Acknowledged entries of the task and their bytes, as it told them last.
+    counts: Mapping[str, int] = field(default_factory=dict)
+    begun_s: float = field(default_factory=time.monotonic)
     # How far the call was when it last got on, and when that was seen.
     moved: int = -1
     moved_s: float = field(default_factory=time.monotonic)
@@ -88,6 +91,7 @@ def commit(ledger: Ledger, attempt: Attempt, message: Message) -> Verdict:
         verdict = ledger.commit_window(attempt.lease, _window(record))
     if verdict is not Verdict.FENCED:
         attempt.progressed = True
+        attempt.counts = record["counts"]
         attempt.finished = record["finished"]
     return verdict
 
@@ -144,13 +148,16 @@ def _task(ledger: Ledger, job: Job, plan: str, lease: Lease) -> dict[str, Any]:
         "poisoned": poisoned(lease.suspects),
         "deaths": lease.deaths,
         "kernel_leases": ledger.kernel_leases,
+        # What earlier attempts took counts too.
+        "effort": json.dumps(json.loads(blobs.summary or "{}").get("effort", {})),
     }
 
 
 def _emission(record: Record) -> Emission:
     tasks = [NewTask(m["blob"], m["entries"], m["bytes"]) for m in record["manifests"]]
     filtered = record["counts"].get("filtered", 0)
-    return Emission(tasks, filtered, record["reasons"], record["finished"])
+    effort = json.loads(record["effort"])
+    return Emission(tasks, filtered, record["reasons"], record["finished"], effort)
 
 
 def _window(record: Record) -> WindowRecord:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pravah.errors import EngineError, LedgerBusyError, StatusError
 from pravah.jobs import attempt as attempts
+from pravah.jobs import chronicle, log
 from pravah.jobs.attempt import Attempt
 from pravah.jobs.autopsy import Death
 from pravah.jobs.failure_guard import stop_if_exceeded
@@ -132,6 +133,8 @@ class Crew:
         for message in messages or ():
             if message["type"] == "progress":
                 self._note_progress(message)
+            elif message["type"] == "log":
+                log.relay(message["level"], message["message"], message["fields"])
             elif message["type"] == "ended":
                 self._end_attempt(self._attempts.pop(message["call"]), message)
             else:
@@ -203,8 +206,10 @@ class Crew:
         except EngineError as error:
             # A blob that can't be read: another try would read the same.
             reason = error.to_dict()
+            chronicle.ended(attempt, "failed", reason)
             self._written(lambda: self._ledger.fail_task(lease, reason))
             return
+        chronicle.claimed(lease, alone=alone)
         self._attempts[attempt.call] = attempt
         self._jobs[attempt.call] = job
 
@@ -254,25 +259,30 @@ class Crew:
         for _ in range(COMMIT_TRIES - 1):
             try:
                 return write()
-            except LedgerBusyError:
+            except LedgerBusyError as error:
+                log.warning("the ledger is busy, the write is tried again", kind=error.kind)
                 continue
         return write()
 
     def _end_attempt(self, attempt: Attempt, message: Message) -> None:
         job = self._jobs.pop(attempt.call)
         if attempt.finished or message.get("status") == "fenced":
+            chronicle.ended(attempt, "finished" if attempt.finished else "lease lost")
             return
         if "error" in message and message["error"]["kind"] == "sink_full":
             self._pause(attempt, attempts.located(message["error"], job))
         elif "error" in message:
             self._strike(attempt, attempts.located(message["error"], job))
         elif attempt.shared:
+            chronicle.ended(attempt, "split")
             self._written(lambda: attempts.split(self._ledger, job, attempt))
         else:
+            chronicle.ended(attempt, "given back")
             self._written(lambda: self._ledger.release(attempt.lease, Release.CLEAN))
 
     def _pause(self, attempt: Attempt, error: Mapping[str, str]) -> None:
         """Stop a job whose sink takes nothing more: its other files would meet the same."""
+        chronicle.ended(attempt, "given back", error)
         resume = f"`pravah jobs resume {shown(attempt.lease.job_id)}` goes on"
         hint = f"make room (`df` and `df -i` tell where), then {resume}"
         with suppress(StatusError):  # cancelled or ended meanwhile
@@ -299,6 +309,7 @@ class Crew:
                 self._hold_inquest(undead, death)
 
     def _hold_inquest(self, undead: _Undead, death: Death) -> None:
+        chronicle.runner_lost(death, undead.reason)
         message = f"the process that runs the core died: {death.how}"
         for attempt in undead.attempts:
             if attempt is undead.stalled:
@@ -319,6 +330,7 @@ class Crew:
         """Give a task back with the suspects among its entries, if there are any."""
         suspects = suspects_after(attempt, crash)
         if suspects is not None:
+            chronicle.suspected(attempt.lease, suspects)
             self._give_back(attempt, Release.UNCLEAN, suspects)
         elif release_after(attempt, crash) is Release.STRUCK:
             self._strike(attempt, {"kind": crash.kind, "message": crash.message})
@@ -333,6 +345,8 @@ class Crew:
     def _strike(self, attempt: Attempt, error: Mapping[str, str]) -> None:
         """Give a task back whose attempt ended badly, or end it when it has had its chances."""
         if error["kind"] in HOPELESS or (attempt.alone and not attempt.progressed):
+            chronicle.ended(attempt, "failed", error)
             self._written(lambda: self._ledger.fail_task(attempt.lease, error))
         else:
+            chronicle.ended(attempt, "given back", error)
             self._give_back(attempt, Release.STRUCK)

@@ -166,6 +166,7 @@ def _try(
         "poisoned": [],
         "deaths": 0,
         "kernel_leases": True,
+        "effort": "",
     }
     trial, control, began_s = _Trial(), engine.Control(started), time.monotonic()
     timer = threading.Timer(SAMPLE_S, control.drain)

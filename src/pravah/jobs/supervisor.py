@@ -16,11 +16,12 @@ from enum import StrEnum
 from functools import partial
 
 from pravah.errors import LedgerBusyError, LedgerError, StatusError
+from pravah.jobs import chronicle, log
 from pravah.jobs.crew import Crew
 from pravah.jobs.observer import Observer, Pace
 from pravah.jobs.runner_process import RunnerProcess
 from pravah.model.job import Job
-from pravah.model.ledger import Lease, Ledger, Request, TaskKind
+from pravah.model.ledger import Glance, Lease, Ledger, Request, TaskKind
 from pravah.model.status import JobStatus
 
 # Far below the 30 s after which a silent worker counts as hung.
@@ -101,12 +102,14 @@ class Supervisor:
         self._crew = Crew(ledger, work.threads, runner)
         self._jobs: dict[str, Job] = {}
         self._paces: dict[str, Pace] = {}
+        self._stopping: set[str] = set()
         self._clock = _Clock()
         self._idle = False
         self._worked_s = time.monotonic()
         self._wake_read, self._wake_write = os.pipe()
         self._drains = 0
         self._drains_heard = 0
+        self._joined = False
 
     def run(self) -> WorkEnd:
         """Work; tell why it ended. Whatever happens, no lease and no process is left behind."""
@@ -132,11 +135,19 @@ class Supervisor:
         """Register, once the dead are buried; one that hangs may hold the ledger's write lock."""
         for _ in range(_JOIN_TRIES - 1):
             with suppress(LedgerBusyError):
-                self._ledger.take_over()
-                self._ledger.join()
+                self._enter()
                 return
-        self._ledger.take_over()
-        self._ledger.join()
+        self._enter()
+
+    def _enter(self) -> None:
+        self._take_over()
+        log.work_as(self._ledger.join())
+        log.info("joined the ledger", ledger=self._ledger.location, pid=os.getpid())
+        self._joined = True
+
+    def _take_over(self) -> None:
+        if freed := self._ledger.take_over():
+            log.warning("tasks of a dead worker are taken over", tasks=freed)
 
     def _ending(self) -> Ending | None:
         if self._crew.busy:
@@ -182,7 +193,7 @@ class Supervisor:
         if self._crew.busy and self._clock.due("share", LOOK_S):
             self._crew.share(self._ledger.asked_for())
         if self._clock.due("take over", BEAT_S if self._crew.busy else LOOK_S):
-            self._ledger.take_over()
+            self._take_over()
         if self._work.retention_s is not None and self._work.job_id is None:
             self._prune(self._work.retention_s)
         if self._clock.due("progress", PROGRESS_S):
@@ -198,6 +209,7 @@ class Supervisor:
 
     def _hear_drain(self) -> None:
         self._drains_heard = self._drains
+        log.info("asked to stop", how="drain" if self._drains == 1 else "at once")
         if self._work.job_id is not None:
             # Already cancelled or ended: there is nothing to pause.
             with suppress(StatusError):
@@ -247,6 +259,7 @@ class Supervisor:
                 self._jobs[job_id] = self._ledger.job(job_id)
                 self._crew.follow(self._jobs[job_id])
             if glance.draining:
+                self._note_stop(job_id, glance)
                 self._crew.drain(job_id)
             pace = self._paces.setdefault(job_id, Pace())
             progress = pace.progress(
@@ -254,18 +267,26 @@ class Supervisor:
             )
             self._observer.on_progress(progress)
 
+    def _note_stop(self, job_id: str, glance: Glance) -> None:
+        if job_id not in self._stopping:
+            self._stopping.add(job_id)
+            chronicle.stopping(job_id, glance)
+
     def _close_jobs(self) -> bool:
         """Pause or close jobs in which nothing else is left to do; tell whether one was closed."""
         job_id = self._work.job_id
         for candidate in [job_id] if job_id else self._ledger.closable():
-            if not self._ledger.open_closing(candidate):
-                self._ledger.apply_pause(candidate)
+            if not self._ledger.open_closing(candidate) and self._ledger.apply_pause(candidate):
+                self._stopping.discard(candidate)
+                log.info("job paused", job=candidate)
         leases = self._ledger.claim(job_id, {TaskKind.CLOSING: CLOSED_AT_ONCE})
         for lease in leases:
             held = {each.task_id for each in leases} | self._crew.held
             closed = self._close(self._ledger, lease, partial(self._ledger.beat, held))
             self._jobs.pop(lease.job_id, None)
             self._paces.pop(lease.job_id, None)
+            self._stopping.discard(lease.job_id)
+            chronicle.stopped(closed)
             if job_id is None:
                 self._observer.on_end(closed)
         return bool(leases)
@@ -281,6 +302,9 @@ class Supervisor:
         with suppress(LedgerError):
             if gone:
                 self._ledger.leave()
+                if self._joined:
+                    log.info("left the ledger")
+                    log.work_as(None)
         os.close(self._wake_read)
         os.close(self._wake_write)
 

@@ -120,6 +120,7 @@ class Emission:
     filtered: int
     reasons: Mapping[str, int]
     finished: bool
+    effort: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

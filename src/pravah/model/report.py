@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pravah.model.bottleneck import Bottleneck, Effort, bottleneck
 from pravah.model.ids import shown
 from pravah.model.job import Failure, Job
 from pravah.model.units import write_time
@@ -25,13 +26,21 @@ class Report:
     failures: list[Failure]
     slowest: list[dict[str, Any]]
     durability: str | None
+    bottleneck: Bottleneck
 
     @classmethod
     def of(cls, job: Job, summaries: Iterable[Summary]) -> Report:
         """Build the report of a job from what its tasks tell."""
         listed = list(summaries)
         sink = job.plan.get("sink")
-        return cls(job, failures(listed), slowest(listed), sink["durability"] if sink else None)
+        narrowest = bottleneck(
+            Effort.of(listed),
+            elapsed_s=job.elapsed_s,
+            tasks=len(listed),
+            tasks_limit=job.spec.get("limits", {}).get("tasks"),
+        )
+        durability = sink["durability"] if sink else None
+        return cls(job, failures(listed), slowest(listed), durability, narrowest)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the wire form."""
@@ -45,6 +54,7 @@ class Report:
             "started_at": write_time(self.job.started_us),
             "finished_at": write_time(self.job.finished_us),
             **{key: job[key] for key in rates},
+            "bottleneck": self.bottleneck.to_dict(),
             "failures": [failure.to_dict() for failure in self.failures],
             "slowest": self.slowest,
             "durability": self.durability,

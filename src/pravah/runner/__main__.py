@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 
 from pravah import failpoints
-from pravah.engine import Engine, die_with_parent
+from pravah.engine import Engine, build_profile, die_with_parent, version
 from pravah.runner.calls import Call, Channel
 from pravah.runner.frames import Decoder, Message
 
@@ -51,6 +51,7 @@ class Runner:
                 memory_bytes=message["memory_bytes"],
                 notes_path=self._notes_path,
             )
+            self._tell_start(message)
             threading.Thread(target=self._tell_progress, args=(self._engine,), daemon=True).start()
         elif message["type"] == "verdict":
             self._calls[message["call"]].answer(message["verdict"])
@@ -69,6 +70,17 @@ class Runner:
             call = Call(self._engine, self._channel, message, known)
             self._calls[message["call"]] = call
             call.start(self._forget)
+
+    def _tell_start(self, begin: Message) -> None:
+        self._channel.log(
+            "DEBUG",
+            "the engine has started",
+            pid=os.getpid(),
+            core=version,
+            build=build_profile,
+            threads=begin["threads"],
+            memory_bytes=begin["memory_bytes"],
+        )
 
     def _forget(self, call_id: int) -> None:
         del self._calls[call_id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import socket
@@ -33,6 +34,10 @@ class Channel:
             os._exit(0)
         failpoints.passing(f"runner.{message['type']}.after_send")
 
+    def log(self, level: str, text: str, **fields: object) -> None:
+        """Have the supervisor write a line into its log."""
+        self.send({"type": "log", "level": level, "message": text, "fields": fields})
+
 
 class Call:
     """One running call of the engine."""
@@ -45,6 +50,7 @@ class Call:
         self._message = message
         self._known = known
         self._id: int = message["call"]
+        self._task_id: int | None = message.get("task", {}).get("id")
         self._verdicts: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.control = Control(engine)
 
@@ -64,10 +70,12 @@ class Call:
         except CoreError as error:
             end["error"] = {"kind": error.kind, "message": error.message}
         except BaseException as error:  # noqa: BLE001 - a panic of the core is no Exception
-            end["error"] = {
-                "kind": "engine_panicked",
-                "message": f"{type(error).__name__}: {error}",
-            }
+            told = f"{type(error).__name__}: {error}"
+            end["error"] = {"kind": "engine_panicked", "message": told}
+            named = {"job": json.loads(self._message["plan"])["job"], "task": self._task_id}
+            self._channel.log(
+                "ERROR", "the core panicked", **named, kind="engine_panicked", error=told
+            )
         on_end(self._id)
         self._channel.send(end)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pravah.cli.account import account, books, failure_groups, headline
+from pravah.cli.account import account, books, bottleneck_text, closing, failure_groups, headline
 from pravah.cli.names import width
 from pravah.cli.render import Painter
 
@@ -95,3 +95,42 @@ def test_only_the_first_groups_are_shown_and_the_rest_is_counted() -> None:
     lines = failure_groups(many, JOB_ID, 100)
     assert lines[-1] == f"    3 more causes: pravah jobs failures {JOB_ID}"
     assert all(width(line) <= 100 for line in lines)
+
+
+BOTTLENECK: dict[str, Any] = {
+    "name": "cpu",
+    "share": 0.97,
+    "what": "convert",
+    "cores": 2.0,
+    "cpu_share": 0.97,
+    "cpu_others_share": 0.0,
+    "disk_share": 0.31,
+    "seconds": {},
+}
+
+
+def test_speed_names_the_bottleneck_and_the_share_of_each_ceiling() -> None:
+    (line, _) = closing(job(), {"bottleneck": BOTTLENECK})
+    assert line == (
+        "  speed   1.1 GiB/s in, 3,361 files/s · bottleneck: CPU (convert, 97 % of 2 cores); "
+        "disk at 31 %"
+    )
+
+
+def test_bottleneck_that_others_make_is_told_as_such() -> None:
+    found = BOTTLENECK | {"cpu_others_share": 0.42, "disk_share": None}
+    assert bottleneck_text(found) == "CPU (convert, 55 % of 2 cores, others took 42 %)"
+
+
+def test_bottleneck_that_is_a_limit_is_called_as_in_the_spec() -> None:
+    found = BOTTLENECK | {"name": "read_rate", "share": 0.8, "cpu_share": 0.2}
+    text = "limits.read_rate (80 % of the time); CPU at 20 %; disk at 31 %"
+    assert bottleneck_text(found) == text
+
+
+def test_bottleneck_of_a_job_that_read_nothing_has_a_row_of_its_own() -> None:
+    idle = job(bytes_in=0)
+    listing = BOTTLENECK | {"name": "listing", "share": 0.9, "disk_share": None}
+    assert closing(idle, {"bottleneck": listing})[0].startswith("  bottleneck  listing (90 %")
+    start_up = BOTTLENECK | {"name": "start_up"}
+    assert closing(idle, {"bottleneck": start_up})[0].startswith("  report")

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::outcome::{Outcome, Row};
+use crate::{
+    effort::Effort,
+    outcome::{Outcome, Row},
+};
 
 /// Acknowledged entries by outcome, and their bytes. Absolute for the task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -37,6 +40,8 @@ impl Counts {
 pub struct Account {
     /// The counters.
     pub counts: Counts,
+    /// What it took.
+    pub effort: Effort,
     summary: Summary,
 }
 
@@ -92,7 +97,15 @@ impl Account {
 
     /// The summary as JSON.
     pub fn summary(&self) -> String {
-        serde_json::to_string(&self.summary).expect("a summary has string keys only")
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            #[serde(flatten)]
+            summary: &'a Summary,
+            #[serde(skip_serializing_if = "Effort::is_empty")]
+            effort: &'a Effort,
+        }
+        let whole = Whole { summary: &self.summary, effort: &self.effort };
+        serde_json::to_string(&whole).expect("a summary has string keys only")
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    effort::{self, Activity},
     fingerprint::{Memory, encode_memories},
     outcome::{Outcome, Publish, Row, SourceFingerprint, encode_rows},
     pipeline::Failure,
@@ -71,11 +72,13 @@ pub enum Next {
 impl Committer<'_, '_> {
     /// Make a window durable, have it recorded, and publish it.
     pub fn commit(&mut self, mut window: Window) -> Result<Next> {
+        let working = self.bench.effort.work(Activity::Syncing);
         if let Some(sink) = self.bench.sink
             && let Err(error) = sink.make_durable(&window.outputs)
         {
             self.stage_anew(&mut window, error);
         }
+        effort::now(Activity::Verifying);
         self.read_back(&mut window);
         if window.rows.is_empty() {
             return Ok(Next::Go);
@@ -89,7 +92,9 @@ impl Committer<'_, '_> {
             Verdict::Drain => self.bench.control.drain(),
             Verdict::Committed => {}
         }
+        effort::now(Activity::Publishing);
         self.pending = self.publish(window)?;
+        drop(working);
         Ok(if self.pending.is_some() { Next::Go } else { Next::Fenced })
     }
 
@@ -112,6 +117,8 @@ impl Committer<'_, '_> {
         }
         let fingerprints = self.memories(&rows)?;
         let finished = window.is_none() && self.remaining() == 0;
+        self.account.effort = self.bench.effort.so_far();
+        let waiting = self.bench.effort.work(Activity::Ledger);
         let verdict = (self.on_window)(WindowRecord {
             window,
             acknowledge,
@@ -121,6 +128,7 @@ impl Committer<'_, '_> {
             summary: self.account.summary(),
             finished,
         })?;
+        drop(waiting);
         if verdict != Verdict::Fenced {
             self.make_room(&rows);
         }
@@ -207,6 +215,7 @@ impl Committer<'_, '_> {
             amendments.push(row.clone());
         }
         if let Some(sink) = self.bench.sink {
+            effort::now(Activity::Syncing);
             sink.make_published_durable(&directories)?;
         }
         Ok(Some(Published { rows: window.rows, amendments }))

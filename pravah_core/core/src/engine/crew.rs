@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     Result,
+    effort::{self, Activity},
     entry::Kind,
     outcome::{Outcome, Reason, Row},
     plan::{Durability, Preserve},
@@ -94,6 +95,7 @@ struct Closed;
 impl Crew<'_, '_> {
     /// Stage these entries, given by position and tries so far; ends early when the call is drained.
     pub fn run(mut self, entries: &[(u32, u32)]) -> Result<()> {
+        let _working = self.bench.effort.work(Activity::Preparing);
         let (items, queue) = mpsc::channel();
         let (answers, staged) = mpsc::channel();
         let queue = Mutex::new(queue);
@@ -233,6 +235,7 @@ impl Crew<'_, '_> {
     fn fetch_ahead(&self, batch: &[Item]) {
         let name = |item: &Item| self.bench.manifest.name(item.index as usize);
         if batch.first().is_some_and(|item| !item.place.source.is_near(name(item))) {
+            let _reading = effort::during(Activity::Reading);
             let fetch = |item: &Item| item.place.source.fetch_ahead(name(item));
             self.engine.pool.install(|| batch.par_iter().for_each(fetch));
         }
@@ -271,6 +274,7 @@ impl Crew<'_, '_> {
         if window.rows.is_empty() {
             return Ok(());
         }
+        let _waiting = effort::during(Activity::HandingOver);
         self.windows.send(window).map_err(|_| Closed)
     }
 
@@ -322,9 +326,12 @@ fn drive(engine: &Engine, bench: &Bench<'_>, item: Item) -> Staged {
         return Staged::GivenUp;
     }
     if item.attempts > 0 {
+        let _waiting = bench.effort.work(Activity::Retrying);
         std::thread::sleep(backoff(item.attempts));
     }
     let need = bench.need(item.index).max(SMALL_BYTES);
+    let waiting = bench.effort.work(Activity::Memory);
     let _permit = engine.budget.take(need, || bench.control.get_on());
+    drop(waiting);
     bench.stage(item)
 }

@@ -13,7 +13,10 @@ use std::{
 };
 
 use super::control::Control;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    effort::{self, Activity},
+};
 
 /// What may pass at once after a time of rest: long enough that waiting costs no speed, too short to be felt.
 const BURST: Duration = Duration::from_millis(100);
@@ -25,12 +28,19 @@ const SLICE: Duration = Duration::from_millis(100);
 const LEAST_BYTES: u64 = 64 << 10;
 
 /// The limits of one job.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rates {
     /// Of reading.
     pub read: Limit,
     /// Of writing.
     pub write: Limit,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        let limit = |waiting| Limit { waiting, ..Limit::default() };
+        Self { read: limit(Activity::ReadRate), write: limit(Activity::WriteRate) }
+    }
 }
 
 /// The limits of all jobs that are worked on.
@@ -64,6 +74,8 @@ impl RatesByJob {
 pub struct Limit {
     /// 0: none.
     bytes_per_s: AtomicU64,
+    /// What a thread is at that waits.
+    waiting: Activity,
     /// When what has passed would have passed at the limit.
     passed: Mutex<Option<Instant>>,
 }
@@ -87,6 +99,7 @@ impl Limit {
     /// Let bytes pass, and wait as long as they take at the limit.
     pub fn pass(&self, bytes: u64, control: &Control) -> Result<()> {
         let Some(until) = self.reserve(bytes, Instant::now()) else { return Ok(()) };
+        let _waiting = effort::during(self.waiting);
         loop {
             let rest = until.saturating_duration_since(Instant::now());
             if rest.is_zero() {

@@ -36,6 +36,7 @@ use roots::Roots;
 use super::{Control, Ending, Verdict};
 use crate::{
     Error, Result,
+    effort::{self, CallKind, Effort},
     plan::{Plan, Preserve},
     scan::{Detail, Filter, Filtered, Scanner},
 };
@@ -58,6 +59,8 @@ pub struct Emission {
     pub tasks: Vec<NewTask>,
     /// What this attempt has left out so far; absolute.
     pub filtered: Filtered,
+    /// What this attempt took; absolute.
+    pub effort: Effort,
     /// Nothing more will come.
     pub finished: bool,
 }
@@ -87,7 +90,8 @@ pub fn run_scan(
     };
     let roots = Roots::look(plan)?;
     let cutter = Cutter::new(single::Single::of(plan, &known));
-    let mut emitter = Emitter { control, on_tasks, cutter, filtered: Filtered::default(), emitted: None };
+    let effort = effort::begin(CallKind::Scan, Vec::new(), plan.disks(), Effort::default());
+    let mut emitter = Emitter { effort, control, on_tasks, cutter, filtered: Filtered::default(), emitted: None };
     for found in roots.files(plan, &pipeline, rules)? {
         emitter.take(found)?;
     }
@@ -115,6 +119,7 @@ pub fn run_scan(
 
 /// Hands tasks over, and decides when.
 struct Emitter<'e> {
+    effort: effort::Call,
     control: &'e Control,
     on_tasks: &'e mut dyn FnMut(Emission) -> Verdict,
     cutter: Cutter,
@@ -168,7 +173,8 @@ impl Emitter<'_> {
     fn emit(&mut self, finished: Finished) -> Option<Ending> {
         let finished = finished == Finished::Now;
         let tasks = self.cutter.take_tasks();
-        let verdict = (self.on_tasks)(Emission { tasks, filtered: self.filtered, finished });
+        let verdict =
+            (self.on_tasks)(Emission { tasks, filtered: self.filtered, effort: self.effort.so_far(), finished });
         self.emitted = Some(Instant::now());
         match verdict {
             Verdict::Fenced => Some(Ending::Fenced),

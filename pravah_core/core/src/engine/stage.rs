@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    effort::{self, Activity},
     entry::{Kind, join},
     manifest::Manifest,
     outcome::{Outcome, RACY_NS, Reason, Row, SourceFingerprint},
@@ -54,6 +55,8 @@ pub struct Bench<'t> {
     /// The beginning of the names of this task's temporaries, and the counter of its token.
     pub temporaries: (Arc<str>, u64),
     pub next_temporary: AtomicU32,
+    /// What its time goes to.
+    pub effort: effort::Call,
     /// How fast it may read and write.
     pub rates: Arc<Rates>,
     /// Where outputs go; none where nothing is published.
@@ -128,9 +131,10 @@ impl Bench<'_> {
     /// Take the entry through the pipeline. Errors become its row.
     pub fn stage(&self, item: Item) -> Staged {
         let start = Instant::now();
+        let working = self.effort.work(Activity::Reading);
         let note = self.notes.take(self.task.id, item.index);
         let answer = self.attempt(&item);
-        drop(note);
+        drop((note, working));
         self.control.count_file();
         let attempts = item.attempts + 1;
         let (mut row, output) = match answer {
@@ -275,6 +279,7 @@ impl Bench<'_> {
                 rest => usize::try_from(rest).map_or(CHUNK_BYTES, |rest| rest.min(CHUNK_BYTES)),
             };
             buffer.resize(wanted, 0);
+            effort::now(Activity::Reading);
             let filled = fill(reading, &mut buffer)?;
             if filled == 0 {
                 break; // shorter than it was: the second look tells

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     Result,
+    effort::{self, Activity},
     processors::Event,
     stores::{Attributes, Output, Reading, Staging, Temporary},
 };
@@ -35,6 +36,7 @@ impl<'b, 't> Target<'b, 't> {
     /// Stage its output.
     pub fn begin(&mut self) -> Result<()> {
         let Some(sink) = &self.item.place.sink else { return Ok(()) };
+        effort::now(Activity::Writing);
         let temporary = self.bench.temporary();
         let staging = sink.stage(&temporary, self.publishing.how)?;
         self.staging = Some((temporary, staging));
@@ -46,6 +48,7 @@ impl<'b, 't> Target<'b, 't> {
         match event {
             Event::Bytes(bytes) => {
                 if let Some((_, staging)) = &mut self.staging {
+                    effort::now(Activity::Writing);
                     self.bytes_out += bytes.len() as u64;
                     staging.write(&bytes)?;
                     self.bench.rates.write.pass(bytes.len() as u64, self.bench.control)?;
@@ -68,6 +71,7 @@ impl<'b, 't> Target<'b, 't> {
 
     /// Copy the next bytes of the source; 0 is its end.
     pub fn copy(&mut self, reading: &mut dyn Reading, length_bytes: u64) -> Result<u64> {
+        effort::now(Activity::Writing);
         if let Some((_, staging)) = self.staging.as_mut().filter(|_| self.buffer.is_empty())
             && let Some(copied) = staging.copy_from(reading, length_bytes)?
         {
@@ -87,6 +91,7 @@ impl<'b, 't> Target<'b, 't> {
     /// All has come: what was staged, if anything.
     pub fn finish(self, name: Vec<u8>, attributes: Option<&Attributes>) -> Result<Option<Output>> {
         let (Some((temporary, staging)), Some(sink)) = (self.staging, &self.item.place.sink) else { return Ok(None) };
+        effort::now(Activity::Writing);
         let (staged, held) = staging.finish(attributes)?;
         let replaces = self.publishing.replaces;
         Ok(Some(Output { directory: Arc::clone(sink), name, temporary, staged, replaces, held }))

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    effort::{self, CallKind, Effort},
     manifest::Manifest,
     outcome::Recorded,
     plan::Plan,
@@ -44,6 +45,8 @@ pub struct Task {
     pub care: Care,
     /// The lease is a lock of the kernel: nobody else can hold it while this process lives.
     pub kernel_leases: bool,
+    /// What earlier attempts took.
+    pub effort: Effort,
 }
 
 /// What is known of a task that has killed its process (protocol, rule 22).
@@ -100,6 +103,7 @@ impl Engine {
             notes: &self.notes,
             temporaries: (Temporary::task_prefix(&plan.job, task.id), task.counter),
             next_temporary: AtomicU32::new(0),
+            effort: effort::begin(CallKind::Task, pipeline.step_names(), plan.disks(), task.effort.clone()),
             rates: self.rates.begin(&plan.job, plan.read_rate, plan.write_rate),
             sink: sink.as_deref(),
             kernel_leases: task.kernel_leases,

@@ -9,6 +9,7 @@ COMMANDS = {
     "failures": ("pravah.cli.jobs.files:failures", "List the failures, grouped by cause."),
     "results": ("pravah.cli.jobs.files:results", "Print what inspect steps found, as NDJSON."),
     "report": ("pravah.cli.jobs.report:report", "Print a job's report, or write it to a file."),
+    "logs": ("pravah.cli.jobs.logs:logs", "Print what happened to a job, in order."),
     "cancel": ("pravah.cli.jobs.steer:cancel", "Give a job up; what is done stays."),
     "pause": ("pravah.cli.jobs.steer:pause", "Stop a job so that it can go on later."),
     "resume": ("pravah.cli.jobs.steer:resume", "Go on with a job here."),
