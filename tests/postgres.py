@@ -24,22 +24,36 @@ import pytest
 from pravah.db.open_postgres import upgrade_postgres
 
 _NOBODY = 65534
-_PROGRAMS = ("initdb", "pg_ctl", "postgres")
+_PROGRAMS = ("initdb", "pg_basebackup", "pg_ctl", "postgres")
 
 
 class PostgresServer:
-    """One server on 127.0.0.1; `durable` has it sync as it does for its users."""
+    """One server on 127.0.0.1; `durable` has it sync as it does for its users.
 
-    def __init__(self, directory: Path, *, durable: bool = False) -> None:
+    With `follows` it is a standby of that server, until it is promoted.
+    """
+
+    def __init__(
+        self, directory: Path, *, durable: bool = False, follows: PostgresServer | None = None
+    ) -> None:
         self._bin = _binaries(directory)
-        self._data = directory / "data"
-        self._data.mkdir(mode=0o700, exist_ok=True)
+        self.data = directory / "data"
+        self.data.mkdir(mode=0o700, exist_ok=True)
         if os.geteuid() == 0:
-            os.chown(self._data, _NOBODY, _NOBODY)
+            os.chown(self.data, _NOBODY, _NOBODY)
         self.port = _free_port()
         self._migrated = ""
         self._names = (f"test_{number}" for number in itertools.count(1))
-        self._run("initdb", "-U", "pravah", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
+        if follows is None:
+            self._run(
+                *("initdb", "-U", "pravah", "-A", "trust"),
+                *("-E", "UTF8", "--locale=C.UTF-8", "-N"),
+            )
+        else:
+            self._run(
+                *("pg_basebackup", "-h", "127.0.0.1", "-p", str(follows.port), "-U", "pravah"),
+                *("-R", "-X", "stream", "-c", "fast", "--no-sync"),
+            )
         settings = {
             "listen_addresses": "'127.0.0.1'",
             "port": self.port,
@@ -49,12 +63,12 @@ class PostgresServer:
             "shared_buffers": "64MB",
             "logging_collector": "off",
         }
-        with (self._data / "postgresql.conf").open("a") as file:
+        with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())
         self.start()
 
     def start(self) -> None:
-        self._run("pg_ctl", "-w", "-t", "60", "-l", str(self._data / "log"), "start")
+        self._run("pg_ctl", "-w", "-t", "60", "-l", str(self.data / "log"), "start")
 
     def stop(self, mode: str = "immediate") -> None:
         self._run("pg_ctl", "-w", "-t", "60", "-m", mode, "stop")
@@ -62,6 +76,21 @@ class PostgresServer:
     def restart(self, mode: str = "immediate") -> None:
         self.stop(mode)
         self.start()
+
+    def caught_up(self, primary: PostgresServer) -> bool:
+        """Whether this standby has replayed what its primary has written so far."""
+        ((written,),) = primary.execute("postgres", "SELECT pg_current_wal_flush_lsn()::text")
+        behind = f"SELECT pg_last_wal_replay_lsn() >= '{written}'::pg_lsn"
+        return self.execute("postgres", behind) == [[True]]
+
+    def follow_no_more(self) -> None:
+        """Have this standby get nothing new: it lags from now on."""
+        self.execute("postgres", "ALTER SYSTEM SET primary_conninfo = ''")
+        self.execute("postgres", "SELECT pg_reload_conf()")
+
+    def promote(self) -> None:
+        """Make a standby the primary, on a timeline of its own."""
+        self._run("pg_ctl", "-w", "-t", "60", "promote")
 
     def url(self, database: str, port: int | None = None) -> str:
         return f"postgresql://pravah:secret@127.0.0.1:{port or self.port}/{database}"
@@ -94,11 +123,11 @@ class PostgresServer:
         # A file and no pipe: the server keeps what it inherits open.
         with tempfile.TemporaryFile() as log:
             ended = subprocess.run(
-                [str(self._bin / program), "-D", str(self._data), *arguments],
+                [str(self._bin / program), "-D", str(self.data), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=self._data,
+                cwd=self.data,
                 env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
                 **_unprivileged(),
             )
@@ -107,12 +136,14 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def served(*, durable: bool = False) -> Iterator[PostgresServer]:
+def served(
+    *, durable: bool = False, follows: PostgresServer | None = None
+) -> Iterator[PostgresServer]:
     """Run a server in a directory that everybody may reach."""
     directory = Path(tempfile.mkdtemp(prefix="pravah-pg-"))
     directory.chmod(0o755)
     try:
-        server = PostgresServer(directory, durable=durable)
+        server = PostgresServer(directory, durable=durable, follows=follows)
         try:
             yield server
         finally:

@@ -31,6 +31,12 @@ class Proxy:
         """Pass on again."""
         self._flowing.set()
 
+    def switch(self, port: int) -> None:
+        """Cut every line; who comes again meets another server."""
+        self._target = port
+        for each in self._sockets:
+            _shut(each)
+
     def close(self) -> None:
         self.flow()
         for each in (self._listener, *self._sockets):
@@ -44,7 +50,11 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:
+                    client.close()
+                    continue
                 self._sockets += [client, server]
                 self._start(self._requests, client, server)
                 self._start(self._pass, server, client)

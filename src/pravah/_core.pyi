@@ -275,8 +275,8 @@ def answer(
 ) -> bytes:
     """Give the account of a source, or of what an output was made of; empty if it is not here."""
 
-def sweep(plan_json: str, task_id: int, manifest: bytes) -> int:
-    """Remove the temporaries that a task which nobody works on has left; gives their number."""
+def sweep(plan_json: str, manifest: bytes) -> int:
+    """Remove what an idle job has left where a task's outputs go; gives the number."""
 
 def still_here(manifest: bytes, windows: list[Window]) -> bytes:
     """Give the manifest without what has moved out of it."""

@@ -139,10 +139,10 @@ def merge_fingerprints(blobs: Sequence[bytes]) -> bytes:
         return _core.merge_fingerprints(list(blobs))
 
 
-def sweep(plan: str, task_id: int, manifest: bytes) -> int:
-    """Remove the temporaries that a task which nobody works on has left; give their number."""
+def sweep(plan: str, manifest: bytes) -> int:
+    """Remove what an idle job has left where a task's outputs go; give the number."""
     with translated():
-        return _core.sweep(plan, task_id, manifest)
+        return _core.sweep(plan, manifest)
 
 
 def unshare(plan: str) -> int:

@@ -40,6 +40,9 @@ pub struct Plan {
     /// Each source is replaced by its output: the sink is `file:///`, and outputs go where their sources are.
     #[serde(default)]
     pub in_place: bool,
+    /// A file of an output's name that is equal to the output is the job's own: its ledger has lost commits.
+    #[serde(default)]
+    pub adopt: bool,
     /// What becomes of a source once its output is acknowledged.
     #[serde(default)]
     pub after: After,

@@ -169,11 +169,11 @@ pub fn undo(
     Ok((counts(py, &undone.account.counts)?.unbind(), undone.account.summary(), undone.replaced))
 }
 
-/// Remove the temporaries that a task which nobody works on has left; gives their number.
+/// Remove the temporaries that a job which nobody works on has left where a task's outputs go; gives their number.
 #[pyfunction]
-pub fn sweep(py: Python<'_>, plan_json: &str, task_id: i64, manifest: &[u8]) -> PyResult<usize> {
+pub fn sweep(py: Python<'_>, plan_json: &str, manifest: &[u8]) -> PyResult<usize> {
     let plan = self::plan(plan_json)?;
-    py.detach(|| engine::takeover::sweep_task(&plan, task_id, manifest)).map_err(|error| raise(&error))
+    py.detach(|| engine::takeover::sweep_job(&plan, manifest)).map_err(|error| raise(&error))
 }
 
 /// Remove the names by which files with several names were shared; gives their number.

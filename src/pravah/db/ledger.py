@@ -123,9 +123,9 @@ class DatabaseLedger(ABC):
         """Ask for a pause or a cancel."""
         self._write("request", requests.request, job_id, request, self.location, why)
 
-    def resume(self, job_id: str) -> None:
+    def resume(self, job_id: str, *, adopt: bool = False) -> None:
         """Take back a pause, or put a paused job back to pending."""
-        self._write("resume", requests.resume, job_id, self.location)
+        self._write("resume", requests.resume, job_id, self.location, adopt=adopt)
 
     def give_up(self, job_id: str, error: Mapping[str, Any]) -> None:
         """Have a job end as failed with what is left undone."""

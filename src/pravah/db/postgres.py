@@ -42,6 +42,8 @@ SESSION = {
 # leases may lapse meanwhile; its token then tells whether somebody has taken over.
 PATIENCE_S = 60.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+# The mark of a connection that was looked at when it was new.
+_GREETED = "pravah.greeted"
 # A wait that is longer than that is told of.
 SILENCE_S = 2.0
 # The same transaction may lose against others so often.
@@ -106,10 +108,18 @@ def postgres_engine(url: URL, *, autocommit: bool = True) -> Engine:
 class PostgresTransactions:
     """The transactions of a PostgreSQL ledger; each is retried while that is safe."""
 
-    def __init__(self, engine: Engine, location: str, *, patience_s: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        location: str,
+        *,
+        patience_s: float,
+        on_connected: Callable[[Connection], bool],
+    ) -> None:
         self.location = location
         self.patience_s = patience_s
         self._engine = engine
+        self._on_connected = on_connected
 
     def write(
         self,
@@ -153,6 +163,9 @@ class PostgresTransactions:
         while True:
             try:
                 with self._engine.connect() as connection:
+                    # Whoever answers may be another server than before.
+                    if _GREETED not in connection.info and _whole(connection, self._on_connected):
+                        connection.info[_GREETED] = True
                     result = _whole(connection, attempt)
             except (DBAPIError, InterfaceError, OSError) as error:
                 state = sqlstate(error)

@@ -87,9 +87,11 @@ WHERE t.job_id = :job_id AND t.id > :after AND t.entries > 0
 ORDER BY t.id LIMIT 1;
 
 -- name: next_claimed_again
--- The next task behind an id that had several holders, one of which may have died in the middle of something.
+-- The next task behind an id that had several holders, one of which may have died in the middle of something; every
+-- task of a job whose ledger has forgotten some.
 SELECT t.id, m.blob FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id
-WHERE t.job_id = :job_id AND t.id > :after AND t.kind = 'entries' AND t.attempts > 1
+WHERE t.job_id = :job_id AND t.id > :after AND t.kind = 'entries' AND (t.attempts > 1
+  OR EXISTS (SELECT 1 FROM events AS e WHERE e.job_id = :job_id AND e.kind = 'ledger_rolled_back'))
 ORDER BY t.id LIMIT 1;
 
 -- name: list_windows
@@ -227,6 +229,46 @@ DELETE FROM reports WHERE job_id = :job_id;
 -- name: drop_job
 -- The last row of a deletion.
 DELETE FROM jobs WHERE id = :id AND deleting;
+
+-- ---------------------------------------------------------------------------------- timelines
+
+-- name: get_whereabouts
+-- Which cluster and timeline this is, and how far its log is on disk; nothing from a server that only follows another.
+SELECT (SELECT CAST(system_identifier AS TEXT) FROM pg_control_system()) AS cluster,
+  CAST(CAST('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS BIT(32)) AS BIGINT) AS timeline,
+  CAST(pg_current_wal_flush_lsn() - CAST('0/0' AS pg_lsn) AS BIGINT) AS position
+WHERE NOT pg_is_in_recovery();
+
+-- name: last_timeline
+-- Where the ledger was when somebody looked last.
+SELECT cluster, timeline FROM timelines ORDER BY id DESC LIMIT 1;
+
+-- name: lock_timelines
+-- Has those who notice the same change come one after the other.
+LOCK TABLE timelines IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: add_timeline
+-- The ledger lives here from now on.
+INSERT INTO timelines (cluster, timeline, seen_us) VALUES (:cluster, :timeline, :now_us);
+
+-- name: lock_unfinished
+-- Every job that has not ended.
+SELECT id FROM jobs WHERE status IN ('pending', 'running', 'paused') AND NOT deleting ORDER BY id FOR NO KEY UPDATE;
+
+-- name: pause_unfinished
+-- Asks for a pause, whoever asked for one before; a job that is being cancelled stays so.
+UPDATE jobs SET request = CASE WHEN status = 'paused' OR request = 'cancel' THEN request ELSE 'pause' END,
+  paused_by = COALESCE(paused_by, :why)
+WHERE id = :id;
+
+-- name: leap_counters
+-- Tokens that were given out and forgotten may have left temporaries: no counter of theirs comes again, and their
+-- directories are looked through.
+UPDATE tasks SET counter = counter + :leap, unclean = (unclean OR kind = 'entries') WHERE status IN ('pending', 'running');
+
+-- name: accept_equal
+-- From now on files that are equal to a job's outputs count as those.
+UPDATE jobs SET plan = :plan, revision = revision + 1 WHERE id = :id;
 
 -- ------------------------------------------------------------------------------------ claims
 

@@ -49,7 +49,7 @@ def request(
     add_event(connection, job_id, f"{wish}_requested", dict(why or {}))
 
 
-def resume(connection: Connection, job_id: str, location: str) -> None:
+def resume(connection: Connection, job_id: str, location: str, *, adopt: bool = False) -> None:
     """Take back a pause, or put a paused job back to pending."""
     jobs.lock(connection, job_id)
     status, asked = jobs.status(connection, job_id, location)
@@ -58,8 +58,20 @@ def resume(connection: Connection, job_id: str, location: str) -> None:
             f"can't resume {shown(job_id)}: it is {'being cancelled' if asked else status}",
             hint=f"`pravah jobs retry {shown(job_id)}` puts its failed files back to work",
         )
-    connection.execute(query("take_back_pause"), {"id": job_id})
     why = json.loads(connection.execute(query("get_pause"), {"id": job_id}).scalar() or "{}")
+    plan = dict(jobs.get(connection, job_id, location).plan)
+    if why.get("kind") == "ledger_rolled_back" and plan.get("in_place"):
+        raise StatusError(
+            f"can't resume {shown(job_id)}: the ledger may have forgotten what it has replaced",
+            kind="ledger_rolled_back",
+            hint=f"`pravah jobs cancel {shown(job_id)}` ends it; "
+            "a new job over what is certainly unprocessed goes on",
+        )
+    if adopt and not plan.get("adopt"):
+        values = {"id": job_id, "plan": json.dumps({**plan, "adopt": True})}
+        connection.execute(query("accept_equal"), values)
+        add_event(connection, job_id, "equal_outputs_accepted", {})
+    connection.execute(query("take_back_pause"), {"id": job_id})
     over_budget = why.get("kind") == "budget_exceeded"
     connection.execute(query("forgive"), {"id": job_id, "over_budget": over_budget})
     move_job(connection, job_id, "resume")

@@ -192,6 +192,17 @@ leases = Table(
     Index("leases_by_worker", "worker_id"),
 )
 
+timelines = Table(
+    "timelines",
+    metadata,
+    # Where the ledger has lived, the last one last: a failover or a restored copy adds a row.
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    # Identifies a cluster of PostgreSQL: unsigned 64 bits.
+    Column("cluster", Text, nullable=False),
+    Column("timeline", BigInteger, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+)
+
 fingerprints = Table(
     "fingerprints",
     metadata,

@@ -18,6 +18,7 @@ from pravah.db.ledger import DatabaseLedger
 from pravah.db.open_postgres import open_postgres
 from pravah.db.postgres import PATIENCE_S, PostgresTransactions
 from pravah.db.queries import query
+from pravah.db.rollback import RollbackWatch
 from pravah.db.worker_lock import ProcessIdentity
 from pravah.model.ids import new_id
 from pravah.model.ledger import Release
@@ -38,7 +39,10 @@ class PostgresLedger(DatabaseLedger):
     def __init__(self, url: str, host: str | None = None) -> None:
         self.host = host or platform.node()
         engine, location = open_postgres(url)
-        self._persistent = PostgresTransactions(engine, location, patience_s=_ASKING_S)
+        self._rollbacks = RollbackWatch()
+        self._persistent = PostgresTransactions(
+            engine, location, patience_s=_ASKING_S, on_connected=self._rollbacks.look
+        )
         super().__init__(self._persistent)
         self._id: str | None = None
 
@@ -52,6 +56,7 @@ class PostgresLedger(DatabaseLedger):
     def beat(self, held: Collection[int] = ()) -> None:
         """Show that this worker is alive, and renew its leases of these tasks."""
         self._write("beat", _show_life, self._claimer, held)
+        self._read(self._rollbacks.follow)
 
     def leave(self) -> None:
         """Stop working; leases still held count as lost."""

@@ -128,10 +128,10 @@ def _sweep(ledger: Ledger, job: Job) -> None:
     plan = json.dumps(job.plan)
     with suppress(EngineError):
         engine.unshare(plan)
-    for task_id, manifest in ledger.claimed_again(job.id):
+    for _, manifest in ledger.claimed_again(job.id):
         # A sink that can't be listed has been told of by the tasks themselves.
         with suppress(EngineError):
-            engine.sweep(plan, task_id, manifest)
+            engine.sweep(plan, manifest)
 
 
 def _finds_records(job: Job) -> bool:

@@ -151,10 +151,13 @@ class JobService:
         """Have a job end; what is published stays."""
         return self._ask(job, Request.CANCEL)
 
-    def resume(self, job: str) -> Job:
-        """Put a paused job back to pending; of a running one nothing changes."""
+    def resume(self, job: str, *, adopt: bool = False) -> Job:
+        """Put a paused job back to pending; of a running one nothing changes.
+
+        With `adopt` files that are equal to its outputs count as those.
+        """
         job_id = self.find(job)
-        self._ledger.resume(job_id)
+        self._ledger.resume(job_id, adopt=adopt)
         return self._ledger.job(job_id)
 
     def retry(self, job: str, group: str | None = None) -> Job:

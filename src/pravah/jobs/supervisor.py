@@ -228,8 +228,10 @@ class Supervisor:
         if not wanted or stopping or waiting:
             return False
         leases = self._ledger.claim(self._work.job_id, wanted, small=self._crew.small_slots)
+        worked_on = self._crew.job_ids
         for lease in leases:
-            if lease.job_id not in self._jobs:
+            # What nobody here worked on may have been resumed with other settings.
+            if lease.job_id not in self._jobs or lease.job_id not in worked_on:
                 self._jobs[lease.job_id] = self._ledger.job(lease.job_id)
             self._crew.take(lease, self._jobs[lease.job_id])
         return bool(leases)

@@ -321,10 +321,11 @@ class Ledger(Protocol):
         `why` is given where no person asks, and shown with the paused job.
         """
 
-    def resume(self, job_id: str) -> None:
+    def resume(self, job_id: str, *, adopt: bool = False) -> None:
         """Take back a pause, or put a paused job back to pending.
 
-        Failures so far are forgiven where they were the reason of the pause.
+        Failures so far are forgiven where they were the reason of the pause. With `adopt` files
+        that are equal to the job's outputs, and that the ledger does not know, count as those.
         """
 
     def give_up(self, job_id: str, error: Mapping[str, Any]) -> None:

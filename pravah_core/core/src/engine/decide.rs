@@ -29,6 +29,8 @@ pub struct Publishing {
     pub how: Publish,
     /// What may be replaced, and nothing that came after it; none: whatever stands there.
     pub replaces: Option<Identity>,
+    /// Only if what stands there is equal to the output; else it is decided again, by `overwrite`.
+    pub if_equal: bool,
 }
 
 impl Bench<'_> {
@@ -46,6 +48,33 @@ impl Bench<'_> {
             Standing::Directory => return Err(directory_there()),
             Standing::File(found) => found,
         };
+        match self.decide_by_overwrite(item, &**sink, name, output_name, found) {
+            decision if self.plan.adopt && refuses(&decision) => {
+                Ok(Decision::Publish(Publishing { how: Publish::Replace, replaces: Some(found), if_equal: true }))
+            }
+            decision => decision,
+        }
+    }
+
+    /// Give the row of an entry whose output is not equal to what has its name.
+    pub fn refuse_unequal(&self, item: &Item, output: &Output) -> Result<Row> {
+        let name = self.manifest.name(item.index as usize);
+        let found = output.replaces.unwrap_or_default();
+        match self.decide_by_overwrite(item, &*output.directory, name, &output.name, found)? {
+            Decision::Skip(row) => Ok(*row),
+            Decision::Publish(_) => Err(not_ours()),
+        }
+    }
+
+    /// Decide about a file that has the output's name.
+    fn decide_by_overwrite(
+        &self,
+        item: &Item,
+        sink: &dyn SinkDirectory,
+        name: &[u8],
+        output_name: &[u8],
+        found: Identity,
+    ) -> Result<Decision> {
         match self.overwrite() {
             Overwrite::Always => Ok(publish(Publish::Replace, None)),
             Overwrite::Never => Ok(skip(item, "exists")),
@@ -60,7 +89,16 @@ impl Bench<'_> {
                 let current = !memory.racy
                     && memory.pipeline_hash == self.plan.pipeline_hash
                     && memory.source == item.place.source.fingerprint(name)?;
-                Ok(if current { self.skip_unchanged(item, memory) } else { publish(Publish::Replace, Some(found)) })
+                if current {
+                    return Ok(self.skip_unchanged(item, memory));
+                }
+                // Where inode numbers mean nothing, only its content tells that nobody else's file is replaced.
+                let staged = Staged { temporary: None, publish: Publish::Create, identity: memory.output };
+                if sink.adopt(output_name, &staged)? {
+                    Ok(publish(Publish::Replace, Some(found)))
+                } else {
+                    Err(not_ours())
+                }
             }
         }
     }
@@ -118,7 +156,16 @@ impl Bench<'_> {
 }
 
 fn publish(how: Publish, replaces: Option<Identity>) -> Decision {
-    Decision::Publish(Publishing { how, replaces })
+    Decision::Publish(Publishing { how, replaces, if_equal: false })
+}
+
+/// Whether a file that has the output's name keeps it, though it is not known to be current.
+fn refuses(decision: &Result<Decision>) -> bool {
+    match decision {
+        Err(error) => error.kind() == "output_exists",
+        Ok(Decision::Skip(row)) => row.reason.as_ref().is_some_and(|reason| reason.kind != "unchanged"),
+        Ok(Decision::Publish(_)) => false,
+    }
 }
 
 fn skip(item: &Item, reason: &str) -> Decision {

@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use super::{
     Notes, SMALL_BYTES, Task,
     control::Control,
-    decide::Decision,
+    decide::{Decision, Publishing},
     place::Place,
     rates::Rates,
     target::{Target, fill},
@@ -165,20 +165,36 @@ impl Bench<'_> {
     }
 
     fn attempt(&self, item: &Item) -> Result<(Row, Option<Output>), Failure> {
-        match self.manifest.kind(item.index as usize)? {
-            Kind::Symlink => Ok(self.attempt_link(item)?),
-            Kind::Directory => Ok((self.make_directory(item)?, None)),
-            _ => self.attempt_file(item),
+        let kind = self.manifest.kind(item.index as usize)?;
+        if kind == Kind::Directory {
+            return Ok((self.make_directory(item)?, None));
         }
-    }
-
-    fn attempt_file(&self, item: &Item) -> Result<(Row, Option<Output>), Failure> {
         let name = self.manifest.name(item.index as usize);
         let (_, output_name) = self.output_name(item.index);
         let publishing = match self.decide(item, name, &output_name)? {
             Decision::Publish(publishing) => publishing,
             Decision::Skip(row) => return Ok((*row, None)),
         };
+        let (row, output) = match kind {
+            Kind::Symlink => self.attempt_link(item, publishing, output_name)?,
+            _ => self.attempt_file(item, publishing, output_name)?,
+        };
+        match output {
+            Some(mut output) if publishing.if_equal && !output.directory.has_equal(&output)? => {
+                output.discard();
+                Ok((self.refuse_unequal(item, &output)?, None))
+            }
+            output => Ok((row, output)),
+        }
+    }
+
+    fn attempt_file(
+        &self,
+        item: &Item,
+        publishing: Publishing,
+        output_name: Vec<u8>,
+    ) -> Result<(Row, Option<Output>), Failure> {
+        let name = self.manifest.name(item.index as usize);
         let mut reading = item.place.source.open(name)?;
         let (before, looked) = reading.look()?;
         let read_ns = now_ns();
@@ -214,13 +230,8 @@ impl Bench<'_> {
     }
 
     /// A link that stays a link: nothing is read, and nothing followed.
-    fn attempt_link(&self, item: &Item) -> Result<(Row, Option<Output>)> {
+    fn attempt_link(&self, item: &Item, publishing: Publishing, output_name: Vec<u8>) -> Result<(Row, Option<Output>)> {
         let name = self.manifest.name(item.index as usize);
-        let (_, output_name) = self.output_name(item.index);
-        let publishing = match self.decide(item, name, &output_name)? {
-            Decision::Publish(publishing) => publishing,
-            Decision::Skip(row) => return Ok((*row, None)),
-        };
         let Some(sink) = &item.place.sink else { return Ok((Row::skipped(item.index, "symlink"), None)) };
         let before = item.place.source.fingerprint(name)?;
         let target = item.place.source.read_link(name)?;

@@ -26,13 +26,14 @@ pub fn sweep(bench: &Bench<'_>) -> Result<usize> {
     sweep_below(bench.plan, bench.pipeline, bench.manifest, sink, (task, *counter))
 }
 
-/// Remove whatever a task that nobody works on any more has left, at the end of its job.
+/// Remove whatever a job that nobody works on any more has left where a task's outputs go.
 ///
-/// Its next holder has looked already; a holder whose lease had expired may have staged more since, and died.
-pub fn sweep_task(plan: &Plan, task: i64, manifest: &[u8]) -> Result<usize> {
+/// The task's next holder has looked already; a holder whose lease had expired may have staged more since, and died.
+/// Tasks that the ledger has forgotten may have staged there, too.
+pub fn sweep_job(plan: &Plan, manifest: &[u8]) -> Result<usize> {
     let Some(sink) = &plan.sink else { return Ok(0) };
     let (manifest, pipeline) = (Manifest::decode(manifest)?, plan.pipeline()?);
-    let (sink, prefix) = (open_sink(sink, Temporaries::Named)?, Temporary::task_prefix(&plan.job, task));
+    let (sink, prefix) = (open_sink(sink, Temporaries::Named)?, Temporary::job_prefix(&plan.job));
     sweep_below(plan, &pipeline, &manifest, &*sink, (&prefix, u64::MAX))
 }
 

@@ -153,6 +153,9 @@ pub trait SinkDirectory: Send + Sync {
     /// Tell whether the file at this name is the one that was staged: its publishing had come about.
     fn adopt(&self, name: &[u8], staged: &Staged) -> Result<bool>;
 
+    /// Tell whether what stands at a staged output's name is equal to it.
+    fn has_equal(&self, output: &Output) -> Result<bool>;
+
     /// Remove a published output.
     fn remove(&self, name: &[u8]) -> Result<()>;
 
@@ -240,6 +243,11 @@ impl Temporary {
     /// The beginning of the names of a task's temporaries.
     pub fn task_prefix(job: &str, task: i64) -> Arc<str> {
         format!("{PREFIX}{job}-{task}-").into()
+    }
+
+    /// The beginning of the names of all temporaries of a job; what follows is a number and a dash, as after a task's.
+    pub fn job_prefix(job: &str) -> Arc<str> {
+        format!("{PREFIX}{job}-").into()
     }
 
     /// The whole name.

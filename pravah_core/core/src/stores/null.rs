@@ -77,6 +77,10 @@ impl SinkDirectory for NullDirectory {
         Ok(false)
     }
 
+    fn has_equal(&self, _: &Output) -> Result<bool> {
+        Ok(false)
+    }
+
     fn remove(&self, _name: &[u8]) -> Result<()> {
         Ok(())
     }

@@ -114,3 +114,52 @@ fn newer_with_the_mtime_preserved_does_nothing_twice() {
     let counts = bench.run_through().counts;
     assert_eq!((counts.done, counts.skipped), (0, 1));
 }
+
+#[test]
+fn adopt_takes_what_is_equal_and_forgotten_for_its_own_whatever_overwrite_says() {
+    for overwrite in FORMS {
+        for kernel_leases in [true, false] {
+            let mut bench = Bench::new(&[("a", b"one"), ("b", b"two"), ("c", b"six")]);
+            (bench.overwrite, bench.task.kernel_leases) = (overwrite, kernel_leases);
+            for name in ["a", "b"] {
+                age(&bench.source().join(name));
+            }
+            bench.manifest();
+            bench.run_through();
+            // The ledger knows of nothing; a stranger has written meanwhile, as many bytes.
+            (bench.task.windows, bench.task.fingerprints) = (Vec::new(), Vec::new());
+            fs::remove_file(bench.sink().join("b")).expect("removes");
+            bench.write(&bench.sink().join("b"), b"TWO");
+            bench.plan_keys = serde_json::json!({"adopt": true});
+            bench.run_through();
+            let account = bench.account();
+            let outcomes: Vec<_> = account.iter().map(|line| line["outcome"].as_str().expect("is one")).collect();
+            let context = format!("{overwrite}, kernel leases {kernel_leases}");
+            let b = match overwrite {
+                "always" => "done",
+                "never" | "newer" => "skipped",
+                _ => "failed",
+            };
+            assert_eq!(outcomes, ["done", b, "done"], "{context}");
+            assert_eq!(bench.output("b"), if b == "done" { b"two" } else { b"TWO" }, "{context}");
+            assert_eq!((bench.output("a"), bench.output("c")), (b"one".to_vec(), b"six".to_vec()), "{context}");
+            assert_eq!(bench.litter(), 0, "{context}");
+        }
+    }
+}
+
+#[test]
+fn adopted_output_is_known_to_the_next_job() {
+    let mut bench = Bench::new(&[("a", b"one")]);
+    age(&bench.source().join("a"));
+    bench.manifest();
+    bench.run_through();
+    (bench.task.windows, bench.task.fingerprints) = (Vec::new(), Vec::new());
+    bench.plan_keys = serde_json::json!({"adopt": true});
+    assert_eq!(bench.run_through().counts.done, 1);
+    bench.plan_keys = serde_json::json!({});
+    bench.write(&bench.source().join("a"), b"new");
+    bench.next_job();
+    assert_eq!(bench.run_through().counts.done, 1);
+    assert_eq!(bench.output("a"), b"new");
+}

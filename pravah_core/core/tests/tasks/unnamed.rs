@@ -79,7 +79,7 @@ fn closing_removes_what_a_zombie_staged_since() {
         bench.write(&bench.sink().join(litter), b"staged under an expired lease");
     }
     bench.write(&bench.sink().join(".pravah-01TEST-8-1-0"), b"another task's");
-    let removed = pravah_core::engine::takeover::sweep_task(&bench.plan(), bench.task.id, &bench.task.manifest);
+    let removed = pravah_core::engine::takeover::sweep_job(&bench.plan(), &bench.task.manifest);
     assert_eq!((removed.expect("sweeps"), bench.litter()), (2, 1));
     assert_eq!((bench.output("a"), bench.output("d/b")), (b"one".to_vec(), b"two".to_vec()));
 }

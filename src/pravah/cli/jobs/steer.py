@@ -18,6 +18,13 @@ Wait = Annotated[
     bool, Option("--wait/--no-wait", help="Work on it here until it ends, or leave it to a worker.")
 ]
 
+Adopt = Annotated[
+    bool,
+    Option(
+        "--adopt", help="Take files for its own that are equal to its outputs; after a lost ledger."
+    ),
+]
+
 
 def cancel(job: JobId, console: Console) -> None:
     """Give a job up; what is done stays."""
@@ -31,10 +38,11 @@ def pause(job: JobId, console: Console) -> None:
         _tell(console, application.jobs.pause(job), JobStatus.PAUSED)
 
 
-def resume(job: JobId, console: Console, *, wait: Wait = True) -> int:
+def resume(job: JobId, console: Console, *, wait: Wait = True, adopt: Adopt = False) -> int:
     """Go on with a job here."""
     with opened(console) as application:
-        return work.on(console, application, application.jobs.resume(job), wait=wait)
+        resumed = application.jobs.resume(job, adopt=adopt)
+        return work.on(console, application, resumed, wait=wait)
 
 
 def retry(

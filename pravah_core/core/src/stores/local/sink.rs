@@ -392,6 +392,19 @@ impl SinkDirectory for LocalDirectory {
         })
     }
 
+    fn has_equal(&self, output: &Output) -> Result<bool> {
+        let size_bytes = output.staged.identity.size_bytes;
+        if !matches!(self.look(&output.name)?, Standing::File(found) if found.size_bytes == size_bytes) {
+            return Ok(false);
+        }
+        let open = output.held.downcast_ref::<Held>().and_then(|held| held.file.as_ref());
+        let staged = match open {
+            Some(file) => Some(checksum(file, std::slice::from_ref(&(0..size_bytes)))?),
+            None => self.checksum(output.temporary.name().as_bytes(), size_bytes)?,
+        };
+        Ok(staged.is_some() && self.checksum(&output.name, size_bytes)? == staged)
+    }
+
     fn remove(&self, name: &[u8]) -> Result<()> {
         rustix::fs::unlinkat(&self.handle, name, AtFlags::empty()).map_err(Error::system("remove the output"))
     }

@@ -35,10 +35,19 @@ def upgrade() -> None:
         "asked", sa.Boolean(), server_default=sa.false(), nullable=False
     )
     op.add_column("leases", asked)
+    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "timelines",
+        sa.Column("id", number, primary_key=True, autoincrement=True),
+        sa.Column("cluster", sa.Text(), nullable=False),
+        sa.Column("timeline", sa.BigInteger(), nullable=False),
+        sa.Column("seen_us", sa.BigInteger(), nullable=False),
+    )
 
 
 def downgrade() -> None:
     """Go back to the first schema."""
+    op.drop_table("timelines")
     with op.batch_alter_table("workers") as workers:
         workers.drop_column("version")
         workers.drop_column("joined_us")
