@@ -14,6 +14,7 @@ ROW ?= all
 SCALE ?= small
 SWEEP ?= 1000
 CHAOS ?= 600
+ENTRIES ?= 10000000
 ARGS ?= --help
 
 BIN := .venv/bin
@@ -56,6 +57,10 @@ sweep: setup ## kill jobs SWEEP times (1000) and compare what they leave behind
 .PHONY: chaos
 chaos: setup ## kill and stop workers and PostgreSQL for CHAOS seconds (600), twenty jobs
 	PRAVAH_CHAOS_S=$(CHAOS) $(BIN)/pytest tests/e2e/test_chaos.py --timeout=0
+
+.PHONY: scale
+scale: build-rust ## work on a job of ENTRIES entries (10 million), within its bounds of memory
+	PRAVAH_SCALE=$(ENTRIES) $(BIN)/pytest tests/e2e/test_scale.py --timeout=0 -s
 
 .PHONY: lint
 lint: setup ## check style, types, layers, licences and generated files

@@ -23,6 +23,12 @@ test *args:
 sweep *args:
     @make sweep {{args}}
 
+chaos *args:
+    @make chaos {{args}}
+
+scale *args:
+    @make scale {{args}}
+
 lint *args:
     @make lint {{args}}
 

@@ -81,7 +81,8 @@ class PostgresServer:
         """Whether this standby has replayed what its primary has written so far."""
         ((written,),) = primary.execute("postgres", "SELECT pg_current_wal_flush_lsn()::text")
         behind = f"SELECT pg_last_wal_replay_lsn() >= '{written}'::pg_lsn"
-        return self.execute("postgres", behind) == [[True]]
+        ((reached,),) = self.execute("postgres", behind)
+        return reached is True
 
     def follow_no_more(self) -> None:
         """Have this standby get nothing new: it lags from now on."""

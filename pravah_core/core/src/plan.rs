@@ -114,6 +114,11 @@ pub struct SinkPlan {
 }
 
 impl SinkPlan {
+    /// Whether outputs are kept at all.
+    pub fn keeps_outputs(&self) -> bool {
+        !self.uri.starts_with("null:")
+    }
+
     /// Whether outputs keep this of their sources.
     pub fn preserves(&self, what: Preserve) -> bool {
         self.preserve.contains(&what)

@@ -430,6 +430,13 @@ INSERT INTO windows (task_id, seq, acknowledged, blob) VALUES (:task_id, :seq, :
 INSERT INTO fingerprints (scope, directory, blob)
 SELECT scope, :directory, :blob FROM jobs WHERE id = :job_id AND scope IS NOT NULL;
 
+-- name: add_fingerprints
+-- The same for many directories in one statement, where each would be a journey to the server.
+INSERT INTO fingerprints (scope, directory, blob)
+SELECT j.scope, f.directory, f.blob
+FROM jobs AS j, unnest(CAST(:each_directory AS BYTEA[]), CAST(:each_blob AS BYTEA[])) AS f (directory, blob)
+WHERE j.id = :job_id AND j.scope IS NOT NULL;
+
 -- name: add_task
 -- A slice of entries, a scan unit, or the closing.
 INSERT INTO tasks (job_id, parent_id, kind, round, status, entries, size_bytes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,16 @@ from pravah.db.claims import advance
 from pravah.db.jobs import add_task
 from pravah.db.queries import query
 from pravah.db.transitions import add_event, move_task
-from pravah.model.ledger import Emission, Lease, Moved, NewTask, TaskKind, Verdict, WindowRecord
+from pravah.model.ledger import (
+    Emission,
+    Fingerprint,
+    Lease,
+    Moved,
+    NewTask,
+    TaskKind,
+    Verdict,
+    WindowRecord,
+)
 
 
 def commit_window(connection: Connection, lease: Lease, record: WindowRecord) -> Verdict:
@@ -132,7 +141,18 @@ def _acknowledge(connection: Connection, lease: Lease, record: WindowRecord) -> 
     values = {"task_id": lease.task_id, "amendments": record.amendments}
     connection.execute(query("acknowledge_window"), values)
     if record.fingerprints:
-        rows = [{"job_id": lease.job_id, "directory": d, "blob": b} for d, b in record.fingerprints]
+        _add_fingerprints(connection, lease.job_id, record.fingerprints)
+
+
+def _add_fingerprints(
+    connection: Connection, job_id: str, fingerprints: Sequence[Fingerprint]
+) -> None:
+    if connection.dialect.name == "postgresql":
+        directories, blobs = ([pair[at] for pair in fingerprints] for at in (0, 1))
+        values = {"job_id": job_id, "each_directory": directories, "each_blob": blobs}
+        connection.execute(query("add_fingerprints"), values)
+    else:
+        rows = [{"job_id": job_id, "directory": d, "blob": b} for d, b in fingerprints]
         connection.execute(query("add_fingerprint"), rows)
 
 

@@ -123,13 +123,17 @@ class Crew:
         if self._waiting and not self._attempts:
             self._start(*self._waiting.pop(), alone=True)
 
-    def receive(self) -> None:
-        """Do what the runner's messages ask for; deal with its end."""
+    def receive(self) -> bool:
+        """Do what the runner's messages ask for, and deal with its end.
+
+        Tell whether a claim is worth its transaction: a slot may be free, or a task may be new.
+        """
         runner = self._runner
         messages = runner.receive() if runner else []
         if runner and messages is None:
             self._lose(runner)
-            return
+            return True
+        worthwhile = False
         for message in messages or ():
             if message["type"] == "progress":
                 self._note_progress(message)
@@ -137,8 +141,11 @@ class Crew:
                 log.relay(message["level"], message["message"], message["fields"])
             elif message["type"] == "ended":
                 self._end_attempt(self._attempts.pop(message["call"]), message)
+                worthwhile = True
             else:
                 self._commit(self._attempts[message["call"]], message)
+                worthwhile |= message["type"] == "tasks" or message["record"]["finished"]
+        return worthwhile
 
     def drain(self, job_id: str | None = None) -> None:
         """Have attempts, of one job or of all, begin nothing new."""

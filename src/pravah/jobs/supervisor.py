@@ -245,9 +245,8 @@ class Supervisor:
             ready = selector.select(PROGRESS_S if self._crew.busy else LOOK_S * self._idle)
         for key, _ in ready:
             if key.fileobj is runner:
-                self._crew.receive()
-                # Whatever was reported, a slot may be free or a task may be new.
-                self._clock.hurry("claim")
+                if self._crew.receive():
+                    self._clock.hurry("claim")
             else:
                 os.read(self._wake_read, 1024)
 

@@ -17,7 +17,7 @@ use crate::{
     fingerprint::{Memory, encode_memories},
     outcome::{Outcome, Publish, Row, SourceFingerprint, encode_rows},
     pipeline::Failure,
-    plan::Verify,
+    plan::{SinkPlan, Verify},
     stores::{Output, SinkDirectory, Source, Standing},
 };
 
@@ -253,6 +253,9 @@ impl Committer<'_, '_> {
 
     /// What later jobs must know of the outputs that these rows published.
     fn memories(&self, rows: &[Row]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        if !self.bench.plan.sink.as_ref().is_some_and(SinkPlan::keeps_outputs) {
+            return Ok(Vec::new()); // there is nothing that could stand there again
+        }
         let mut directories: Vec<(Vec<u8>, Vec<NamedMemory>)> = Vec::new();
         for row in rows.iter().filter(|row| row.outcome == Outcome::Done) {
             let (Some(source), Some(staged)) = (row.source, row.staged) else { continue };

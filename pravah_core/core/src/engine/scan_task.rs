@@ -5,6 +5,7 @@
 //! - `known`: what an earlier, killed attempt has handed over
 //! - `cutter`: manifests of the right size
 //! - `single`: a sink that is one file
+//! - `synthetic`: entries without files
 //!
 //! Everything listed that is no directory becomes an entry, and so does a directory that can't be read: failures
 //! are found in manifests, never in silence. Memory is bounded: a few directories wait between the scanner's threads
@@ -16,6 +17,7 @@ mod gather;
 mod known;
 mod roots;
 mod single;
+mod synthetic;
 
 use std::{
     sync::{
@@ -104,9 +106,15 @@ pub fn run_scan(
     let trees: Vec<u16> = roots.trees.iter().map(|tree| tree.root).collect();
     thread::scope(|scope| {
         let (sender, found) = sync_channel(WAITING_DIRECTORIES);
+        let synthetic = (roots.synthetic, sender.clone());
         let gatherers = (0..scanner.thread_count()).map(|_| Gatherer::new(rules, &trees, sender.clone())).collect();
         drop(sender);
-        let scan = scope.spawn(move || scanner.walk(gatherers).map(drop));
+        let scan = scope.spawn(move || {
+            let (synthetic, sender) = synthetic;
+            synthetic.into_iter().for_each(|(root, entries)| synthetic::send(rules, root, entries, &sender));
+            drop(sender);
+            scanner.walk(gatherers).map(drop)
+        });
         let ended = emitter.run(found);
         stop.store(true, Ordering::Relaxed);
         let scanned = scan.join().unwrap_or_else(|_| Err(Error::Panicked("the scan panicked".to_owned())));

@@ -35,13 +35,13 @@ pub struct Listed<'l> {
 
 /// Size and time of an entry.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Stat {
+pub(crate) struct Stat {
     pub size_bytes: u64,
     pub modified_ns: i64,
 }
 
 impl Listing {
-    pub(super) fn push(&mut self, name: &[u8], kind: Kind, stat: Option<Stat>) {
+    pub(crate) fn push(&mut self, name: &[u8], kind: Kind, stat: Option<Stat>) {
         self.names.extend_from_slice(name);
         self.ends.push(u32::try_from(self.names.len()).expect("a directory's names stay below 4 GiB"));
         self.kinds.push(kind);

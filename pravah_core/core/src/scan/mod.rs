@@ -40,6 +40,7 @@ pub use types::Type;
 pub use walk::{End, Visitor};
 
 pub(crate) use count::{LIST, LOOK};
+pub(crate) use listing::Stat;
 pub(crate) use read::look_at;
 pub(crate) use walk::identity;
 

@@ -6,6 +6,7 @@
 
 pub mod local;
 mod null;
+pub mod synthetic;
 
 use std::{any::Any, ops::Range, sync::Arc};
 
@@ -268,6 +269,9 @@ pub const PREFIX: &str = ".pravah-";
 
 /// Open the source of a plan.
 pub fn open_source(plan: &Plan) -> Result<Box<dyn Source>> {
+    if plan.roots.iter().any(|root| synthetic::entries_of(root).is_some()) {
+        return Ok(Box::new(synthetic::SyntheticSource));
+    }
     Ok(Box::new(local::LocalSource::open(plan)?))
 }
 

@@ -17,6 +17,7 @@ use crate::{
     pipeline::Pipeline,
     plan::{After, Plan, file_path},
     scan::{Skip, identity, look_at},
+    stores::synthetic::entries_of,
 };
 
 /// What a scan begins with.
@@ -25,6 +26,8 @@ pub struct Roots {
     pub trees: Vec<Tree>,
     /// The sink, where it exists: it may lie below a root.
     pub skip: Vec<Skip>,
+    /// Roots without files, and how many entries each is said to have.
+    pub synthetic: Vec<(u16, u64)>,
     files: Vec<u16>,
 }
 
@@ -39,8 +42,12 @@ pub struct Tree {
 impl Roots {
     /// Look at the roots and the sink. Fails where one is missing, or a directory is both.
     pub fn look(plan: &Plan) -> Result<Self> {
-        let mut roots = Self { trees: Vec::new(), skip: skip(plan)?, files: Vec::new() };
+        let mut roots = Self { trees: Vec::new(), skip: skip(plan)?, synthetic: Vec::new(), files: Vec::new() };
         for (index, root) in (0_u16..).zip(&plan.roots) {
+            if let Some(entries) = entries_of(root) {
+                roots.synthetic.push((index, entries));
+                continue;
+            }
             if root.only.is_some() {
                 roots.files.push(index);
                 continue;

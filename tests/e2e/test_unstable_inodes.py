@@ -1,0 +1,71 @@
+"""A sink on a file system whose inode numbers mean nothing: overlay, as NFS and FUSE (rule 6)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.e2e.cli.harness import Cli
+from tests.e2e.disks import mounted
+from tests.e2e.trees import digests, litter
+
+FILES = 40
+
+
+def test_outputs_on_an_overlay_are_known_by_their_content_after_a_kill(tmp_path: Path) -> None:
+    """Published and not acknowledged: the content tells, not size and time, and not the inode."""
+    source, sink, cli = tmp_path / "source", tmp_path / "sink", Cli(tmp_path / "home", tmp_path)
+    source.mkdir()
+    for number in range(FILES):
+        (source / f"{number:02}").write_bytes(os.urandom(100))
+    command = ("run", source, "--to", f"{sink}/", "-s", "copy")
+    with _overlay(sink):
+        # The write behind the only window is the one that acknowledges it.
+        killed = cli(*command, env={"PRAVAH_FAILPOINTS": "ledger.window.before_commit=2"})
+        assert killed.code == -9
+        assert len(digests(sink)) == FILES
+    # Mounted anew the overlay is another device, and nothing has the inode that it had.
+    with _overlay(sink):
+        stranger = sink / "07"
+        known = stranger.stat()
+        stranger.write_bytes(b"x" * known.st_size)
+        os.utime(stranger, ns=(known.st_atime_ns, known.st_mtime_ns))
+        job = cli.job(*command[1:])
+        assert job["counts"]["done"] == FILES - 1
+        assert job["reasons"] == {"failed:output_exists": 1}
+        assert stranger.read_bytes() == b"x" * known.st_size
+        stranger.unlink()
+        cli.ok("jobs", "retry", job["id"])
+        assert digests(sink) == digests(source)
+        assert litter(sink) == []
+
+
+def test_output_on_an_overlay_is_replaced_only_if_it_is_what_was_published(tmp_path: Path) -> None:
+    source, sink, cli = tmp_path / "source", tmp_path / "sink", Cli(tmp_path / "home", tmp_path)
+    source.mkdir()
+    for name in ("own", "stranger"):
+        (source / name).write_bytes(b"first")
+    command = ("run", source, "--to", f"{sink}/", "-s", "copy")
+    with _overlay(sink):
+        cli.ok(*command)
+        known = (sink / "stranger").stat()
+        (sink / "stranger").write_bytes(b"wrote")
+        os.utime(sink / "stranger", ns=(known.st_atime_ns, known.st_mtime_ns))
+        for name in ("own", "stranger"):
+            (source / name).write_bytes(b"second")
+        job = cli.job(*command[1:])
+        assert job["reasons"] == {"failed:output_exists": 1}
+        assert (sink / "own").read_bytes() == b"second"
+        assert (sink / "stranger").read_bytes() == b"wrote"
+
+
+@contextmanager
+def _overlay(sink: Path) -> Iterator[None]:
+    lower, upper, work = (sink.parent / name for name in ("lower", "upper", "work"))
+    for each in (lower, upper, work):
+        each.mkdir(exist_ok=True)
+    options = (f"lowerdir={lower}", f"upperdir={upper}", f"workdir={work}")
+    with mounted(sink, *options, kind="overlay"):
+        yield
