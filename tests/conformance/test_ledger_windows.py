@@ -7,7 +7,16 @@ from dataclasses import replace
 from pravah.model.job import Counts
 from pravah.model.ledger import Emission, Ledger, NewTask, Release, TaskKind, Verdict, Window
 from pravah.model.status import JobStatus
-from tests.conformance.ledgers import Cluster, claim_entries, close, finish, listed, record, submit
+from tests.conformance.ledgers import (
+    FINGERPRINT,
+    Cluster,
+    claim_entries,
+    close,
+    finish,
+    listed,
+    record,
+    submit,
+)
 
 
 def test_emission_stores_tasks_and_counts(ledger: Ledger) -> None:
@@ -92,7 +101,7 @@ def test_fingerprints_of_an_acknowledged_window_are_found_by_the_next_job(ledger
     finish(ledger, lease)
     next_id = listed(ledger, 4)
     (lease,) = claim_entries(ledger, next_id)
-    assert ledger.fingerprints(lease, [b"directory", b"other"]) == [(b"directory", b"fingerprint")]
+    assert ledger.fingerprints(lease, [b"directory", b"other"]) == [(b"directory", FINGERPRINT)]
     assert ledger.fingerprints(lease, [b"other"]) == []
 
 

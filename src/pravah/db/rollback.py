@@ -47,20 +47,24 @@ class RollbackWatch:
 
         False where the server only follows another one: it may be promoted under this connection.
         """
+        # Before the look: another thread may see more while this one looks.
+        seen = self._seen
         found = self._whereabouts(connection)
         if found is None:
             return self._blind
+        behind = _is_behind(found, seen)
         last = connection.execute(query("last_timeline")).first()
         moved = last is None or (last.cluster, last.timeline) != (found.cluster, found.timeline)
-        if moved or self._is_behind(found):
-            self._note(connection, found)
+        if moved or behind:
+            _note(connection, found, behind=behind)
         self._seen = found
         return True
 
     def follow(self, connection: Connection) -> None:
         """Note how far the log is by now."""
+        seen = self._seen
         found = self._whereabouts(connection)
-        if found is not None and not self._is_behind(found):
+        if found is not None and not _is_behind(found, seen):
             self._seen = found
 
     def _whereabouts(self, connection: Connection) -> _Whereabouts | None:
@@ -77,24 +81,26 @@ class RollbackWatch:
             return None
         return None if row is None else _Whereabouts(row.cluster, row.timeline, row.position)
 
-    def _is_behind(self, found: _Whereabouts) -> bool:
-        """Tell whether the log, flushed to disk so far once, is shorter now."""
-        seen = self._seen
-        same = seen is not None and (seen.cluster, seen.timeline) == (found.cluster, found.timeline)
-        return same and seen is not None and found.position < seen.position
 
-    def _note(self, connection: Connection, found: _Whereabouts) -> None:
-        connection.exec_driver_sql("BEGIN")
-        connection.execute(query("lock_timelines"))
-        last = connection.execute(query("last_timeline")).first()
-        if last is None:
-            _remember(connection, found)
-        elif (last.cluster, last.timeline) != (found.cluster, found.timeline):
-            _remember(connection, found)
-            _pause(connection, _difference(last.cluster, last.timeline, found))
-        elif self._is_behind(found):
-            _pause(connection, "its server was put back to an earlier state")
-        connection.exec_driver_sql("COMMIT")
+def _is_behind(found: _Whereabouts, seen: _Whereabouts | None) -> bool:
+    """Tell whether the log, flushed to disk so far once, is shorter now."""
+    if seen is None or (seen.cluster, seen.timeline) != (found.cluster, found.timeline):
+        return False
+    return found.position < seen.position
+
+
+def _note(connection: Connection, found: _Whereabouts, *, behind: bool) -> None:
+    connection.exec_driver_sql("BEGIN")
+    connection.execute(query("lock_timelines"))
+    last = connection.execute(query("last_timeline")).first()
+    if last is None:
+        _remember(connection, found)
+    elif (last.cluster, last.timeline) != (found.cluster, found.timeline):
+        _remember(connection, found)
+        _pause(connection, _difference(last.cluster, last.timeline, found))
+    elif behind:
+        _pause(connection, "its server was put back to an earlier state")
+    connection.exec_driver_sql("COMMIT")
 
 
 def _difference(cluster: str, timeline: int, found: _Whereabouts) -> str:
