@@ -33,7 +33,7 @@ def scan(
         filters: which files count, by the keys of a spec's source: `include` and `exclude`
             (lists of gitignore rules), `ignore_case`, `type` (a list, as `["csv"]`), `min_size`
             and `max_size` (`"64MiB"`), `newer_than` and `older_than` (`"2d"`, `"2026-01-31"`),
-            `max_depth`.
+            `max_depth`, `follow_symlinks`.
         stat: add sizes and times, at the cost of one system call per file.
 
     Returns:
@@ -51,7 +51,9 @@ def scan(
     from pravah.engine import Scanner, check_filters
     from pravah.model.filters import Filters
 
-    rules = Filters.read(filters).rules(time.time_ns())
+    read = Filters.read(filters)
+    rules = read.rules(time.time_ns())
     check_filters(rules)
     paths = [os.fsencode(root) for root in roots]
-    return Scanner(paths, rules=json.dumps(rules), stat=stat)
+    follow = read.follow_symlinks
+    return Scanner(paths, rules=json.dumps(rules), stat=stat, follow_symlinks=follow)

@@ -116,6 +116,7 @@ class ScanCount(TypedDict):
     directories: int
     other: int
     bytes: int
+    loops: int
     error_count: int
     errors: list[ScanError]
 
@@ -168,6 +169,17 @@ class Control:
     def moved(self) -> int:
         """Give a number that stands still only while the call does."""
 
+Difference: TypeAlias = tuple[bytes, str, str | int | bytes | None, str | int | bytes | None]
+
+class DiffCounts(TypedDict):
+    """How much was compared."""
+
+    same: int
+    only_a: int
+    only_b: int
+    differing: int
+    failed: int
+
 @final
 class Scanner:
     """A scan of directory trees, started anew by each method; an Arrow stream (PyCapsule)."""
@@ -176,12 +188,19 @@ class Scanner:
         self,
         roots: list[bytes],
         *,
+        globs: list[list[str]] = ...,
         rules: str = "{}",
         stat: bool = False,
+        follow_symlinks: bool = False,
         threads: int | None = None,
     ) -> None: ...
     def count(self) -> ScanCount:
         """Count files, directories and bytes."""
+
+    def totals(
+        self, by: Literal["ext", "dir"], depth: int
+    ) -> tuple[list[tuple[bytes, int, int]], tuple[int, int], ScanCount]:
+        """Count files and bytes in groups; give these, what none had room for, and the whole."""
 
     def write_to(
         self,
@@ -222,7 +241,17 @@ def descriptors() -> str:
 def check_steps(steps: str) -> None:
     """Build the pipeline of these steps (JSON), to see whether their parameters hold."""
 
-def check_filters(rules: str) -> None:
+def diff(
+    first: bytes,
+    second: bytes,
+    by: Literal["size", "checksum", "content"],
+    rules: str,
+    threads: int | None,
+    on_found: Callable[[list[Difference]], None],
+) -> DiffCounts:
+    """Compare two trees; differences come in order, as (path, what, of A, of B)."""
+
+def check_filters(rules: str, globs: list[str]) -> None:
     """Compile the rules of what is listed (JSON), to see whether they hold."""
 
 def file_types() -> list[str]:

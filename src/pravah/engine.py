@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pravah.errors import CoreMissingError, EngineError, SpecError
 from pravah.model.bottleneck import keep_effort
@@ -27,11 +27,12 @@ except ImportError as missing:
     ) from missing
 
 if TYPE_CHECKING:
-    from pravah._core import Task, Verdict
+    from pravah._core import Difference, Task, Verdict
 
 __all__ = [
     "Control",
     "CoreError",
+    "Difference",
     "Engine",
     "Results",
     "Scanner",
@@ -43,6 +44,7 @@ __all__ = [
     "check_steps",
     "descriptors",
     "die_with_parent",
+    "diff",
     "files",
     "finish_sources",
     "manifest_directories",
@@ -88,8 +90,8 @@ def check_steps(steps: Sequence[Mapping[str, Any]]) -> None:
         ) from error
 
 
-def check_filters(rules: Mapping[str, Any]) -> None:
-    """Compile the rules of what is listed, to see whether they hold."""
+def check_filters(rules: Mapping[str, Any], globs: Sequence[str] = ()) -> None:
+    """Compile the rules of what is listed, and sources that are globs, to see whether they hold."""
     known = _core.file_types()
     for name in rules.get("types", ()):
         if name not in known:
@@ -99,15 +101,28 @@ def check_filters(rules: Mapping[str, Any]) -> None:
                 hint=f"did you mean `{meant[0]}`?" if meant else f"known are {', '.join(known)}",
             )
     try:
-        _core.check_filters(json.dumps(dict(rules)))
+        _core.check_filters(json.dumps(dict(rules)), list(globs))
     except CoreError as error:
         raise SpecError(
             error.message,
             kind="invalid_pattern",
             hint="patterns are those of .gitignore, as in `--include '*.csv'`"
-            if error.message.startswith(("include", "exclude"))
+            if error.message.startswith(("include", "exclude", "source"))
             else None,
         ) from error
+
+
+def diff(
+    trees: tuple[bytes, bytes],
+    by: Literal["size", "checksum", "content"],
+    rules: Mapping[str, Any],
+    on_found: Callable[[list[Difference]], None],
+    *,
+    threads: int | None = None,
+) -> _core.DiffCounts:
+    """Compare two trees; differences come in lists, in order of their paths."""
+    with translated():
+        return _core.diff(*trees, by, json.dumps(dict(rules)), threads, on_found)
 
 
 def files(plan: str, task: TaskBlobs, outcome: str | None, limit: int | None) -> bytes:

@@ -19,14 +19,23 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Its name in data for people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::Symlink => "symlink",
+            Self::Fifo => "fifo",
+            Self::Socket => "socket",
+            Self::Device => "device",
+        }
+    }
+
     /// The reason under which an entry of this kind is skipped, if it is.
     pub fn skip_reason(self) -> Option<&'static str> {
         match self {
             Self::File | Self::Directory => None,
-            Self::Symlink => Some("symlink"),
-            Self::Fifo => Some("fifo"),
-            Self::Socket => Some("socket"),
-            Self::Device => Some("device"),
+            other => Some(other.name()),
         }
     }
 }

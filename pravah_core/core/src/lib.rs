@@ -9,12 +9,14 @@
 //! - [`stores`]: where bytes live; how an output is staged and published
 //! - [`outcome`], [`fingerprint`]: what became of files; what is remembered of published ones
 //! - [`engine`]: runs scans and tasks: stage, record, publish, acknowledge; takes over what a kill left
+//! - [`diff`]: two trees, and what differs
 //! - [`wire`], [`dataset`]: the account of files; the records of inspect steps
 //! - [`effort`]: what a call's time goes to
 //! - [`retry`]: a new round for what did not come about
 //! - [`error`]: every failure, with its stable kind
 
 pub mod dataset;
+pub mod diff;
 pub mod effort;
 pub mod engine;
 pub mod entry;

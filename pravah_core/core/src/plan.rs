@@ -13,7 +13,7 @@ use crate::{
     entry::join,
     manifest::Manifest,
     pipeline::Pipeline,
-    scan::FilterRules,
+    scan::{FilterRules, Glob, Links},
 };
 
 /// One job, as far as the engine is concerned. Immutable; the same for all of its tasks.
@@ -46,6 +46,9 @@ pub struct Plan {
     /// What becomes of a source once its output is acknowledged.
     #[serde(default)]
     pub after: After,
+    /// What symbolic links below the roots lead to counts as if it lay there.
+    #[serde(default)]
+    pub follow_symlinks: bool,
     /// Bytes that all tasks of a process may read in a second.
     #[serde(default)]
     pub read_rate: Option<u64>,
@@ -76,6 +79,9 @@ pub struct Root {
     /// Percent-encoded name of the one file of that directory that is meant; none: the whole tree.
     #[serde(default)]
     pub only: Option<String>,
+    /// Percent-encoded globs, relative to the directory, of which an entry has to match one; none: everything counts.
+    #[serde(default)]
+    pub globs: Vec<String>,
     /// Percent-encoded prefix of output names (`{root}/…`), used where a job has several roots.
     #[serde(default)]
     pub prefix: Option<String>,
@@ -188,6 +194,11 @@ impl Plan {
         serde_json::from_str(json).map_err(|error| Error::InvalidPlan(error.to_string()))
     }
 
+    /// What is done with links below the roots.
+    pub fn links(&self) -> Links {
+        if self.follow_symlinks { Links::Follow } else { Links::Skip }
+    }
+
     /// Build the pipeline of this plan's steps.
     pub fn pipeline(&self) -> Result<Pipeline> {
         Pipeline::new(&self.steps)
@@ -248,6 +259,20 @@ impl Root {
     /// The directory's path, as bytes.
     pub fn path(&self) -> Result<Vec<u8>> {
         file_path(&self.uri)
+    }
+
+    /// What the root's globs take; none where everything counts.
+    pub fn glob(&self) -> Result<Option<Glob>> {
+        if self.globs.is_empty() {
+            return Ok(None);
+        }
+        let text = |glob: &String| {
+            String::from_utf8(decode(glob)).map_err(|_| Error::InvalidParameter {
+                step: "source".to_owned(),
+                message: format!("the glob `{glob}` is not UTF-8"),
+            })
+        };
+        Glob::new(&self.globs.iter().map(text).collect::<Result<Vec<_>>>()?).map(Some)
     }
 
     /// The name of the one file that is meant, if only one is.

@@ -3,6 +3,7 @@
 //! Calls that work release the GIL; callbacks take it. Errors of the engine arrive as `CoreError`.
 
 mod account;
+mod diff;
 mod engine;
 mod error;
 mod retry;
@@ -19,6 +20,7 @@ mod _core {
     use crate::{
         account::{ParquetAccount, Results, answer, files},
         check_filters, check_steps, descriptors, die_with_parent,
+        diff::compare,
         engine::{Control, Engine},
         error::CoreError,
         file_types,
@@ -40,18 +42,19 @@ fn descriptors() -> String {
     pravah_core::processors::descriptors_json()
 }
 
-/// Build the pipeline of these steps, to see whether their parameters hold.
+/// Build the pipeline of these steps, to see whether their parameters hold, and what they read.
 #[pyfunction]
 fn check_steps(steps: &str) -> PyResult<()> {
     let steps: Vec<pravah_core::plan::StepConfig> = serde_json::from_str(steps)
         .map_err(|error| error::raise(&pravah_core::Error::InvalidPlan(error.to_string())))?;
-    pravah_core::pipeline::Pipeline::new(&steps).map(drop).map_err(|error| error::raise(&error))
+    pravah_core::pipeline::Pipeline::new(&steps).and_then(|steps| steps.prepare()).map_err(|error| error::raise(&error))
 }
 
-/// Compile the rules of what is listed (JSON), to see whether they hold.
+/// Compile the rules of what is listed (JSON) and globs, to see whether they hold.
 #[pyfunction]
-fn check_filters(rules: &str) -> PyResult<()> {
-    scanner::filter(rules).map(drop)
+fn check_filters(rules: &str, globs: Vec<String>) -> PyResult<()> {
+    scanner::filter(rules)?;
+    pravah_core::scan::Glob::new(&globs).map(drop).map_err(|error| error::raise(&error))
 }
 
 /// Names of the types by which files can be told.

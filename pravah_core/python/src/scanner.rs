@@ -4,11 +4,11 @@ use std::os::fd::BorrowedFd;
 
 use arrow_array::{RecordBatchReader, ffi_stream::FFI_ArrowArrayStream};
 use arrow_schema::{ArrowError, SchemaRef};
-use pravah_core::scan::{self, Batches, Count, Detail, Filter, FilterRules, Format};
+use pravah_core::scan::{self, Batches, Count, Detail, Filter, FilterRules, Format, Glob, GroupBy, Links, Reason};
 use pyo3::{
     exceptions::PyValueError,
     prelude::*,
-    types::{PyBytes, PyCapsule, PyDict},
+    types::{PyBytes, PyCapsule, PyDict, PyList},
 };
 
 use crate::error::raise;
@@ -19,13 +19,23 @@ pub struct Scanner(scan::Scanner);
 
 #[pymethods]
 impl Scanner {
-    /// `roots` are paths as bytes; `rules` is JSON, see `check_filters`; `stat` asks for sizes and times.
+    /// `roots` are paths as bytes, `globs` the patterns of each that is a glob; `rules` is JSON, see `check_filters`;
+    /// `stat` asks for sizes and times.
     #[new]
-    #[pyo3(signature = (roots, *, rules="{}", stat=false, threads=None))]
-    fn new(roots: Vec<Vec<u8>>, rules: &str, stat: bool, threads: Option<usize>) -> PyResult<Self> {
-        let filter = filter(rules)?;
+    #[pyo3(signature = (roots, *, globs=Vec::new(), rules="{}", stat=false, follow_symlinks=false, threads=None))]
+    fn new(
+        roots: Vec<Vec<u8>>,
+        globs: Vec<Vec<String>>,
+        rules: &str,
+        stat: bool,
+        follow_symlinks: bool,
+        threads: Option<usize>,
+    ) -> PyResult<Self> {
+        let compile = |patterns: &Vec<String>| (!patterns.is_empty()).then(|| Glob::new(patterns)).transpose();
+        let globs = globs.iter().map(compile).collect::<pravah_core::Result<_>>().map_err(|error| raise(&error))?;
         let detail = if stat { Detail::Sizes } else { Detail::Names };
-        let scanner = scan::Scanner::new(roots).filter(filter).detail(detail);
+        let links = if follow_symlinks { Links::Follow } else { Links::Skip };
+        let scanner = scan::Scanner::new(roots).filter(filter(rules)?).globs(globs).links(links).detail(detail);
         Ok(Self(match threads {
             Some(threads) => scanner.threads(threads),
             None => scanner,
@@ -36,6 +46,21 @@ impl Scanner {
     fn count<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let count = py.detach(|| self.0.count()).map_err(|error| raise(&error))?;
         counted(py, &count)
+    }
+
+    /// Count files and bytes in groups: by `ext`, or by `dir` at most so many levels below the root.
+    ///
+    /// Gives the groups as (name, files, bytes), what no group had room for, and the counts of the whole.
+    fn totals<'py>(&self, py: Python<'py>, by: &str, depth: usize) -> PyResult<Totals<'py>> {
+        let by = match by {
+            "ext" => GroupBy::Extension,
+            "dir" => GroupBy::Directory { depth },
+            other => return Err(PyValueError::new_err(format!("can't group by `{other}`"))),
+        };
+        let totals = py.detach(|| self.0.totals(by)).map_err(|error| raise(&error))?;
+        let groups = totals.groups.iter().map(|(name, total)| (PyBytes::new(py, name), total.files, total.bytes));
+        let others = (totals.others.files, totals.others.bytes);
+        Ok((PyList::new(py, groups.collect::<Vec<_>>())?, others, counted(py, &totals.count)?))
     }
 
     /// Write the regular files to a descriptor, which stays open, as `paths`, `ndjson`, `csv` or `arrow`.
@@ -78,6 +103,9 @@ impl Scanner {
     }
 }
 
+/// Groups, what is in none of them, and the counts of the whole.
+type Totals<'py> = (Bound<'py, PyList>, (u64, u64), Bound<'py, PyDict>);
+
 /// Compile rules that say what is listed, as JSON.
 pub fn filter(rules: &str) -> PyResult<Filter> {
     let rules: FilterRules =
@@ -117,6 +145,7 @@ fn counted<'py>(py: Python<'py>, count: &Count) -> PyResult<Bound<'py, PyDict>> 
     dict.set_item("directories", count.directories)?;
     dict.set_item("other", count.other)?;
     dict.set_item("bytes", count.bytes)?;
+    dict.set_item("loops", count.filtered.get(Reason::Loop))?;
     dict.set_item("error_count", count.fault_count)?;
     dict.set_item("errors", errors.collect::<PyResult<Vec<_>>>()?)?;
     Ok(dict)

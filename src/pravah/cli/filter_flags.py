@@ -36,6 +36,9 @@ class FilterFlags:
     max_depth: Annotated[
         str | None, Option(metavar="N", help="Directories to go down; 1: none but the source.")
     ] = None
+    follow_symlinks: Annotated[
+        bool, Option("--follow-symlinks", help="List what links lead to, too.")
+    ] = False
 
     def keys(self) -> dict[str, Any]:
         """Give the keys of the spec's source for the flags that were typed."""

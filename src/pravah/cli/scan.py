@@ -12,18 +12,22 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from pravah.cli.console import Console, die_of_interrupts
 from pravah.cli.exit_codes import ExitCode
-from pravah.cli.figures import count, size
+from pravah.cli.figures import count
 from pravah.cli.filter_flags import FilterFlags
 from pravah.cli.names import printable
-from pravah.cli.render import pairs
+from pravah.cli.totals import GroupBy, groups_of, print_groups, print_totals
 from pravah.errors import NotYetError, SourceMissingError, SpecError
-from pravah.model.filters import Filters
+from pravah.model.filters import Filters, read_depth
+from pravah.model.glob import as_text, split_glob
+
+if TYPE_CHECKING:
+    from pravah.engine import Scanner
 
 
 class Format(StrEnum):
@@ -35,12 +39,17 @@ class Format(StrEnum):
     ARROW = "arrow"
 
 
+# In place of the number of an argument: what several of them share.
+_GLOBS = -1
+
 # Enough unreadable directories to see a pattern; the count tells the rest.
 MOST_ERRORS = 20
 
 
 def scan(
-    roots: Annotated[list[str], Argument(metavar="DIRECTORY...", help="Where to list.")],
+    roots: Annotated[
+        list[str], Argument(metavar="DIRECTORY...", help="Where to list; globs in quotes.")
+    ],
     filters: FilterFlags,
     console: Console,
     *,
@@ -49,10 +58,16 @@ def scan(
     ] = None,
     null: Annotated[bool, Option("--null", "-0", help="End each path with NUL.")] = False,
     totals: Annotated[bool, Option("--count", help="Print totals only.")] = False,
+    total: Annotated[bool, Option("--sum", help="Print totals with sizes.")] = False,
+    by: Annotated[GroupBy | None, Option(help="Sum up by extension or by directory.")] = None,
+    depth: Annotated[
+        str | None,
+        Option(metavar="N", help="With --by dir: levels below the source (default: 1)."),
+    ] = None,
     stat: Annotated[bool, Option("--stat", help="Look up sizes and times too.")] = False,
 ) -> int:
     """List the files below directories."""
-    from pravah.engine import Scanner, check_filters
+    levels = _levels(by, depth)
 
     chosen = form or (Format.NDJSON if console.json else Format.PATHS)
     if null and chosen is not Format.PATHS:
@@ -62,23 +77,65 @@ def scan(
             "Arrow is no text for a terminal",
             hint="write it to a file or a pipe: `… > files.arrow`",
         )
-    rules = Filters.read(filters.keys()).rules(time.time_ns())
-    check_filters(rules)
+    sized = stat or total or by is not None
+    scanner = _scanner(roots, filters, sized=sized)
     die_of_interrupts()
-    scanner = Scanner([_root(root) for root in roots], rules=json.dumps(rules), stat=stat)
-    if totals:
+    if by is not None:
+        summed = scanner.totals(by.value, levels)
+        counted = summed[2]
+        print_groups(console, list(groups_of(summed)), by)
+    elif totals or total:
         counted = scanner.count()
-        _print_totals(console, counted, sized=stat)
+        print_totals(console, counted, sized=sized)
     else:
         with _stdout() as descriptor:
             counted = scanner.write_to(descriptor, chosen.value, terminator=0 if null else 10)
     return _tell_errors(counted)
 
 
-def _root(root: str) -> bytes:
-    path = os.fsencode(root)
-    if "://" in root:
-        raise NotYetError(f"can't list `{root}`: this release works on local files only")
+def _scanner(roots: list[str], filters: FilterFlags, *, sized: bool) -> "Scanner":
+    from pravah.engine import Scanner, check_filters
+
+    wanted = Filters.read(filters.keys())
+    rules, places = wanted.rules(time.time_ns()), _places(roots)
+    globs = [as_text(patterns) for patterns in places.values()]
+    check_filters(rules, [pattern for patterns in globs for pattern in patterns])
+    return Scanner(
+        [path for path, _ in places],
+        globs=globs,
+        rules=json.dumps(rules),
+        stat=sized,
+        follow_symlinks=wanted.follow_symlinks,
+    )
+
+
+def _levels(by: GroupBy | None, depth: str | None) -> int:
+    if depth is None:
+        return 1
+    if by is not GroupBy.DIR:
+        raise SpecError("--depth goes with --by dir")
+    try:
+        return read_depth(depth)
+    except ValueError as error:
+        raise SpecError(f"--depth {error}") from None
+
+
+def _places(roots: list[str]) -> dict[tuple[bytes, int], list[bytes]]:
+    """Give the directories to list, each with its globs; those of one directory are one place."""
+    places: dict[tuple[bytes, int], list[bytes]] = {}
+    for number, root in enumerate(roots):
+        if "://" in root:
+            raise NotYetError(f"can't list `{root}`: this release works on local files only")
+        path = os.fsencode(root)
+        glob = None if os.path.lexists(path) else split_glob(path)
+        if glob is None:
+            places[_root(path), number] = []
+        else:
+            places.setdefault((_root(glob[0]), _GLOBS), []).append(glob[1])
+    return places
+
+
+def _root(path: bytes) -> bytes:
     try:
         os.stat(path)  # noqa: PTH116 - pathlib has no paths of bytes
     except FileNotFoundError as error:
@@ -88,19 +145,6 @@ def _root(root: str) -> bytes:
             f"can't look at `{printable(path)}`: {str(error.strerror).lower()}"
         ) from error
     return path
-
-
-def _print_totals(console: Console, counted: Mapping[str, Any], *, sized: bool) -> None:
-    if console.json:
-        numbers = {name: counted[name] for name in ("files", "directories", "other")}
-        sizes = {"bytes": counted["bytes"]} if sized else {}
-        console.data({**numbers, **sizes, "errors": counted["error_count"]})
-        return
-    rows = [("files", count(counted["files"])), ("directories", count(counted["directories"]))]
-    rows.append(("other", count(counted["other"])))
-    if sized:
-        rows.append(("size", size(counted["bytes"])))
-    console.lines(pairs(rows))
 
 
 def _tell_errors(counted: Mapping[str, Any]) -> int:

@@ -13,14 +13,16 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import ForbiddenError, OverlapError, SourceMissingError, SpecError
 from pravah.jobs import source_fate
 from pravah.jobs.locality import Locality
+from pravah.jobs.step_files import pinned
 from pravah.model.filters import Filters
+from pravah.model.glob import as_text, split_glob
 from pravah.model.uri import NULL, path_uri, quote, shown_path, uri_path
 from pravah.registry import registry
 
@@ -40,21 +42,24 @@ class Planned:
     spec_hash: str
     pipeline_hash: str
     scope: str | None
+    globs: list[str]
     host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Root:
-    """A source that is there: a directory, or one file of a directory."""
+    """A source that is there: a directory, what globs take of one, or one file of a directory."""
 
     path: bytes
     only: bytes | None
     identity: Identity
+    globs: tuple[bytes, ...] = ()
 
-    def to_dict(self, *, prefixed: bool) -> dict[str, str | None]:
+    def to_dict(self, *, prefixed: bool) -> dict[str, Any]:
         prefix = quote(_name(self.path)) if prefixed and self.only is None else None
         only = quote(self.only) if self.only is not None else None
-        return {"uri": path_uri(self.path), "only": only, "prefix": prefix}
+        globs = {"globs": [quote(glob) for glob in self.globs]} if self.globs else {}
+        return {"uri": path_uri(self.path), "only": only, "prefix": prefix, **globs}
 
     @property
     def name(self) -> bytes:
@@ -65,8 +70,8 @@ class _Root:
 def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None = None) -> Planned:
     """Plan a spec that was written in `directory`."""
     resolved = spec.resolved(directory)
-    steps = [_step(step) for step in resolved.steps]
-    roots = [_root(uri) for uri in resolved.source.uri]
+    steps = [_step(step, directory) for step in resolved.steps]
+    roots = _roots(resolved.source.uri)
     _refuse_equal_names(roots)
     sink = _sink(resolved, roots)
     if resolved.in_place:
@@ -84,6 +89,7 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
         "pipeline_hash": pipeline_hash(steps),
         "in_place": resolved.in_place,
         "after": source_fate.after(resolved),
+        "follow_symlinks": source_fate.follow_symlinks(resolved),
         **live_keys(resolved),
     }
     host = locality.host_of(plan) if locality else ""
@@ -93,6 +99,7 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
         _spec_hash(plan, resolved.source.filters, host),
         plan["pipeline_hash"],
         _scope(plan, host),
+        as_text(glob for root in roots for glob in root.globs),
         host,
     )
 
@@ -113,16 +120,34 @@ def pipeline_hash(steps: Iterable[dict[str, Any]]) -> str:
     return _digest(versions)
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _step(step: Step, directory: bytes) -> dict[str, Any]:
     """Give a step with the defaults of its parameters: what is left out and what is said agree."""
     properties = registry().find(step.name).properties
     defaults = {name: s["default"] for name, s in properties.items() if "default" in s}
-    return {"name": step.name, "params": {**defaults, **step.params}}
+    params = pinned({**defaults, **step.params}, properties, directory)
+    return {"name": step.name, "params": params}
+
+
+def _roots(uris: Iterable[str]) -> list[_Root]:
+    """Look at the sources; globs that begin at one directory are one source."""
+    roots: dict[bytes | int, _Root] = {}
+    for number, uri in enumerate(uris):
+        root = _root(uri)
+        known = roots.get(root.path) if root.globs else None
+        if known is not None:
+            root = replace(known, globs=(*known.globs, *root.globs))
+        roots[root.path if root.globs else number] = root
+    return list(roots.values())
 
 
 def _root(uri: str) -> _Root:
     path = uri_path(uri)
     found = _look(path)
+    if found is None and (glob := split_glob(path)) is not None:
+        below = _root(path_uri(glob[0]))
+        if below.only is None:
+            last = b"/" if uri.endswith("/") else b""
+            return replace(below, globs=(glob[1] + last,))
     if found is None:
         raise SourceMissingError(
             f"no source `{shown_path(path)}`",

@@ -126,7 +126,7 @@ def preview(spec: JobSpec, *, threads: int | None = None) -> Preview:
     """List, sample and predict; SpecError and its like where the job would be refused."""
     planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id())
     engine.check_steps(planned.plan["steps"])
-    engine.check_filters(planned.plan["filter"])
+    engine.check_filters(planned.plan["filter"], planned.globs)
     check_access(planned.plan)
     started = engine.Engine(threads=threads, memory_bytes=spec.limits.memory)
     listing, began_s = _Listing(), time.monotonic()

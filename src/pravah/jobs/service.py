@@ -96,7 +96,7 @@ class JobService:
         planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id(), self._locality)
         check_access(planned.plan)
         engine.check_steps(planned.plan["steps"])
-        engine.check_filters(planned.plan["filter"])
+        engine.check_filters(planned.plan["filter"], planned.globs)
         job = NewJob(
             id=planned.plan["job"],
             spec=planned.spec.to_dict(),

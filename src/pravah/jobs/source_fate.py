@@ -69,6 +69,21 @@ def after(spec: JobSpec) -> str | dict[str, str]:
     return wanted if isinstance(wanted, str) else {"move": wanted.move}
 
 
+def follow_symlinks(spec: JobSpec) -> bool:
+    """Tell whether links are followed; refused where the files they lead to would be lost."""
+    if not spec.source.follow_symlinks:
+        return False
+    if spec.in_place or spec.source.after != "keep":
+        key = "`in_place`" if spec.in_place else "`source.after`"
+        raise SpecError(
+            f"`follow_symlinks` and {key}: a file may be reached by several links, or lie outside "
+            "of the source",
+            kind="links_followed",
+            hint="leave out one of the two",
+        )
+    return True
+
+
 def refuse_links(spec: JobSpec) -> None:
     """Refuse links to what gets another name: they would lead nowhere."""
     changing = [step.name for step in spec.steps if step.name != "copy"]

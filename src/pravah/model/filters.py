@@ -27,6 +27,7 @@ class Filters:
     newer_than: str | None = None
     older_than: str | None = None
     max_depth: int | None = None
+    follow_symlinks: bool = False
 
     @classmethod
     def read(cls, typed: Mapping[str, Any]) -> Filters:
@@ -41,7 +42,10 @@ class Filters:
         return cls(**values)
 
     def rules(self, now_ns: int) -> dict[str, Any]:
-        """Give the core's rules, those that say anything; `now_ns` is what ages count from."""
+        """Give the core's rules, those that say anything; `now_ns` is what ages count from.
+
+        Whether links are followed is no rule: the core is told apart from these.
+        """
         rules: dict[str, Any] = {
             "include": list(self.include),
             "exclude": list(self.exclude),

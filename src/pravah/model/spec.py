@@ -99,7 +99,7 @@ After = Annotated[Literal["keep", "delete"] | Move, BeforeValidator(_read_after)
 class Source(Part):
     """Where entries are listed, and which of them count."""
 
-    uri: list[str] = Field(min_length=1, description="Files and directories.")
+    uri: list[str] = Field(min_length=1, description="Files, directories and globs.")
     include: list[str] = Field([], description="gitignore rules; none: everything.")
     exclude: list[str] = Field([], description="gitignore rules of what is left out.")
     ignore_case: bool = Field(default=False, description="Letters of these rules have no case.")
@@ -109,6 +109,9 @@ class Source(Part):
     newer_than: Moment | None = Field(None, description="Only files modified since.")
     older_than: Moment | None = Field(None, description="Only files not modified since.")
     max_depth: Depth | None = Field(None, description="Directories to go down, the root counted.")
+    follow_symlinks: bool = Field(
+        default=False, description="What links lead to counts as if it lay there."
+    )
     after: After = Field("keep", description="What becomes of a source whose output is safe.")
 
     @model_validator(mode="before")

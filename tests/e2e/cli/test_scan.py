@@ -122,3 +122,72 @@ def test_json_lines_of_scan_are_json_for_every_name(cli: Cli) -> None:
     lines = [json.loads(line) for line in cli.ok("scan", "data", "--json").out.splitlines()]
     assert len(lines) == 4
     assert sum("path_b64" in line for line in lines) == 1
+
+
+def test_scan_sum_by_extension_is_sorted_by_size(cli: Cli, data: Path) -> None:
+    (data / "deep" / "BIG.CSV").write_bytes(b"x" * 5000)
+    (data / "z.csv.gz").write_bytes(b"x" * 70)
+    groups = cli.ok("scan", "data", "--sum", "--by", "ext", "--json").objects()
+    assert groups[0]["ext"] == "csv"
+    assert groups[0]["files"] == 4
+    assert [g["bytes"] for g in groups] == sorted((g["bytes"] for g in groups), reverse=True)
+    assert {"ext": "csv.gz", "files": 1, "bytes": 70} in groups
+    assert {g["ext"]: g["files"] for g in groups}[""] == 1
+    shown = cli.ok("scan", "data", "--sum", "--by", "ext").out.splitlines()
+    assert shown[0].split() == ["size", "files", "ext"]
+    assert shown[-1].split()[-2:] == ["7", "(total)"]
+
+
+def test_scan_sum_by_directory_goes_as_deep_as_asked(cli: Cli, data: Path) -> None:
+    (data / "deep" / "er" / "est").mkdir(parents=True)
+    (data / "deep" / "er" / "est" / "x").write_bytes(b"x" * 9)
+    by_path = {
+        group["path"]: group["files"]
+        for group in cli.ok("scan", "data", "--sum", "--by", "dir", "--json").objects()
+    }
+    assert by_path == {"data": 3, "data/deep": 3}
+    deeper = cli.ok("scan", "data", "--sum", "--by", "dir", "--depth", "2", "--json").objects()
+    assert {g["path"]: g["files"] for g in deeper} == {"data": 3, "data/deep": 2, "data/deep/er": 1}
+
+
+def test_scan_sum_alone_prints_totals_with_sizes(cli: Cli, data: Path) -> None:
+    totals = cli.ok("scan", "data", "--sum", "--json").objects()[0]
+    assert totals["bytes"] == sum(p.stat().st_size for p in data.rglob("*") if p.is_file())
+
+
+def test_scan_depth_without_directories_is_refused(cli: Cli, data: Path) -> None:
+    assert data.exists()
+    assert cli("scan", "data", "--by", "ext", "--depth", "2").code == 2
+    assert "--depth is `0`" in cli("scan", "data", "--by", "dir", "--depth", "0").err
+
+
+def test_scan_of_globs_lists_what_they_take(cli: Cli, data: Path) -> None:
+    assert data.exists()
+    assert set(cli.ok("scan", "data/*.csv").out.splitlines()) == {"data/a.csv", "data/b.csv"}
+    both = cli.ok("scan", "data/**/*.csv", "data/deep/*.txt", "data/empt?").out.splitlines()
+    assert sorted(both) == sorted(FILES)
+    assert sorted(cli.ok("scan", "da*").out.splitlines()) == sorted(f"./{f}" for f in FILES)
+    assert cli.ok("scan", "data/**/*.none").out == ""
+
+
+def test_scan_of_a_file_named_like_a_glob_lists_that_file(cli: Cli, data: Path) -> None:
+    (data / "*.csv").touch()
+    assert cli.ok("scan", "data/*.csv").out == "data/*.csv\n"
+
+
+def test_scan_of_a_glob_below_nothing_is_told(cli: Cli) -> None:
+    ran = cli("scan", "nowhere/*.csv")
+    assert (ran.code, ran.out) == (3, "")
+    assert "nowhere" in ran.err
+
+
+def test_scan_that_follows_links_lists_each_path_and_ends_at_loops(cli: Cli, data: Path) -> None:
+    (data / "deep" / "up").symlink_to("..")
+    (data / "one").symlink_to("deep")
+    (data / "two").symlink_to("deep/c.csv")
+    (data / "nowhere").symlink_to("missing")
+    followed = FILES | {"data/one/c.csv", "data/one/d.txt", "data/two"}
+    assert set(cli.ok("scan", "data", "--follow-symlinks").out.splitlines()) == followed
+    counted = cli.ok("scan", "data", "--follow-symlinks", "--count", "--json").objects()[0]
+    assert (counted["files"], counted["other"], counted["loops"]) == (8, 1, 2)
+    assert set(cli.ok("scan", "data").out.splitlines()) == FILES

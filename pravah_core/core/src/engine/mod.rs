@@ -41,6 +41,7 @@ use budget::Budget;
 pub use control::{Control, Ending, Progress, Verdict};
 pub use notes::Notes;
 use rates::RatesByJob;
+pub(crate) use target::fill;
 pub use task::{Care, Task, WindowRecord};
 
 use crate::{Error, Result};

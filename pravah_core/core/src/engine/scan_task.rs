@@ -101,6 +101,8 @@ pub fn run_scan(
     let scanner = Scanner::new(roots.trees.iter().map(|tree| tree.path.clone()))
         .detail(Detail::Sizes)
         .filter(rules.filter.clone())
+        .globs(roots.globs(plan)?)
+        .links(plan.links())
         .skip(roots.skip)
         .stop(stop.clone());
     let trees: Vec<u16> = roots.trees.iter().map(|tree| tree.root).collect();

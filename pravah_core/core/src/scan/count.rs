@@ -88,6 +88,7 @@ impl Count {
         match end {
             End::Unreadable(errno) => self.fault(LIST, errno, || directory.path()),
             End::Skipped => self.filtered.add(Reason::Sink),
+            End::Loop => self.filtered.add(Reason::Loop),
             End::Complete | End::Vanished => {}
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! A directory stays open while some of its subdirectories are still to be opened. Where too many would, the
 //! ones opened longest ago are closed, and opened again, step by step from the nearest open ancestor, when
-//! their turn comes. Each step is one name below a descriptor, so no path is ever too long and no link is followed.
+//! their turn comes. Each step is one name below a descriptor, so no path is ever too long, and no link is followed
+//! where links are to be left alone.
 
 use std::{
     collections::VecDeque,
@@ -21,24 +22,28 @@ use rustix::{
     process::{Resource, getrlimit},
 };
 
-use super::directory::{Directory, lock};
+use super::{
+    Links,
+    directory::{Directory, lock},
+};
 
 /// Keeps directories open, up to a limit.
 pub(super) struct Descriptors {
     kept: Mutex<VecDeque<Weak<Directory>>>,
     limit: AtomicUsize,
+    links: Links,
 }
 
 /// Says that subdirectories of a directory are still to be opened; its descriptor goes with the last of these.
 pub(super) struct Hold(Arc<Directory>);
 
 impl Descriptors {
-    pub fn new() -> Self {
-        Self::with_limit(default_limit())
+    pub fn new(links: Links) -> Self {
+        Self::with_limit(default_limit(), links)
     }
 
-    fn with_limit(limit: usize) -> Self {
-        Self { kept: Mutex::default(), limit: AtomicUsize::new(limit) }
+    fn with_limit(limit: usize, links: Links) -> Self {
+        Self { kept: Mutex::default(), limit: AtomicUsize::new(limit), links }
     }
 
     /// Open a root: the one path that is taken as a whole, and the one that may be a link.
@@ -109,7 +114,8 @@ impl Descriptors {
     }
 
     fn open_step(&self, parent: &impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let follow = if self.links == Links::Follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | follow;
         self.retry(|| openat(parent, name, flags, Mode::empty()))
     }
 
@@ -206,7 +212,7 @@ mod tests {
     fn test_directory_that_was_closed_is_opened_again_step_by_step() {
         let root = tempfile::tempdir().expect("creates");
         create_dir_all(root.path().join("a/a/a/a/a/a/a/a/last")).expect("creates");
-        let descriptors = Descriptors::with_limit(2);
+        let descriptors = Descriptors::with_limit(2, Links::Skip);
         let path = root.path().as_os_str().as_encoded_bytes();
         let mut directory = Arc::new(Directory::of_root(0, path));
         let mut descriptor = Arc::new(descriptors.open_root(path).expect("opens"));

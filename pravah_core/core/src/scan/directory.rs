@@ -6,8 +6,10 @@
 use std::{
     fmt,
     os::fd::OwnedFd,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
+
+use super::filter::Filter;
 
 /// A directory that the scan has come to.
 pub struct Directory {
@@ -18,6 +20,8 @@ pub struct Directory {
     /// Length of the path relative to the root, in bytes.
     length: usize,
     whole: bool,
+    /// Device and inode, once it was opened and where links are followed: by them a loop shows.
+    identity: OnceLock<(u64, u64)>,
     pub(super) slot: Mutex<Slot>,
 }
 
@@ -31,7 +35,16 @@ pub(super) struct Slot {
 
 impl Directory {
     pub(super) fn of_root(root: usize, path: &[u8]) -> Self {
-        Self { parent: None, root, name: path.into(), depth: 0, length: 0, whole: false, slot: Mutex::default() }
+        Self {
+            parent: None,
+            root,
+            name: path.into(),
+            depth: 0,
+            length: 0,
+            whole: false,
+            identity: OnceLock::new(),
+            slot: Mutex::default(),
+        }
     }
 
     pub(super) fn below(parent: &Arc<Directory>, name: Box<[u8]>) -> Self {
@@ -43,8 +56,25 @@ impl Directory {
             length: parent.length + slash + name.len(),
             name,
             whole: parent.whole,
+            identity: OnceLock::new(),
             slot: Mutex::default(),
         }
+    }
+
+    /// A root that a scan with this filter begins with.
+    pub(crate) fn root_of(filter: &Filter, root: usize, path: &[u8]) -> Arc<Self> {
+        let mut directory = Self::of_root(root, path);
+        directory.whole = filter.whole(b"", false);
+        Arc::new(directory)
+    }
+
+    /// A directory below another one, as this filter sees it.
+    pub(crate) fn child_of(filter: &Filter, parent: &Arc<Self>, name: Box<[u8]>) -> Arc<Self> {
+        let mut directory = Self::below(parent, name);
+        if filter.needs_path() {
+            directory.whole = filter.whole(&directory.relative(), directory.whole);
+        }
+        Arc::new(directory)
     }
 
     /// Index of the root that it is below, or that it is.
@@ -93,6 +123,17 @@ impl Directory {
         }
     }
 
+    /// Append its path as `find ROOT` prints it, or that of the directory above it that is so many levels deep.
+    pub(super) fn append_path_to_depth(&self, path: &mut Vec<u8>, depth: usize) {
+        let mut directory = self;
+        while directory.depth > depth
+            && let Some(parent) = &directory.parent
+        {
+            directory = parent;
+        }
+        directory.append_path(path);
+    }
+
     /// Its path as `find ROOT` prints it.
     pub fn path(&self) -> Vec<u8> {
         let mut path = Vec::new();
@@ -110,8 +151,22 @@ impl Directory {
         self.whole
     }
 
-    pub(super) fn set_whole(&mut self, whole: bool) {
-        self.whole = whole;
+    /// Take note of device and inode.
+    pub(super) fn set_identity(&self, identity: (u64, u64)) {
+        // Who opens it again finds the same, or what took its place: the first answer stands.
+        let _ = self.identity.set(identity);
+    }
+
+    /// Whether a directory above it is the same one. Cost: its depth.
+    pub(super) fn lies_above_itself(&self) -> bool {
+        let mut above = self.parent.as_ref();
+        while let Some(directory) = above {
+            if directory.identity.get().is_some_and(|identity| self.identity.get() == Some(identity)) {
+                return true;
+            }
+            above = directory.parent.as_ref();
+        }
+        false
     }
 
     pub(super) fn slot(&self) -> MutexGuard<'_, Slot> {

@@ -21,7 +21,7 @@ use ignore::{
 };
 use serde::Deserialize;
 
-use super::types::Type;
+use super::{glob::Glob, types::Type};
 use crate::{Error, Result, entry::Kind};
 
 /// What to list, as a plan has it. The default lists everything but Pravah's own files.
@@ -51,6 +51,7 @@ pub struct FilterRules {
 /// Compiled rules.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
+    glob: Option<Glob>,
     include: Option<Gitignore>,
     exclude: Option<Gitignore>,
     sizes: Option<RangeInclusive<u64>>,
@@ -82,6 +83,8 @@ pub enum Reason {
     Depth,
     /// A file that was named and is not there, where that is no failure.
     Missing,
+    /// A directory that lies above itself, as a link that was followed leads back to it.
+    Loop,
 }
 
 /// How much was left out, by reason. A pruned directory counts as one.
@@ -100,6 +103,7 @@ impl Filter {
         }
         let find = |name: &String| Type::find(name).ok_or_else(|| refuse("type", format!("`{name}` is not known")));
         Ok(Self {
+            glob: None,
             include: compile("include", &rules.include, rules.ignore_case)?,
             exclude: compile("exclude", &rules.exclude, rules.ignore_case)?,
             sizes: (sizes != (0..=u64::MAX)).then_some(sizes),
@@ -108,6 +112,11 @@ impl Filter {
             types: rules.types.iter().map(find).collect::<Result<_>>()?,
             max_depth: rules.max_depth,
         })
+    }
+
+    /// The same rules, for the root of a glob.
+    pub fn within(&self, glob: Option<Glob>) -> Self {
+        Self { glob, ..self.clone() }
     }
 
     /// Whether files have to be looked at for their sizes or times.
@@ -136,11 +145,14 @@ impl Filter {
 
     /// Whether a look at the path is needed at all.
     pub(super) fn needs_path(&self) -> bool {
-        self.include.is_some() || self.exclude.is_some()
+        self.glob.is_some() || self.include.is_some() || self.exclude.is_some()
     }
 
     /// Judge an entry by its path relative to the root; `whole` says whether its directory is included as a whole.
     pub(super) fn judge(&self, path: &[u8], kind: Kind, whole: bool) -> Option<Reason> {
+        if self.glob.as_ref().is_some_and(|glob| !glob.takes(path, kind)) {
+            return Some(Reason::Include);
+        }
         let path = OsStr::from_bytes(path);
         let is_directory = kind == Kind::Directory;
         if self.exclude.as_ref().is_some_and(|rules| rules.matched(path, is_directory).is_ignore()) {
@@ -176,7 +188,7 @@ pub(super) fn is_own(name: &[u8], kind: Kind) -> bool {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [Reason; 10] = [
         Reason::Exclude,
         Reason::Include,
         Reason::Own,
@@ -186,6 +198,7 @@ impl Reason {
         Reason::Type,
         Reason::Depth,
         Reason::Missing,
+        Reason::Loop,
     ];
 
     /// The stable name.
@@ -200,6 +213,7 @@ impl Reason {
             Self::Type => "type",
             Self::Depth => "max_depth",
             Self::Missing => "missing",
+            Self::Loop => "link_loop",
         }
     }
 }
@@ -238,7 +252,8 @@ fn refuse(key: &'static str, message: String) -> Error {
     Error::InvalidParameter { step: key.to_owned(), message }
 }
 
-fn compile(list: &'static str, patterns: &[String], ignore_case: bool) -> Result<Option<Gitignore>> {
+/// Compile gitignore rules; none where there is no rule.
+pub(super) fn compile(list: &'static str, patterns: &[String], ignore_case: bool) -> Result<Option<Gitignore>> {
     if patterns.is_empty() {
         return Ok(None);
     }

@@ -5,9 +5,10 @@
 //! - [`directory`], [`descriptors`]: where a directory is, and how it is opened however deep it lies
 //! - [`read`], [`listing`], [`system`]: the entries of one directory, in flat buffers
 //! - [`filter`], [`types`]: gitignore rules, sizes, times and types, and what is never listed
-//! - [`batches`], [`write`], [`count`]: what comes out, as Arrow, as text, as sums
+//! - [`glob`]: sources that are globs
+//! - [`batches`], [`write`], [`count`], [`totals`]: what comes out, as Arrow, as text, as sums
 //!
-//! Never follows a symbolic link other than a root that is named by one; never goes up by `..`.
+//! Never follows a symbolic link other than a root that is named by one, unless asked to; never goes up by `..`.
 
 mod batches;
 mod count;
@@ -15,10 +16,12 @@ mod descriptors;
 mod directory;
 mod filter;
 mod format;
+mod glob;
 mod listing;
 mod queue;
 mod read;
 mod system;
+mod totals;
 mod types;
 mod walk;
 mod write;
@@ -35,13 +38,15 @@ pub use count::{Count, Fault};
 pub use directory::Directory;
 pub use filter::{Filter, FilterRules, Filtered, Reason};
 pub use format::Format;
+pub use glob::Glob;
 pub use listing::{Listed, Listing};
+pub use totals::{GroupBy, Total, Totals};
 pub use types::Type;
 pub use walk::{End, Visitor};
 
 pub(crate) use count::{LIST, LOOK};
 pub(crate) use listing::Stat;
-pub(crate) use read::look_at;
+pub(crate) use read::{list, look_at};
 pub(crate) use walk::identity;
 
 /// How much is learned of each file.
@@ -52,6 +57,16 @@ pub enum Detail {
     Names,
     /// Also size and modification time of regular files: one `fstatat` each.
     Sizes,
+}
+
+/// What is done with symbolic links below the roots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Links {
+    /// They are listed as links.
+    #[default]
+    Skip,
+    /// What they lead to is listed in their place: under each name that leads there, but never below itself.
+    Follow,
 }
 
 /// A directory that is left out, or one name in it.
@@ -78,6 +93,9 @@ pub struct Scanner {
     roots: Vec<Vec<u8>>,
     detail: Detail,
     filter: Filter,
+    /// The filter of each root, where they differ.
+    filters: Vec<Filter>,
+    links: Links,
     skip: Vec<Skip>,
     threads: usize,
     stop: Arc<AtomicBool>,
@@ -90,6 +108,8 @@ impl Scanner {
             roots: roots.into_iter().collect(),
             detail: Detail::default(),
             filter: Filter::default(),
+            filters: Vec::new(),
+            links: Links::default(),
             skip: Vec::new(),
             threads: default_threads(),
             stop: Arc::default(),
@@ -105,6 +125,20 @@ impl Scanner {
     /// List only what these rules leave.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
+        self
+    }
+
+    /// Of each root, in their order, list only what its glob takes; to be called behind [`Self::filter`].
+    pub fn globs(mut self, globs: Vec<Option<Glob>>) -> Self {
+        if globs.iter().any(Option::is_some) {
+            self.filters = globs.into_iter().map(|glob| self.filter.within(glob)).collect();
+        }
+        self
+    }
+
+    /// Choose what is done with symbolic links.
+    pub fn links(mut self, links: Links) -> Self {
+        self.links = links;
         self
     }
 
@@ -137,6 +171,11 @@ impl Scanner {
         Ok(Count::sum(counts))
     }
 
+    /// Count what there is in groups.
+    pub fn totals(&self, by: GroupBy) -> Result<Totals> {
+        totals::totals(self, by)
+    }
+
     /// Write the regular files to a descriptor.
     ///
     /// A reader that closed its end ends the scan early, and is no error.
@@ -152,6 +191,10 @@ impl Scanner {
     /// Hand everything found to visitors, each on a thread of its own.
     pub fn walk<V: Visitor>(&self, visitors: Vec<V>) -> Result<Vec<V>> {
         walk::walk(self, visitors)
+    }
+
+    fn filter_of(&self, root: usize) -> &Filter {
+        self.filters.get(root).unwrap_or(&self.filter)
     }
 
     /// Number of threads that a scan with this scanner uses.

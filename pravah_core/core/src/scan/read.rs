@@ -5,7 +5,7 @@ use std::{ffi::CStr, ops::ControlFlow, os::fd::BorrowedFd};
 use rustix::{fs::FileType, io::Errno};
 
 use super::{
-    Detail,
+    Detail, Links,
     directory::Directory,
     filter::{Filter, Reason, is_own},
     listing::{Listing, Stat},
@@ -17,6 +17,7 @@ use crate::entry::Kind;
 pub(super) struct Rules<'r> {
     pub detail: Detail,
     pub filter: &'r Filter,
+    pub links: Links,
     /// The one name that is left out of this directory, if there is one.
     pub skip_name: Option<&'r [u8]>,
 }
@@ -74,6 +75,9 @@ fn hand_over(listing: &mut Listing, emit: &mut Emit<'_>) -> ControlFlow<()> {
     flow
 }
 
+/// What a look at an entry has shown.
+type Look = Result<(Kind, Stat), Errno>;
+
 /// Takes what is to be listed, and leaves out what is not.
 struct Sieve<'s> {
     descriptor: BorrowedFd<'s>,
@@ -100,6 +104,7 @@ impl Sieve<'_> {
             (None, Some(Ok((kind, _)))) => *kind,
             (None, _) => Kind::File, // reported below, with what went wrong, unless it is gone
         };
+        let (kind, looked) = self.follow(name, kind, looked);
         let with_sizes = self.rules.detail == Detail::Sizes;
         let filter = self.rules.filter;
         if let Some(reason) = self.reason(bytes, kind) {
@@ -125,6 +130,18 @@ impl Sieve<'_> {
         }
     }
 
+    /// Take what a link leads to in its place, where links are followed. One that leads nowhere stays a link.
+    fn follow(&self, name: &CStr, kind: Kind, looked: Option<Look>) -> (Kind, Option<Look>) {
+        if kind != Kind::Symlink || self.rules.links == Links::Skip {
+            return (kind, looked);
+        }
+        match system::stat_target(self.descriptor, name) {
+            Ok((kind, stat)) => (kind, Some(Ok((kind, stat)))),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => (kind, looked),
+            Err(errno) => (kind, Some(Err(errno))),
+        }
+    }
+
     fn reason(&mut self, name: &[u8], kind: Kind) -> Option<Reason> {
         if is_own(name, kind) {
             return Some(Reason::Own);
@@ -146,6 +163,20 @@ impl Sieve<'_> {
         let reason = self.rules.filter.judge(self.path, kind, self.whole);
         self.path.truncate(length);
         reason
+    }
+}
+
+/// List a whole directory with sizes, in its own order.
+pub(crate) fn list(descriptor: BorrowedFd<'_>, directory: &Directory, filter: &Filter) -> Result<Listing, Errno> {
+    let rules = Rules { detail: Detail::Sizes, filter, links: Links::Skip, skip_name: None };
+    let mut listing = Listing::default();
+    let read = Reader::new().read(descriptor, directory, &rules, &mut |part| {
+        listing.append(part);
+        ControlFlow::Continue(())
+    });
+    match read {
+        Err(Halt::Failed(errno)) => Err(errno),
+        Ok(()) | Err(Halt::Stopped) => Ok(listing),
     }
 }
 
@@ -180,7 +211,7 @@ mod tests {
         std::os::unix::fs::symlink("file", root.path().join("link")).expect("links");
         let opened = fs::File::open(root.path()).expect("opens");
         for detail in [Detail::Names, Detail::Sizes] {
-            let rules = &Rules { detail, filter: &Filter::default(), skip_name: None };
+            let rules = &Rules { detail, filter: &Filter::default(), links: Links::Skip, skip_name: None };
             let (listing, path) = (&mut Listing::default(), &mut Vec::new());
             let mut sieve = Sieve { descriptor: opened.as_fd(), rules, whole: false, depth: 1, listing, path };
             for name in [c".", c"..", c"file", c"directory", c"link", c"gone"] {
@@ -197,7 +228,7 @@ mod tests {
         let root = tempfile::tempdir().expect("creates");
         fs::create_dir(root.path().join("directory")).expect("creates");
         let opened = fs::File::open(root.path()).expect("opens");
-        let rules = &Rules { detail: Detail::Sizes, filter: &Filter::default(), skip_name: None };
+        let rules = &Rules { detail: Detail::Sizes, filter: &Filter::default(), links: Links::Skip, skip_name: None };
         let (listing, path) = (&mut Listing::default(), &mut Vec::new());
         let mut sieve = Sieve { descriptor: opened.as_fd(), rules, whole: false, depth: 1, listing, path };
         sieve.take(c"directory", FileType::RegularFile);

@@ -25,6 +25,11 @@ pub(super) fn stat(directory: BorrowedFd<'_>, name: &CStr) -> Result<(Kind, Stat
     rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map(|seen| learned(&seen))
 }
 
+/// Look at what an entry is, or links to.
+pub(super) fn stat_target(directory: BorrowedFd<'_>, name: &CStr) -> Result<(Kind, Stat), Errno> {
+    rustix::fs::statat(directory, name, AtFlags::empty()).map(|seen| learned(&seen))
+}
+
 /// Look at a root that is no directory; a link is followed, as it was named.
 pub(super) fn stat_root(path: &[u8]) -> Result<(Kind, Stat), Errno> {
     rustix::fs::stat(path).map(|seen| learned(&seen))

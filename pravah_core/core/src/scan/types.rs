@@ -57,6 +57,13 @@ impl Type {
     }
 }
 
+/// The extension, with the one before it where it tells a compression: `csv.gz`; none where there is none.
+pub(super) fn compound_extension(name: &[u8]) -> Option<&[u8]> {
+    let (stem, extension) = split(name)?;
+    let before = split(stem).filter(|_| is_one_of(extension, COMPRESSED)).map(|(_, before)| before.len() + 1);
+    Some(&name[name.len() - extension.len() - before.unwrap_or(0)..])
+}
+
 /// A name that begins with its only dot has no extension.
 fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
     let dot = name.iter().rposition(|&byte| byte == b'.').filter(|&dot| dot > 0)?;
@@ -84,6 +91,15 @@ mod tests {
         }
         assert!(Type::find("compressed").expect("is known").matches(b"a.csv.gz"));
         assert_eq!(Type::find("tabel"), None);
+    }
+
+    #[test]
+    fn test_extension_of_compression_brings_the_one_before_it() {
+        for (name, extension) in
+            [("a.csv.gz", Some("csv.gz")), ("a.b.csv", Some("csv")), (".gz", None), ("a", None), ("a.gz", Some("gz"))]
+        {
+            assert_eq!(compound_extension(name.as_bytes()), extension.map(str::as_bytes), "{name}");
+        }
     }
 
     #[test]

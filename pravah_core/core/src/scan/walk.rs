@@ -16,7 +16,7 @@ use rustix::{
 };
 
 use super::{
-    Scanner, Skip,
+    Links, Scanner, Skip,
     descriptors::{Descriptors, Hold},
     directory::Directory,
     listing::Listing,
@@ -49,12 +49,14 @@ pub enum End {
     Vanished,
     /// It is one of the directories to skip.
     Skipped,
+    /// It lies above itself: a link was followed that leads back to it.
+    Loop,
 }
 
 /// Run a scan on as many threads as there are visitors; give the visitors back.
 pub(super) fn walk<V: Visitor>(scanner: &Scanner, visitors: Vec<V>) -> Result<Vec<V>> {
     let queues = Queues::new(visitors.len(), scanner.roots.len());
-    let walk = &Walk { scanner, queues, descriptors: Descriptors::new(), ended: AtomicBool::new(false) };
+    let walk = &Walk { scanner, queues, descriptors: Descriptors::new(scanner.links), ended: AtomicBool::new(false) };
     thread::scope(|scope| {
         let run = |(number, mut visitor): (usize, V)| {
             move || {
@@ -114,13 +116,8 @@ impl Walk<'_> {
         }
     }
 
-    fn skip(&self, descriptor: &OwnedFd) -> Result<Option<&Skip>, Errno> {
-        let skips = &self.scanner.skip;
-        if skips.is_empty() {
-            return Ok(None);
-        }
-        let (device, inode) = identity(&fstat(descriptor)?);
-        Ok(skips.iter().find(|skip| (skip.device, skip.inode) == (device, inode)))
+    fn skip(&self, identity: (u64, u64)) -> Option<&Skip> {
+        self.scanner.skip.iter().find(|skip| (skip.device, skip.inode) == identity)
     }
 
     fn stop(&self) {
@@ -139,9 +136,7 @@ struct Worker<'w, 's> {
 impl Worker<'_, '_> {
     fn root(&mut self, root: usize) -> ControlFlow<()> {
         let path = &self.walk.scanner.roots[root];
-        let mut directory = Directory::of_root(root, path);
-        directory.set_whole(self.walk.scanner.filter.whole(b"", false));
-        let directory = Arc::new(directory);
+        let directory = Directory::root_of(&self.walk.scanner.filter, root, path);
         match self.walk.descriptors.open_root(path) {
             Ok(descriptor) => self.list(&directory, descriptor),
             Err(Errno::NOTDIR) => self.root_that_is_a_file(&directory),
@@ -167,13 +162,8 @@ impl Worker<'_, '_> {
 
     fn below(&mut self, parent: Arc<Hold>, name: Box<[u8]>) -> ControlFlow<()> {
         let opened = self.walk.descriptors.open_below(&parent, &name);
-        let mut directory = Directory::below(parent.directory(), name);
+        let directory = Directory::child_of(&self.walk.scanner.filter, parent.directory(), name);
         drop(parent); // the last of its subdirectories: it is closed here, not after the whole subtree
-        let filter = &self.walk.scanner.filter;
-        if filter.needs_path() {
-            directory.set_whole(filter.whole(&directory.relative(), directory.is_whole()));
-        }
-        let directory = Arc::new(directory);
         match opened {
             Ok(descriptor) => self.list(&directory, descriptor),
             Err(errno) => self.visitor.end(&directory, failure(errno)),
@@ -182,14 +172,25 @@ impl Worker<'_, '_> {
 
     fn list(&mut self, directory: &Arc<Directory>, descriptor: OwnedFd) -> ControlFlow<()> {
         let walk = self.walk;
-        let skip = match walk.skip(&descriptor) {
-            Ok(Some(Skip { name: None, .. })) => return self.visitor.end(directory, End::Skipped),
-            Ok(Some(Skip { name, .. })) => name.as_deref(),
-            Ok(None) => None,
-            Err(errno) => return self.visitor.end(directory, failure(errno)),
-        };
-        let Scanner { detail, filter, stop, .. } = walk.scanner;
-        let rules = Rules { detail: *detail, filter, skip_name: skip };
+        let Scanner { detail, links, skip, stop, .. } = walk.scanner;
+        let mut skip_name = None;
+        if !skip.is_empty() || *links == Links::Follow {
+            let identity = match fstat(&descriptor) {
+                Ok(seen) => identity(&seen),
+                Err(errno) => return self.visitor.end(directory, failure(errno)),
+            };
+            match walk.skip(identity) {
+                Some(Skip { name: None, .. }) => return self.visitor.end(directory, End::Skipped),
+                Some(Skip { name, .. }) => skip_name = name.as_deref(),
+                None => {}
+            }
+            directory.set_identity(identity);
+            if *links == Links::Follow && directory.lies_above_itself() {
+                return self.visitor.end(directory, End::Loop);
+            }
+        }
+        let rules =
+            Rules { detail: *detail, filter: walk.scanner.filter_of(directory.root()), links: *links, skip_name };
         let descriptor = Arc::new(descriptor);
         let mut hold: Option<Arc<Hold>> = None;
         let (thread, visitor) = (self.thread, &mut *self.visitor);

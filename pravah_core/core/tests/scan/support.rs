@@ -40,6 +40,23 @@ pub fn reference(root: &Path) -> Tree {
         .collect()
 }
 
+/// What `walkdir` finds below a directory where it follows links; what it takes for loops is left out.
+pub fn reference_followed(root: &Path) -> Tree {
+    let entries = walkdir::WalkDir::new(root).min_depth(1).follow_links(true).into_iter();
+    let found = entries.filter_map(|entry| match entry {
+        Ok(entry) => Some((entry.path().to_owned(), kind(entry.file_type()))),
+        Err(error) if error.loop_ancestor().is_some() => None,
+        // A link that leads nowhere stays one.
+        Err(error) => Some((error.path().expect("has a path").to_owned(), "symlink")),
+    });
+    found
+        .map(|(path, kind)| {
+            let path = path.strip_prefix(root).expect("is below").as_os_str().as_bytes().to_vec();
+            (path, kind.to_owned())
+        })
+        .collect()
+}
+
 fn kind(file_type: fs::FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
     match file_type {

@@ -2,12 +2,12 @@
 
 use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt};
 
-use pravah_core::scan::{Detail, Filter, Format, Reason, Scanner, Skip};
+use pravah_core::scan::{Detail, Filter, Format, Glob, GroupBy, Links, Reason, Scanner, Skip, Total};
 use proptest::prelude::*;
 use serde_json::json;
 use tempfile::tempdir;
 
-use crate::support::{make_special, reference, rows, scanned, scanner, write, written};
+use crate::support::{make_special, reference, reference_followed, rows, scanned, scanner, write, written};
 
 /// Names as file systems allow them: any bytes but NUL and slash, 1 to 255 of them.
 fn name() -> impl Strategy<Value = Vec<u8>> {
@@ -128,6 +128,79 @@ fn test_scan_with_filters_lists_what_they_leave() {
     let files = scanned(root.path(), scanner(root.path()).filter(filter)).into_iter();
     let files: Vec<_> = files.filter(|(_, kind)| kind == "file").map(|(path, _)| path).collect();
     assert_eq!(files, [b"a.csv".to_vec(), b"all/e.txt".to_vec(), b"deep/er/b.csv".to_vec()]);
+}
+
+#[test]
+fn test_scan_that_follows_links_equals_walkdir_but_for_loops() {
+    let root = tempdir().expect("creates");
+    for path in ["a/b/one", "a/two", "c/three", "c/d/e/four"] {
+        write(root.path(), path, b"12345");
+    }
+    let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, root.path().join(name)).expect("links");
+    for (target, name) in [
+        ("../c", "a/to_c"), // and back again: a/to_c/to_a is a loop
+        ("../a", "c/to_a"),
+        ("..", "a/b/up"),
+        (".", "self"),
+        ("a/b/one", "file"), // the same file by two links
+        ("file", "file_again"),
+        ("nowhere", "dangling"),
+        ("loop", "loop"),
+    ] {
+        link(target, name);
+    }
+    let expected = reference_followed(root.path());
+    for threads in [1, 4] {
+        let scanner = scanner(root.path()).links(Links::Follow).threads(threads);
+        let count = scanner.clone().detail(Detail::Sizes).count().expect("counts");
+        let files = expected.iter().filter(|(_, kind)| kind == "file").count() as u64;
+        assert_eq!((count.files, count.bytes, count.other), (files, 5 * files, 2));
+        let loops = count.filtered.get(Reason::Loop);
+        // A directory that lies above itself is listed under its name, and nothing below it.
+        let found = scanned(root.path(), scanner);
+        assert!(loops >= 4 && found.is_superset(&expected), "{loops}");
+        assert_eq!(found.len() as u64, expected.len() as u64 + loops);
+        assert!(found.contains(&(b"self".to_vec(), "directory".to_owned())));
+    }
+}
+
+#[test]
+fn test_scan_of_globs_walks_only_what_may_match() {
+    let root = tempdir().expect("creates");
+    for path in ["2025/a.csv", "2026/a.csv", "2026/b.txt", "2026/deep/c.csv", "other/d.csv"] {
+        write(root.path(), path, b"");
+    }
+    let files = |patterns: &[&str]| {
+        let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+        let scanner = scanner(root.path()).globs(vec![Some(Glob::new(&patterns).expect("compiles"))]);
+        let count = scanner.count().expect("counts");
+        (count.files, count.directories)
+    };
+    assert_eq!(files(&["2026/*.csv"]), (1, 1));
+    assert_eq!(files(&["202?/**/*.csv"]), (3, 3));
+    assert_eq!(files(&["2026"]), (3, 2));
+    assert_eq!(files(&["2025/*", "other/*"]), (2, 2));
+    assert_eq!(files(&["none/*"]), (0, 0));
+}
+
+#[test]
+fn test_totals_by_directory_and_extension_add_up() {
+    let root = tempdir().expect("creates");
+    for (path, size) in [("a.csv", 1), ("d/b.CSV", 10), ("d/e/c.csv.gz", 100), ("d/e/f/none", 1000)] {
+        write(root.path(), path, &vec![b'x'; size]);
+    }
+    let base = root.path().to_str().expect("is text");
+    let totals = |by| {
+        let totals = scanner(root.path()).detail(Detail::Sizes).totals(by).expect("sums up");
+        assert_eq!((totals.count.files, totals.count.bytes, totals.others), (4, 1111, Total::default()));
+        let text = |name: Vec<u8>| String::from_utf8(name).expect("is text").replace(base, "");
+        totals.groups.into_iter().map(|(name, total)| (text(name), total.files, total.bytes)).collect::<Vec<_>>()
+    };
+    let group = |name: &str, files, bytes| (name.to_owned(), files, bytes);
+    assert_eq!(totals(GroupBy::Extension), [group("", 1, 1000), group("csv", 2, 11), group("csv.gz", 1, 100)]);
+    assert_eq!(totals(GroupBy::Directory { depth: 1 }), [group("", 1, 1), group("/d", 3, 1110)]);
+    let deep = [group("", 1, 1), group("/d", 1, 10), group("/d/e", 2, 1100)];
+    assert_eq!(totals(GroupBy::Directory { depth: 2 }), deep);
 }
 
 #[test]

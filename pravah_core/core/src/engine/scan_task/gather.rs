@@ -123,6 +123,7 @@ impl Visitor for Gatherer<'_> {
             }
             End::Complete | End::Vanished => {}
             End::Skipped => found.filtered.add(Reason::Sink),
+            End::Loop => found.filtered.add(Reason::Loop),
             End::Unreadable(errno) => {
                 let itself = itself(root, directory, Some(problem_of(&Error::system(LIST)(errno))));
                 found.itself = (!self.rules.known.contains(root, &itself.relative_path())).then_some(itself);

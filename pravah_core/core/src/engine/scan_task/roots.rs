@@ -16,7 +16,7 @@ use crate::{
     Error, Result,
     pipeline::Pipeline,
     plan::{After, Plan, file_path},
-    scan::{Skip, identity, look_at},
+    scan::{Glob, Skip, identity, look_at},
     stores::synthetic::entries_of,
 };
 
@@ -65,6 +65,11 @@ impl Roots {
             roots.trees.push(Tree { root: index, path });
         }
         Ok(roots)
+    }
+
+    /// What of each tree counts.
+    pub fn globs(&self, plan: &Plan) -> Result<Vec<Option<Glob>>> {
+        self.trees.iter().map(|tree| plan.roots[usize::from(tree.root)].glob()).collect()
     }
 
     /// Make entries of the files that are named by themselves; these are compared with each other.

@@ -45,7 +45,8 @@ impl LocalKeeper {
 impl Keeper for LocalKeeper {
     fn take(&self, from: &dyn SourceDirectory, to: &[u8], name: &[u8], temporary: &str) -> Result<()> {
         let from = from.as_any().downcast_ref::<LocalDirectory>();
-        let LocalDirectory(from) = from.ok_or_else(|| Error::InvalidPlan("a source of another store".into()))?;
+        let LocalDirectory { descriptor: from, .. } =
+            from.ok_or_else(|| Error::InvalidPlan("a source of another store".into()))?;
         let root = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(Error::system(MOVE))?;
         let (path, to) = (to, make_below(root, to).map_err(Error::system("open the place to move to"))?);
         let id = |at: &OwnedFd| rustix::fs::fstat(at).map(|found| (found.st_dev, found.st_ino));

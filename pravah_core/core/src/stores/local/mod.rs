@@ -14,6 +14,9 @@ pub use keeper::LocalKeeper;
 pub use sink::LocalSink;
 pub use source::LocalSource;
 
+pub(crate) use source::LocalDirectory;
+pub(crate) use walk::{open_below, open_root};
+
 use rustix::fs::{AtFlags, Statx, StatxFlags};
 
 use crate::outcome::Identity;

@@ -18,19 +18,21 @@ use crate::{
     Error, Result,
     outcome::SourceFingerprint,
     plan::Plan,
+    scan::Links,
     stores::{Attributes, Reading, Source, SourceDirectory},
 };
 
 /// The roots of a plan, open.
 pub struct LocalSource {
     roots: Vec<OwnedFd>,
+    links: Links,
 }
 
 impl LocalSource {
     /// Open the roots of a plan.
     pub fn open(plan: &Plan) -> Result<Self> {
         let open = |root: &crate::plan::Root| walk::open_root(&root.path()?).map_err(Error::system("open the source"));
-        Ok(Self { roots: plan.roots.iter().map(open).collect::<Result<_>>()? })
+        Ok(Self { roots: plan.roots.iter().map(open).collect::<Result<_>>()?, links: plan.links() })
     }
 }
 
@@ -40,21 +42,35 @@ impl Source for LocalSource {
             .roots
             .get(usize::from(root))
             .ok_or_else(|| Error::InvalidPlan(format!("root is {root}, the plan has {}", self.roots.len())))?;
-        let directory = walk::open_below(root.as_fd(), directory).map_err(Error::system("open the source"))?;
-        Ok(Arc::new(LocalDirectory(directory)))
+        let opened = match self.links {
+            Links::Skip => walk::open_below(root.as_fd(), directory),
+            Links::Follow => walk::open_within(root.as_fd(), directory),
+        };
+        let descriptor = opened.map_err(Error::system("open the source"))?;
+        Ok(Arc::new(LocalDirectory { descriptor, links: self.links }))
     }
 }
 
 /// A directory of a source.
-pub struct LocalDirectory(pub OwnedFd);
+pub struct LocalDirectory {
+    /// The open directory.
+    pub descriptor: OwnedFd,
+    links: Links,
+}
 
 impl LocalDirectory {
+    /// A directory whose links are left alone.
+    pub fn of(descriptor: OwnedFd) -> Self {
+        Self { descriptor, links: Links::Skip }
+    }
+
     fn open_file(&self, name: &[u8]) -> rustix::io::Result<OwnedFd> {
         // NONBLOCK: a FIFO that took the file's place since the scan must not hold the worker up.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        match rustix::fs::openat(&self.0, name, flags | OFlags::NOATIME, Mode::empty()) {
+        let follow = if self.links == Links::Follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | follow;
+        match rustix::fs::openat(&self.descriptor, name, flags | OFlags::NOATIME, Mode::empty()) {
             // NOATIME is the owner's right alone.
-            Err(Errno::PERM) => rustix::fs::openat(&self.0, name, flags, Mode::empty()),
+            Err(Errno::PERM) => rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()),
             answer => answer,
         }
     }
@@ -62,7 +78,8 @@ impl LocalDirectory {
 
 impl SourceDirectory for LocalDirectory {
     fn fingerprint(&self, name: &[u8]) -> Result<SourceFingerprint> {
-        let stat = rustix::fs::statx(&self.0, name, LOOK, StatxFlags::BASIC_STATS)
+        let look = if self.links == Links::Follow { LOOK.difference(AtFlags::SYMLINK_NOFOLLOW) } else { LOOK };
+        let stat = rustix::fs::statx(&self.descriptor, name, look, StatxFlags::BASIC_STATS)
             .map_err(Error::system("open the source"))?;
         Ok(fingerprint(&stat))
     }
@@ -86,23 +103,24 @@ impl SourceDirectory for LocalDirectory {
     }
 
     fn read_link(&self, name: &[u8]) -> Result<Vec<u8>> {
-        let target = rustix::fs::readlinkat(&self.0, name, Vec::new()).map_err(Error::system("open the source"))?;
+        let target =
+            rustix::fs::readlinkat(&self.descriptor, name, Vec::new()).map_err(Error::system("open the source"))?;
         Ok(target.into_bytes())
     }
 
     fn remove(&self, name: &[u8]) -> Result<()> {
-        match rustix::fs::unlinkat(&self.0, name, AtFlags::empty()) {
+        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(Error::system("remove the source")(errno)),
         }
     }
 
     fn settle(&self) -> Result<()> {
-        rustix::fs::fsync(&self.0).map_err(Error::system("flush the source's directory"))
+        rustix::fs::fsync(&self.descriptor).map_err(Error::system("flush the source's directory"))
     }
 
     fn id(&self) -> Result<(u64, u64)> {
-        let stat = rustix::fs::statx(&self.0, c"", AtFlags::EMPTY_PATH, StatxFlags::INO)
+        let stat = rustix::fs::statx(&self.descriptor, c"", AtFlags::EMPTY_PATH, StatxFlags::INO)
             .map_err(Error::system("open the source"))?;
         let identity = identity(&stat);
         Ok((identity.device, identity.inode))

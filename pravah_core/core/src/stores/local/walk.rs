@@ -21,7 +21,7 @@ pub fn open_root(path: &[u8]) -> rustix::io::Result<OwnedFd> {
     Ok(at)
 }
 
-/// Open a directory of a sink. Links are followed: where outputs go is the user's own doing.
+/// Open a directory of a sink, or of a source whose links are followed: where these lead is the user's own doing.
 pub fn open_within(root: BorrowedFd<'_>, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let mut at = rustix::io::fcntl_dupfd_cloexec(root, 0)?;
     for piece in pieces(path) {
