@@ -51,6 +51,12 @@ pub enum Error {
     /// What was read back of an output is not what was written.
     #[error("the output is not what was written: {0}")]
     VerifyFailed(String),
+    /// A file that is not what a list of checksums says.
+    #[error("{0}")]
+    ChecksumMismatch(String),
+    /// A file that a list of checksums does not have.
+    #[error("the manifest `{0}` does not name the file")]
+    NotInManifest(String),
     /// The output that a source was to make room for is not there as it was published.
     #[error("the output is no longer the file that was published, so the source was kept")]
     OutputChanged,
@@ -115,6 +121,8 @@ impl Error {
             Self::OutputExists(_) => "output_exists",
             Self::TemporaryGone => "temporary_gone",
             Self::VerifyFailed(_) => "verify_failed",
+            Self::ChecksumMismatch(_) => "checksum_mismatch",
+            Self::NotInManifest(_) => "not_in_manifest",
             Self::OutputChanged => "output_changed",
             Self::SinkFull(_) => "sink_full",
             Self::SourceIsSink => "source_is_sink",

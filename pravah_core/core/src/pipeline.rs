@@ -40,6 +40,16 @@ impl Pipeline {
         self.processors.iter().fold(name.to_vec(), |name, (_, processor)| processor.output_name(&name))
     }
 
+    /// Have each step read what all files need.
+    pub fn prepare(&self) -> Result<()> {
+        self.processors.iter().try_for_each(|(_, processor)| processor.prepare())
+    }
+
+    /// Whether a step asks where a file was listed.
+    pub fn wants_path(&self) -> bool {
+        self.processors.iter().any(|(_, processor)| processor.wants_path())
+    }
+
     /// Whether what comes out is what went in, and nothing else is found: the system may copy it.
     pub fn passes_bytes(&self) -> bool {
         self.processors.iter().all(|(_, processor)| processor.passes_bytes())
@@ -68,7 +78,7 @@ impl Pipeline {
         contained(&active, || {
             let mut flow = self.open_steps(&active)?;
             let size_bytes = Some(input.len() as u64);
-            feed(&mut flow, Event::Begin { name, size_bytes }, output, &active)?;
+            feed(&mut flow, Event::Begin { name, size_bytes, path: None }, output, &active)?;
             if !input.is_empty() {
                 feed(&mut flow, Event::Bytes(input), output, &active)?;
             }

@@ -46,7 +46,7 @@ fn peak(pipeline: &Pipeline, file: &Bytes, piece_bytes: usize) -> u64 {
     PEAK.store(before, Ordering::Relaxed);
     let mut flow = pipeline.open().expect("opened");
     let mut ignore = |_| Ok(());
-    let begin = Event::Begin { name: Bytes::from_static(b"a"), size_bytes: Some(file.len() as u64) };
+    let begin = Event::Begin { name: Bytes::from_static(b"a"), size_bytes: Some(file.len() as u64), path: None };
     flow.feed(begin, &mut ignore).expect("begun");
     for start in (0..file.len()).step_by(piece_bytes) {
         let piece = file.slice(start..file.len().min(start + piece_bytes));

@@ -28,7 +28,7 @@ use crate::{
     outcome::{Outcome, RACY_NS, Reason, Row, SourceFingerprint},
     pipeline::{Failure, Pipeline},
     plan::{Plan, Preserve},
-    processors::Event,
+    processors::{Event, SourcePath},
     stores::{Output, Reading, Sink, Temporary},
 };
 
@@ -111,6 +111,12 @@ impl Bench<'_> {
     /// The path of the entry's source as people see it.
     pub fn shown_path(&self, index: u32) -> String {
         String::from_utf8_lossy(&self.source_path(index)).into_owned()
+    }
+
+    /// Where the entry was listed.
+    fn listed_path(&self, index: u32) -> SourcePath {
+        let root = self.plan.source_path(self.manifest.root(index as usize), b"", b"");
+        SourcePath::new(self.source_path(index), root.len())
     }
 
     pub fn source_path(&self, index: u32) -> Vec<u8> {
@@ -213,7 +219,7 @@ impl Bench<'_> {
         if self.sink.is_some() {
             target.begin()?; // an empty output is an output
         }
-        let bytes_in = self.run(&mut *reading, name, before.size_bytes, &mut target)?;
+        let bytes_in = self.run(&mut *reading, item.index, before.size_bytes, &mut target)?;
         let (after, attributes) = reading.look()?;
         unchanged(before, after)?;
         let (bytes_out, records) = (target.bytes_out, target.records.take());
@@ -271,7 +277,7 @@ impl Bench<'_> {
     fn run(
         &self,
         reading: &mut dyn Reading,
-        name: &[u8],
+        index: u32,
         size_bytes: u64,
         target: &mut Target<'_, '_>,
     ) -> Result<u64, Failure> {
@@ -279,7 +285,9 @@ impl Bench<'_> {
             return Ok(self.transfer(reading, size_bytes, target)?);
         }
         let mut flow = self.pipeline.open()?;
-        let begin = Event::Begin { name: Bytes::copy_from_slice(name), size_bytes: Some(size_bytes) };
+        let name = Bytes::copy_from_slice(self.manifest.name(index as usize));
+        let path = self.pipeline.wants_path().then(|| self.listed_path(index));
+        let begin = Event::Begin { name, size_bytes: Some(size_bytes), path };
         flow.feed(begin, &mut |event| target.take(event))?;
         let mut total = 0;
         let mut buffer = BytesMut::new();

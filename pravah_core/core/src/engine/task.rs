@@ -89,6 +89,7 @@ impl Engine {
         on_window: &mut dyn FnMut(WindowRecord) -> Result<Verdict>,
     ) -> Result<Ending> {
         let pipeline = plan.pipeline()?;
+        pipeline.prepare()?;
         let manifest = Manifest::decode(&task.manifest)?;
         // Without a name there is nothing that whoever takes over could remove under a late publish (rule 7).
         let temporaries = if task.kernel_leases { Temporaries::Nameless } else { Temporaries::Named };

@@ -138,10 +138,10 @@ impl Processor for Decompress {
 impl Step for DecompressStep {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Begin { name, size_bytes } => {
+            Event::Begin { name, size_bytes, path } => {
                 self.input = Input::new(size_bytes);
                 self.is_brotli_by_name = name.to_ascii_lowercase().ends_with(Codec::Brotli.extension());
-                self.begin = Some(Event::Begin { name: strip_extension(&name).into(), size_bytes: None });
+                self.begin = Some(Event::Begin { name: strip_extension(&name).into(), size_bytes: None, path });
             }
             Event::Bytes(bytes) => self.input.push(bytes),
             Event::End => self.input.end(),

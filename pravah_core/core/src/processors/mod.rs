@@ -3,9 +3,10 @@
 //! One file per processor; its module and its line in [`NATIVE`] are all that a new one needs outside its file.
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
 //!
-//! - `checksum`, `compress`, `copy`, `decompress`: the processors
+//! - `checksum`, `compress`, `copy`, `decompress`, `verify`: the processors
 //! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
-//! - `blocks`: cuts what is pushed at fixed offsets; `codecs`: gzip and zstd; `contexts`: codec contexts, reused
+//! - `blocks`: cuts what is pushed at fixed offsets; `codecs`: gzip and zstd; `contexts`: codec contexts, reused;
+//!   `digest`: checksums under way
 
 mod blocks;
 mod checksum;
@@ -15,9 +16,11 @@ mod contexts;
 mod copy;
 mod decompress;
 mod descriptor;
+mod digest;
 mod parameters;
 #[cfg(feature = "test-steps")]
 mod test_steps;
+mod verify;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -35,6 +38,8 @@ pub enum Event {
         name: Bytes,
         /// Size in bytes, where it is known.
         size_bytes: Option<u64>,
+        /// Where it was listed, for steps that ask for it ([`Processor::wants_path`]).
+        path: Option<SourcePath>,
     },
     /// The next bytes of the current file.
     Bytes(Bytes),
@@ -42,6 +47,31 @@ pub enum Event {
     Record(Map<String, Value>),
     /// The current file ends.
     End,
+}
+
+/// Where a file was listed.
+#[derive(Debug, Clone)]
+pub struct SourcePath {
+    whole: Bytes,
+    root_bytes: usize,
+}
+
+impl SourcePath {
+    /// A path, of which so many bytes at its beginning are that of the root.
+    pub fn new(whole: Vec<u8>, root_bytes: usize) -> Self {
+        Self { whole: whole.into(), root_bytes }
+    }
+
+    /// The whole path.
+    pub fn whole(&self) -> &[u8] {
+        &self.whole
+    }
+
+    /// The path relative to its root.
+    pub fn relative(&self) -> &[u8] {
+        let below = &self.whole[self.root_bytes.min(self.whole.len())..];
+        below.strip_prefix(b"/").unwrap_or(below)
+    }
 }
 
 /// A configured processor: parsed parameters, immutable, shared by all threads.
@@ -54,6 +84,16 @@ pub trait Processor: Send + Sync {
     /// Most bytes that come out when `size_bytes` go in; the next step's need follows from it.
     fn output_bound(&self, size_bytes: u64) -> u64 {
         size_bytes
+    }
+
+    /// Read what all files need, before the first one: the only place where a processor does I/O.
+    fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether its steps ask where a file was listed.
+    fn wants_path(&self) -> bool {
+        false
     }
 
     /// Start on one file.
@@ -105,7 +145,7 @@ pub struct Native {
 pub type Build = fn(&Map<String, Value>) -> Result<Box<dyn Processor>>;
 
 /// Every native processor, by name.
-pub const NATIVE: &[Native] = &[checksum::NATIVE, compress::NATIVE, copy::NATIVE, decompress::NATIVE];
+pub const NATIVE: &[Native] = &[checksum::NATIVE, compress::NATIVE, copy::NATIVE, decompress::NATIVE, verify::NATIVE];
 
 /// Build a processor by its name.
 pub fn build(name: &str, params: &Map<String, Value>) -> Result<Box<dyn Processor>> {

@@ -80,7 +80,7 @@ pub fn run(pipeline: &Pipeline, input: &[u8], batching: &Batching) -> Result<Out
         return Ok(outcome);
     }
     let mut flow = pipeline.open()?;
-    flow.feed(Event::Begin { name, size_bytes: None }, &mut |event| outcome.take(event))?;
+    flow.feed(Event::Begin { name, size_bytes: None, path: None }, &mut |event| outcome.take(event))?;
     for piece in pieces(input, batching) {
         flow.feed(Event::Bytes(Bytes::copy_from_slice(piece)), &mut |event| outcome.take(event))?;
     }
