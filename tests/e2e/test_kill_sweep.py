@@ -4,18 +4,20 @@
 so that a round that failed can be run again alone.
 """
 
+from __future__ import annotations
+
 import os
 import random
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.e2e import kills
-from tests.e2e.cli.harness import Cli, assert_books_close
 from tests.e2e.kills import AtFailpoint, AtProgress, AtTime, Kill, Victim
-from tests.e2e.trees import digests, litter, make_source
+from tests.e2e.sweep_jobs import SHAPES, Quiet, Shape, Stage
+from tests.e2e.trees import make_source
 
 ROUNDS = int(os.environ.get("PRAVAH_SWEEP", "40"))
 SMALL_FILES = 1500
@@ -24,123 +26,79 @@ ATTEMPTS = 12  # halvings after which even a late moment lies before the job's e
 
 # The transactions that every job makes, each with a point just before and just after its commit.
 TRANSACTIONS = ("create", "claim", "emit", "window", "window", "window", "open_closing", "close")
-
-
 PUBLISHING = {"linkat", "rename", "renameat", "renameat2"}
 
-
-@dataclass(frozen=True)
-class Reference:
-    """What an uninterrupted run does, and how long it takes."""
-
-    source: Path
-    tree: dict[bytes, str]
-    listed: int
-    duration_s: float
-    creating_calls: dict[str, int]
-    replacing_calls: dict[str, int]
-
-
-def arguments(source: Path, sink: Path, level: int) -> list[str]:
-    return [
-        "run",
-        str(source),
-        "--to",
-        f"{sink}/",
-        "-s",
-        f"compress:codec=zstd,level={level}",
-        "-q",
-    ]
+QuietRun = Callable[[Shape], Quiet]
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    place = tmp_path_factory.mktemp("reference")
-    source = place / "source"
-    make_source(source, small_files=SMALL_FILES, large_bytes=LARGE_BYTES)
-    began = time.monotonic()
-    cli = Cli(place / "home", place)
-    job = cli.job(*arguments(source, place / "sink", level=3)[1:])
-    duration_s = time.monotonic() - began
-    assert job["status"] == "completed"
-    creating: dict[str, int] = {}
-    replacing: dict[str, int] = {}
-    if kills.strace_works():
-        traced, log = place / "traced", place / "strace.log"
-        creating = kills.system_calls_made(cli, arguments(source, traced, level=1), log)
-        replacing = kills.system_calls_made(cli, arguments(source, traced, level=3), log)
-        assert creating.keys() & PUBLISHING, "no call creates: is there a new one?"
-        assert replacing.keys() & PUBLISHING, "no call replaces: is there a new one?"
-    return Reference(
-        source, digests(place / "sink"), job["counts"]["listed"], duration_s, creating, replacing
-    )
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("sweep") / "source"
+    make_source(made, small_files=SMALL_FILES, large_bytes=LARGE_BYTES)
+    return made
+
+
+@pytest.fixture(scope="module")
+def quiet(source: Path, tmp_path_factory: pytest.TempPathFactory) -> QuietRun:
+    """Run a shape without harm, when a round first needs it."""
+    runs: dict[Shape, Quiet] = {}
+
+    def run(shape: Shape) -> Quiet:
+        if shape not in runs:
+            place = tmp_path_factory.mktemp("quiet") / "stage"
+            runs[shape] = Quiet.run(shape, source, place)
+            calls = runs[shape].calls
+            assert not calls or calls.keys() & PUBLISHING, "no call publishes: is there a new one?"
+        return runs[shape]
+
+    return run
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_job_killed_and_run_again_leaves_what_an_uninterrupted_one_does(
-    number: int, reference: Reference, tmp_path: Path
+    number: int, quiet: QuietRun, source: Path, tmp_path: Path
 ) -> None:
     chance = random.Random(number)
-    killed = killed_job(number, chance, reference, tmp_path)
-    if chance.random() < 0.3:
-        again = AtTime(chance.choice(list(Victim)), chance.uniform(0, reference.duration_s))
-        kills.run_and_kill(killed.cli, killed.job, again)
+    shape = SHAPES[number % len(SHAPES)]
+    expected = quiet(shape)
+    kill = chosen_kill(number, chance, shape, expected)
+    stage, kill = killed(shape, source, tmp_path, kill)
+    if chance.random() < 0.3 and not stage.has_ended():
+        again = AtTime(chance.choice(list(Victim)), chance.uniform(0, expected.duration_s))
+        kills.run_and_kill(stage.cli, stage.arguments(), again)
 
-    killed.cli.ok(*killed.job)
+    if not stage.has_ended():
+        stage.cli(*stage.arguments())
 
-    context = f"round {number}, killed by {killed.kill}"
-    assert digests(killed.sink) == reference.tree, context
-    assert litter(killed.sink, reference.source) == [], context
-    for job in killed.cli.ok("jobs", "list", "--json").objects():
-        (shown,) = killed.cli.ok("jobs", "show", job["id"], "--json").objects()
-        assert shown["status"] == "completed", context
-        assert_books_close(shown)
-        assert shown["counts"]["listed"] == reference.listed, context
-        assert shown["counts"]["remaining"] == 0, context
-
-
-@dataclass(frozen=True)
-class Killed:
-    """A job that was killed before its end, and what is needed to go on with it."""
-
-    cli: Cli
-    job: list[str]
-    sink: Path
-    kill: Kill
+    context = f"round {number}, {shape.name}, killed by {kill}"
+    end = stage.end()
+    assert end.status == expected.end.status, context
+    assert end.counts == expected.end.counts, context
+    assert end.trees == expected.end.trees, context
 
 
-def killed_job(number: int, chance: random.Random, reference: Reference, place: Path) -> Killed:
+def killed(shape: Shape, source: Path, place: Path, kill: Kill) -> tuple[Stage, Kill]:
     """Start a job and kill it, from scratch and earlier each time until the kill lands."""
-    kill = chosen_kill(number, chance, reference)
     for attempt in range(ATTEMPTS):
-        sink = place / f"sink-{attempt}"
+        stage = Stage.set(shape, source, place / f"attempt-{attempt}")
         if isinstance(kill, AtProgress):
-            kill = replace(kill, sink=sink)
-        cli = Cli(place / f"home-{attempt}", place)
-        if replaces(number):
-            cli.ok(*arguments(reference.source, sink, level=1))
-        job = arguments(reference.source, sink, level=3)
-        if kills.run_and_kill(cli, job, kill):
-            return Killed(cli, job, sink, kill)
+            kill = replace(kill, sink=stage.sink)
+        if kills.run_and_kill(stage.cli, stage.arguments(), kill):
+            return stage, kill
         kill = kill.earlier()
-    pytest.fail(f"round {number}: {kill} came after the job's end {ATTEMPTS} times")
+    pytest.fail(f"{shape.name}: {kill} came after the job's end {ATTEMPTS} times")
 
 
-def replaces(number: int) -> bool:
-    """Say whether a round replaces outputs, which are published in another way than new ones."""
-    return number % 4 == 3
-
-
-def chosen_kill(number: int, chance: random.Random, reference: Reference) -> Kill:
-    """Choose the way of a round: half by clock and progress, half at points and system calls."""
-    way, victim = number % 8, list(Victim)[number % 3]
-    if way in (4, 7):
+def chosen_kill(number: int, chance: random.Random, shape: Shape, quiet: Quiet) -> Kill:
+    """Choose the way of a round: by clock and progress, at points and at system calls."""
+    way, victim = number % 4, chance.choice(list(Victim))
+    if way == 0:
         side = chance.choice(("before_commit", "after_commit"))
         point = f"ledger.{chance.choice(TRANSACTIONS)}.{side}"
         return AtFailpoint(point, chance.randint(1, 4))
-    calls = reference.replacing_calls if replaces(number) else reference.creating_calls
-    if way in (3, 5) and calls:
-        return kills.system_call(chance, calls)
-    if way in (0, 3):  # outputs that are replaced are there all the time: no progress to see
-        return AtTime(victim, chance.uniform(0, reference.duration_s))
-    return AtProgress(victim, Path(), chance.randrange(reference.listed))
+    if way in (1, 2) and quiet.calls:
+        return kills.system_call(chance, quiet.calls)
+    # Outputs that are replaced are there all the time: no progress to see.
+    if chance.random() < 0.5 or shape.earlier or shape.in_place:
+        return AtTime(victim, chance.uniform(0, quiet.duration_s))
+    return AtProgress(victim, Path(), chance.randrange(1, SMALL_FILES))
