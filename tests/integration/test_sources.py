@@ -31,6 +31,7 @@ def _outputs(workspace: Workspace, uri: str | list[str], **keys: Any) -> set[str
         ("20*/a.csv", {"2025/a.csv", "2026/a.csv"}),
         ("202[56]/*/", {"2026/deep/b.csv"}),
         ("*/d*", {"2026/deep/b.csv"}),
+        ("*/", {"2025/a.csv", "2026/a.csv", "2026/deep/b.csv", "2026/c.txt"}),
         ("none/*.csv", set()),
     ],
 )

@@ -33,7 +33,7 @@ impl Glob {
         let path = Path::new(OsStr::from_bytes(path));
         self.0.iter().any(|pattern| match kind {
             Kind::Directory => pattern.may_hold(path),
-            _ => pattern.whole.matched_path_or_any_parents(path, false).is_ignore(),
+            _ => pattern.takes_file(path),
         })
     }
 }
@@ -52,6 +52,12 @@ impl Pattern {
             way.push(compiled(&names[..end].join("/"))?);
         }
         Ok(Self { whole: compiled(pattern)?, way })
+    }
+
+    fn takes_file(&self, file: &Path) -> bool {
+        // The last of the ancestors is the root, by an empty name, which `*/` would match.
+        let mut above = file.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+        self.whole.matched(file, false).is_ignore() || above.any(|above| self.whole.matched(above, true).is_ignore())
     }
 
     /// Whether something in this directory may be taken; its parent's answer was yes.
