@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import string
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,19 @@ VERSION = 1  # part of each marker: a change of the generators makes the sets an
 CSV_DIRECTORIES = 20
 CSV_PER_DIRECTORY = 500
 FILES_PER_TREE_DIRECTORY = 100
+
+LARGE_ROWS = 14_500_000  # about 1.02 GB
+CITIES = ["Pune", "München", "São Paulo", "New York", "Delhi", "東京", "Paris", "Lagos"]
+
+# How the large file is packed: by others in one piece, by Pravah in blocks. `{pravah}`, `{csv}` and
+# `{packed}` are filled in.
+_PRAVAH_RUN = "PRAVAH_HOME=$(mktemp -d) {pravah} run {csv} --to {packed} -q -s compress:"
+PACKERS = {
+    "gzip -6": ("gzip-6.csv.gz", "gzip -6 -c {csv} >{packed}"),
+    "zstd -3": ("zstd-3.csv.zst", "zstd -q -3 {csv} -o {packed}"),
+    "pravah gzip": ("pravah.csv.gz", _PRAVAH_RUN + "gzip"),
+    "pravah zstd": ("pravah.csv.zst", _PRAVAH_RUN + "zstd"),
+}
 
 
 def csv_files(cache: Path) -> Path:
@@ -49,6 +63,37 @@ def tree(cache: Path, directories: int) -> Path:
                 (directory / f"file-{name:03}.dat").touch()
 
     return _made(cache / f"tree-{directories}", make)
+
+
+def large_csv(cache: Path, rows: int) -> Path:
+    """Give one CSV file of that many rows, about 70 bytes each, without repetition.
+
+    The columns are those of the statement by which DuckDB makes the file of the targets: a number,
+    a time, one of two million names, a quoted city, an amount and a flag.
+    """
+
+    def make(target: Path) -> None:
+        target.mkdir()
+        with (target / "big.csv").open("w", encoding="utf-8", newline="\n") as file:
+            file.write("id,ts,name,city,amount,flag\n")
+            chance = random.Random(20260101)
+            for start in range(0, rows, 100_000):
+                numbers = range(start, min(start + 100_000, rows))
+                file.writelines(_large_row(chance.getrandbits(64), number) for number in numbers)
+
+    return _made(cache / f"large-{rows}", make) / "big.csv"
+
+
+def large_packed(csv: Path, packer: str, pravah: str) -> Path:
+    """Give the large file, packed by one of `PACKERS`; made anew where the program is another."""
+    name, command = PACKERS[packer]
+    packed = csv.with_name(name)
+    if not packed.exists() or "pravah" in packer:
+        packed.unlink(missing_ok=True)
+        filled = command.format(pravah=pravah, csv=csv, packed=packed)
+        subprocess.run(["bash", "-euo", "pipefail", "-c", filled], check=True)
+        os.sync()
+    return packed
 
 
 def ten_files(cache: Path) -> Path:
@@ -102,3 +147,16 @@ def _csv(chance: random.Random, words: list[str], rows: int) -> str:
             f"{first},{second},{amount:.4f},{flag}\n"
         )
     return "".join(lines)
+
+
+def _large_row(bits: int, number: int) -> str:
+    """Give a row; each column takes some of the 64 random bits."""
+    since = timedelta(microseconds=number * 1733 + (bits & 0xFFFFF))
+    moment = datetime(2026, 1, 1, tzinfo=UTC) + since
+    city = CITIES[(bits >> 20) % 8]
+    if (bits >> 23) % 50 == 0:
+        city = f'"{city}, ""old"""'
+    name = (bits >> 29) * 2654435761 % 2_000_000
+    amount = (bits >> 35) % 100_000_000 / 10_000
+    flag = "true" if (bits >> 57) % 100 < 37 else "false"
+    return f"{number},{moment:%Y-%m-%d %H:%M:%S.%f},user-{name},{city},{amount},{flag}\n"

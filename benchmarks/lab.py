@@ -52,6 +52,15 @@ class Lab:
         """Give 10,000 CSV files, or several copies of them."""
         return data.csv_copies(self.cache, copies) if copies > 1 else data.csv_files(self.cache)
 
+    def large_csv(self) -> Path:
+        """Give one large CSV file."""
+        rows = data.LARGE_ROWS if self.scale is Scale.FULL else data.LARGE_ROWS // 4
+        return data.large_csv(self.cache, rows)
+
+    def large_packed(self, packer: str) -> Path:
+        """Give the large CSV file, packed by one of `data.PACKERS`."""
+        return data.large_packed(self.large_csv(), packer, str(PRAVAH))
+
     def ten_files(self) -> Path:
         """Give a directory of ten small files."""
         return data.ten_files(self.cache)

@@ -4,12 +4,22 @@ from collections.abc import Callable
 
 from benchmarks.contest import Contest
 from benchmarks.lab import Lab
-from benchmarks.rows import incremental, jobs, ledger, resume, scan, small_files, start_up
+from benchmarks.rows import (
+    incremental,
+    jobs,
+    large_file,
+    ledger,
+    resume,
+    scan,
+    small_files,
+    start_up,
+)
 
 ROWS: dict[str, Callable[[Lab], list[Contest]]] = {
     "start-up": start_up.contests,
     "scan": scan.contests,
     "small-files": small_files.contests,
+    "large-file": large_file.contests,
     "ledger": ledger.contests,
     "jobs": jobs.contests,
     "incremental": incremental.contests,

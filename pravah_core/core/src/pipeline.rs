@@ -1,4 +1,8 @@
 //! A pipeline: configured steps that stream into each other, in one fused pass without temporary files.
+//!
+//! - `lane`: from one step to the next, with blocks of the file in work at once
+
+mod lane;
 
 use std::{
     any::Any,
@@ -12,8 +16,12 @@ use crate::{
     Error, Result,
     effort::{self, Activity},
     plan::StepConfig,
-    processors::{self, Event, Processor, Step},
+    processors::{self, Event, PULL_BYTES, Processor, Step},
 };
+
+use lane::{Lane, Patience};
+
+pub use lane::Workers;
 
 /// The steps of a job, ready to be opened for each file.
 pub struct Pipeline {
@@ -60,14 +68,19 @@ impl Pipeline {
         self.processors.iter().any(|(_, processor)| processor.names_can_collide())
     }
 
-    /// Peak bytes that all steps take together for one file.
+    /// Peak bytes that all steps take together for one file, with so many blocks of each in work at once.
     ///
     /// A step behind one that expands its input is counted with what may reach it.
-    pub fn need(&self, size_bytes: u64) -> u64 {
+    pub fn need(&self, size_bytes: u64, blocks: u64) -> u64 {
         let (need, _) = self.processors.iter().fold((0_u64, size_bytes), |(need, size_bytes), (_, processor)| {
-            (need.saturating_add(processor.need(size_bytes)), processor.output_bound(size_bytes))
+            (need.saturating_add(processor.need(size_bytes, blocks)), processor.output_bound(size_bytes))
         });
         need
+    }
+
+    /// Bytes of a large file that are best pushed at once.
+    pub fn piece_bytes(&self) -> usize {
+        self.processors.first().map_or(PULL_BYTES, |(_, processor)| processor.piece_bytes())
     }
 
     /// Run a file that lies in one buffer through all steps.
@@ -76,7 +89,7 @@ impl Pipeline {
     pub fn run_whole(&self, name: Bytes, input: Bytes, output: &mut Output<'_>) -> Result<(), Failure> {
         let active = Active::default();
         contained(&active, || {
-            let mut flow = self.open_steps(&active)?;
+            let mut flow = self.open_steps(Workers::NONE, &active)?;
             let size_bytes = Some(input.len() as u64);
             feed(&mut flow, Event::Begin { name, size_bytes, path: None }, output, &active)?;
             if !input.is_empty() {
@@ -86,21 +99,22 @@ impl Pipeline {
         })
     }
 
-    /// Start on one file that comes in pieces.
-    pub fn open(&self) -> Result<Flow<'_>, Failure> {
+    /// Start on one file that comes in pieces; its blocks are done by these workers.
+    pub fn open<'p>(&'p self, workers: Workers<'p>) -> Result<Flow<'p>, Failure> {
         let active = Active::default();
-        let steps = contained(&active, || self.open_steps(&active))?;
+        let steps = contained(&active, || self.open_steps(workers, &active))?;
         Ok(Flow { steps })
     }
 
-    fn open_steps<'p>(&'p self, active: &Active<'p>) -> Result<Vec<OpenStep<'p>>, Failure> {
+    fn open_steps<'p>(&'p self, workers: Workers<'p>, active: &Active<'p>) -> Result<Vec<OpenStep<'p>>, Failure> {
         self.processors
             .iter()
             .enumerate()
             .map(|(position, (name, processor))| {
                 active.set(Some(name));
                 let number = u8::try_from(position).unwrap_or(u8::MAX);
-                Ok(OpenStep { name, number, step: processor.open().map_err(|e| Failure::at(name, e))? })
+                let step = processor.open().map_err(|error| Failure::at(name, error))?;
+                Ok(OpenStep { name, number, step, lane: Lane::new(workers) })
             })
             .collect()
     }
@@ -115,6 +129,7 @@ struct OpenStep<'p> {
     /// Its position in the pipeline.
     number: u8,
     step: Box<dyn Step>,
+    lane: Lane<'p>,
 }
 
 /// The step that is at work; none: the caller's output is.
@@ -163,23 +178,71 @@ fn feed<'p>(
     output: &mut Output<'_>,
     active: &Active<'p>,
 ) -> Result<(), Failure> {
-    let Some((OpenStep { name, number, step }, behind)) =
-        steps.split_first_mut().filter(|_| !matches!(event, Event::Record(_)))
-    else {
+    let Some((first, behind)) = steps.split_first_mut().filter(|_| !matches!(event, Event::Record(_))) else {
         active.set(None);
         return Ok(output(event)?);
     };
-    let turn = || {
-        active.set(Some(name));
-        effort::now(Activity::Step(*number));
-    };
-    turn();
-    step.push(event).map_err(|error| Failure::at(name, error))?;
-    while let Some(event) = step.pull().map_err(|error| Failure::at(name, error))? {
-        feed(behind, event, output, active)?;
-        turn();
+    let ends = matches!(event, Event::End);
+    let place = (first.name, first.number);
+    turn(place, active);
+    let mut pulled = first.step.push(event).and_then(|()| first.step.pull());
+    while let Ok(Some(event)) = pulled {
+        if let Some(event) = first.lane.take(event) {
+            pass(place, event, behind, output, active)?;
+        }
+        deliver(first, behind, output, active, Patience::WhileFull)?;
+        pulled = first.step.pull();
+    }
+    // What a step gave before it failed comes first, and may fail first.
+    let patience = if ends || pulled.is_err() { Patience::UntilEmpty } else { Patience::WhileFull };
+    deliver(first, behind, output, active, patience)?;
+    pulled.map(|_| ()).map_err(|error| Failure::at(first.name, error))
+}
+
+/// Pass on what waits in a step's lane, in order.
+fn deliver<'p>(
+    first: &mut OpenStep<'p>,
+    behind: &mut [OpenStep<'p>],
+    output: &mut Output<'_>,
+    active: &Active<'p>,
+    patience: Patience,
+) -> Result<(), Failure> {
+    while let Some(event) = first.lane.next(patience) {
+        let event = event.map_err(|error| Failure::at(first.name, error))?;
+        pass((first.name, first.number), event, behind, output, active)?;
     }
     Ok(())
+}
+
+/// Pass an event of a step to the steps behind it: a block as its bytes, and bytes in bounded pieces.
+fn pass<'p>(
+    (name, number): (&'p str, u8),
+    event: Event,
+    behind: &mut [OpenStep<'p>],
+    output: &mut Output<'_>,
+    active: &Active<'p>,
+) -> Result<(), Failure> {
+    let mut bytes = match event {
+        Event::Block(block) => block.run().map_err(|error| Failure::at(name, error))?,
+        Event::Bytes(bytes) => bytes,
+        event => {
+            feed(behind, event, output, active)?;
+            turn((name, number), active);
+            return Ok(());
+        }
+    };
+    while !bytes.is_empty() {
+        let piece = bytes.split_to(bytes.len().min(PULL_BYTES));
+        feed(behind, Event::Bytes(piece), output, active)?;
+    }
+    turn((name, number), active);
+    Ok(())
+}
+
+/// It is this step's turn.
+fn turn<'p>((name, number): (&'p str, u8), active: &Active<'p>) {
+    active.set(Some(name));
+    effort::now(Activity::Step(number));
 }
 
 /// Run `work`, and turn its panic into an error. This costs nothing while nobody panics.
@@ -187,9 +250,13 @@ fn contained<T>(active: &Active<'_>, work: impl FnOnce() -> Result<T, Failure>) 
     // What a panic leaves half-done are the steps of this file, which nobody uses after an error; contexts
     // that were taken out of a thread's cache are dropped with it.
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        let error = Error::Panicked(format!("panicked: {}", message(payload.as_ref())));
-        Err(Failure { step: active.get().map(str::to_owned), error })
+        Err(Failure { step: active.get().map(str::to_owned), error: panicked(payload.as_ref()) })
     })
+}
+
+/// The error that a panic becomes.
+pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Error {
+    Error::Panicked(format!("panicked: {}", message(payload)))
 }
 
 fn message(payload: &(dyn Any + Send)) -> &str {
@@ -199,15 +266,18 @@ fn message(payload: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
+    use crate::processors::Block;
 
     /// Panics on the byte `!`.
     struct Fragile;
 
     impl Processor for Fragile {
-        fn need(&self, size_bytes: u64) -> u64 {
+        fn need(&self, size_bytes: u64, _blocks: u64) -> u64 {
             size_bytes
         }
 
@@ -229,6 +299,108 @@ mod tests {
 
         fn pull(&mut self) -> Result<Option<Event>> {
             Ok(self.0.take())
+        }
+    }
+
+    /// Makes a block of each piece; the later ones are done sooner. Panics in the block of a `!`.
+    struct Splitting;
+
+    impl Processor for Splitting {
+        fn need(&self, size_bytes: u64, _blocks: u64) -> u64 {
+            size_bytes
+        }
+
+        fn open(&self) -> Result<Box<dyn Step>> {
+            Ok(Box::new(SplittingStep(None)))
+        }
+    }
+
+    struct SplittingStep(Option<Event>);
+
+    impl Step for SplittingStep {
+        fn push(&mut self, event: Event) -> Result<()> {
+            self.0 = Some(match event {
+                Event::Bytes(bytes) => Event::Block(Block::new(move || {
+                    std::thread::sleep(Duration::from_millis(u64::from(b'z'.saturating_sub(bytes[0])) % 8));
+                    assert!(!bytes.contains(&b'!'), "met a `!`");
+                    Ok(bytes)
+                })),
+                event => event,
+            });
+            Ok(())
+        }
+
+        fn pull(&mut self) -> Result<Option<Event>> {
+            Ok(self.0.take())
+        }
+    }
+
+    /// Run pieces of one byte through a step that splits and one that passes on.
+    fn run_split(input: &[u8], blocks: usize, output: &mut Output<'_>) -> Result<(), Failure> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("built");
+        let checksum = processors::build("checksum", &serde_json::Map::new()).expect("built");
+        let steps: Vec<(String, Box<dyn Processor>)> =
+            vec![("splitting".to_owned(), Box::new(Splitting)), ("checksum".to_owned(), checksum)];
+        let pipeline = Pipeline { processors: steps };
+        let mut flow = pipeline.open(Workers::new(&pool, blocks))?;
+        flow.feed(Event::Begin { name: Bytes::new(), size_bytes: None, path: None }, output)?;
+        for byte in input {
+            flow.feed(Event::Bytes(Bytes::copy_from_slice(&[*byte])), output)?;
+        }
+        flow.feed(Event::End, output)
+    }
+
+    #[test]
+    fn test_blocks_pass_on_in_their_order_with_everything_between_them() {
+        for blocks in [1, 2, 3, 8] {
+            let (mut bytes, mut kinds) = (Vec::new(), Vec::new());
+            let taken = run_split(b"abcdefghijklmnop", blocks, &mut |event| {
+                match event {
+                    Event::Begin { .. } => kinds.push("begin"),
+                    Event::Bytes(piece) => bytes.extend_from_slice(&piece),
+                    Event::Block(_) => kinds.push("block"),
+                    Event::Record(record) => {
+                        assert_eq!(record["size_bytes"], 16);
+                        kinds.push("record");
+                    }
+                    Event::End => kinds.push("end"),
+                }
+                Ok(())
+            });
+            taken.expect("run");
+            assert_eq!(
+                (bytes.as_slice(), kinds),
+                (&b"abcdefghijklmnop"[..], vec!["begin", "record", "end"]),
+                "{blocks}"
+            );
+        }
+    }
+
+    #[test]
+    fn test_panic_in_a_block_fails_the_file_behind_what_came_before_it() {
+        for blocks in [1, 4] {
+            let mut bytes = Vec::new();
+            let failure = run_split(b"abc!def!", blocks, &mut |event| {
+                if let Event::Bytes(piece) = event {
+                    bytes.extend_from_slice(&piece);
+                }
+                Ok(())
+            });
+            let failure = failure.expect_err("panicked");
+            assert_eq!((failure.step.as_deref(), failure.error.kind()), (Some("splitting"), "panicked"));
+            assert_eq!((failure.error.to_string(), bytes.as_slice()), ("panicked: met a `!`".to_owned(), &b"abc"[..]));
+        }
+    }
+
+    #[test]
+    fn test_error_of_the_output_ends_a_file_whose_blocks_are_in_work() {
+        for blocks in [1, 4] {
+            let mut taken = 0;
+            let failure = run_split(b"abcdefghijklmnop", blocks, &mut |event| {
+                taken += usize::from(matches!(event, Event::Bytes(_)));
+                if taken == 3 { Err(Error::Cancelled) } else { Ok(()) }
+            });
+            assert_eq!((failure.expect_err("cancelled").error.kind(), taken), ("cancelled", 3));
         }
     }
 
@@ -265,7 +437,7 @@ mod tests {
     #[test]
     fn test_panic_in_a_flow_is_an_error_of_its_step() {
         let pipeline = fragile();
-        let mut flow = pipeline.open().expect("opened");
+        let mut flow = pipeline.open(Workers::NONE).expect("opened");
         let failure = flow.feed(Event::Bytes(Bytes::from_static(b"!")), &mut |_| Ok(())).expect_err("panicked");
         assert_eq!((failure.step.as_deref(), failure.error.kind()), (Some("fragile"), "processor_panicked"));
     }
@@ -295,7 +467,7 @@ mod tests {
             .run_whole(Bytes::from_static(b"a"), Bytes::from_static(b"abc"), &mut |event| {
                 order.push(match event {
                     Event::Begin { name, .. } => String::from_utf8_lossy(&name).into_owned(),
-                    Event::Bytes(_) => "bytes".to_owned(),
+                    Event::Bytes(_) | Event::Block(_) => "bytes".to_owned(),
                     Event::Record(record) => record["size_bytes"].to_string(),
                     Event::End => "end".to_owned(),
                 });
@@ -309,8 +481,8 @@ mod tests {
     fn test_need_counts_what_may_reach_later_steps() {
         let packed = Pipeline::new(&[step("decompress"), step("compress")]).expect("built");
         let alone = Pipeline::new(&[step("compress")]).expect("built");
-        assert!(packed.need(100) > alone.need(u64::MAX));
-        assert!(alone.need(100) < alone.need(u64::MAX));
+        assert!(packed.need(100, 1) > alone.need(u64::MAX, 1));
+        assert!(alone.need(100, 1) < alone.need(u64::MAX, 1));
     }
 
     #[test]

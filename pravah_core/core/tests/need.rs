@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use pravah_core::{
-    pipeline::Pipeline,
+    pipeline::{Pipeline, Workers},
     plan::StepConfig,
     processors::{Event, descriptors},
 };
@@ -41,10 +41,10 @@ unsafe impl GlobalAlloc for Counting {
 const SLACK_BYTES: u64 = 16 << 10;
 
 /// Bytes that are held at most while the file goes through, beside its own buffer and one piece of it.
-fn peak(pipeline: &Pipeline, file: &Bytes, piece_bytes: usize) -> u64 {
+fn peak(pipeline: &Pipeline, file: &Bytes, piece_bytes: usize, workers: Workers<'_>) -> u64 {
     let before = HELD.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
-    let mut flow = pipeline.open().expect("opened");
+    let mut flow = pipeline.open(workers).expect("opened");
     let mut ignore = |_| Ok(());
     let begin = Event::Begin { name: Bytes::from_static(b"a"), size_bytes: Some(file.len() as u64), path: None };
     flow.feed(begin, &mut ignore).expect("begun");
@@ -75,6 +75,7 @@ fn packed(codec: &str, content: &Bytes) -> Bytes {
 fn test_peak_is_within_what_was_said() {
     let large: Bytes = (0..12_000_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect::<Vec<_>>().into();
     let small = large.slice(..15_000);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("built");
     let examples = descriptors().into_iter().flat_map(|d| d.examples.into_iter().map(move |e| (d.name, e.params)));
     let gzip_only = Map::from_iter([("codec".to_owned(), json!("gzip"))]);
     for (name, params) in examples.chain([("decompress", gzip_only)]) {
@@ -82,9 +83,14 @@ fn test_peak_is_within_what_was_said() {
         let pipeline = Pipeline::new(&[StepConfig { name: name.to_owned(), params }]).expect("built");
         for content in [&large, &small] {
             let file = if name == "decompress" { packed(&codec, content) } else { content.clone() };
-            for piece_bytes in [1 << 20, 900_001] {
-                let (peak, need) = (peak(&pipeline, &file, piece_bytes), pipeline.need(file.len() as u64));
-                assert!(peak <= need + SLACK_BYTES, "{name} of {} bytes took {peak}, said {need}", file.len());
+            for (piece_bytes, blocks) in [(1 << 20, 1), (900_001, 1), (1 << 20, 2), (900_001, 4)] {
+                let peak = peak(&pipeline, &file, piece_bytes, Workers::new(&pool, blocks));
+                let need = pipeline.need(file.len() as u64, blocks as u64);
+                assert!(
+                    peak <= need + SLACK_BYTES,
+                    "{name} of {} bytes took {peak} with {blocks} blocks, said {need}",
+                    file.len()
+                );
             }
         }
     }

@@ -24,6 +24,11 @@ impl Budget {
         Self { total, free: Mutex::new(total), freed: Condvar::new() }
     }
 
+    /// All bytes, taken or not.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Wait for `bytes`, and call `waiting` every second meanwhile. More than the whole budget means: alone.
     pub fn take(&self, bytes: u64, waiting: impl Fn()) -> Permit<'_> {
         let bytes = bytes.min(self.total);

@@ -24,6 +24,7 @@ use crate::{
     effort::{self, Activity},
     entry::Kind,
     outcome::{Outcome, Reason, Row},
+    pipeline::Workers,
     plan::{Durability, Preserve},
     stores::Output,
 };
@@ -38,7 +39,7 @@ const WINDOW_RECORD_BYTES: usize = 8 << 20;
 const BATCH_ENTRIES: usize = 256;
 /// Bytes of small files that are handed to the pool together: a batch takes a fraction of a window's time.
 const BATCH_BYTES: u64 = 8 << 20;
-/// Threads of one task for large files: one reads while another computes.
+/// Large files of one task that are driven at once: where one ends, another one keeps the pool busy.
 const DRIVERS: usize = 2;
 
 /// Entries that are recorded, published and acknowledged together.
@@ -219,7 +220,7 @@ impl Crew<'_, '_> {
         let bench = self.bench;
         self.fetch_ahead(&batch);
         // Asked to drain, the pool gives the rest of the batch up: slow codecs take seconds for it.
-        let stage = |item| if bench.control.draining() { Staged::GivenUp } else { bench.stage(item) };
+        let stage = |item| if bench.control.draining() { Staged::GivenUp } else { bench.stage(item, Workers::NONE) };
         let staged: Vec<Staged> = self.engine.pool.install(|| batch.into_par_iter().map(stage).collect());
         for staged in staged {
             self.take(staged, drivers, filling)?;
@@ -329,9 +330,19 @@ fn drive(engine: &Engine, bench: &Bench<'_>, item: Item) -> Staged {
         let _waiting = bench.effort.work(Activity::Retrying);
         std::thread::sleep(backoff(item.attempts));
     }
-    let need = bench.need(item.index).max(SMALL_BYTES);
+    let blocks =
+        if bench.is_small(item.index) { 1 } else { blocks_at_once(engine, |blocks| bench.need(item.index, blocks)) };
+    let need = bench.need(item.index, blocks).max(SMALL_BYTES);
     let waiting = bench.effort.work(Activity::Memory);
     let _permit = engine.budget.take(need, || bench.control.get_on());
     drop(waiting);
-    bench.stage(item)
+    bench.stage(item, Workers::new(&engine.pool, blocks))
+}
+
+/// How many blocks of a file are in work at once: enough that the pool never waits for the driver, as far as all
+/// drivers of a task can have as many.
+fn blocks_at_once(engine: &Engine, need: impl Fn(usize) -> u64) -> usize {
+    let most = engine.pool.current_num_threads() + 2;
+    let share = engine.budget.total() / DRIVERS as u64;
+    (2..=most).rev().find(|&blocks| need(blocks) <= share).unwrap_or(1)
 }

@@ -3,6 +3,7 @@
 //! - [`scan_task`]: lists the roots of a job and cuts tasks
 //! - [`task`]: one task, from take-over to its last acknowledgement
 //! - `place`, `stage`: where an entry is read and written; one entry through the pipeline
+//! - `stream`: the bytes of one file, from its source through the steps into its `target`
 //! - `crew`: who stages what, and when a window is full
 //! - `commit`: a window's way: durable, recorded, published, acknowledged
 //! - `notes`: what is in flight, for whoever finds this process dead
@@ -29,6 +30,7 @@ mod rates;
 pub mod scan_task;
 pub mod shared;
 mod stage;
+mod stream;
 pub mod takeover;
 mod target;
 pub mod task;
@@ -46,7 +48,7 @@ pub use task::{Care, Task, WindowRecord};
 
 use crate::{Error, Result};
 
-/// Files up to this size take the fast path: read in one piece on the pool of small files.
+/// Files up to this size take the fast path: read in one piece on the pool.
 pub const SMALL_BYTES: u64 = 1 << 20;
 
 /// Threads and memory that all calls of a process share.
@@ -67,7 +69,7 @@ impl Engine {
         raise_open_file_limit();
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
-            .thread_name(|number| format!("pravah-small-{number}"))
+            .thread_name(|number| format!("pravah-pool-{number}"))
             .build()
             .map_err(|error| Error::InvalidPlan(format!("no thread pool: {error}")))?;
         let (progress, notes, rates) = (Arc::default(), Notes::default(), RatesByJob::default());

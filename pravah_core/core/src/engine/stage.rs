@@ -1,6 +1,6 @@
 //! One entry through the pipeline, up to an output that waits for its name.
 //!
-//! The same code serves small and large files: only who calls it differs, and how much it reads at once.
+//! The same code serves small and large files: only who calls it differs, and who does the blocks of the steps.
 
 use std::{
     sync::{
@@ -10,15 +10,14 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use bytes::{Bytes, BytesMut};
-
 use super::{
     Notes, SMALL_BYTES, Task,
     control::Control,
     decide::{Decision, Publishing},
     place::Place,
     rates::Rates,
-    target::{Target, fill},
+    stream::{PIECES, QUEUED_BYTES},
+    target::Target,
 };
 use crate::{
     Error, Result,
@@ -26,23 +25,14 @@ use crate::{
     entry::{Kind, join},
     manifest::Manifest,
     outcome::{Outcome, RACY_NS, Reason, Row, SourceFingerprint},
-    pipeline::{Failure, Pipeline},
+    pipeline::{Failure, Pipeline, Workers},
     plan::{Plan, Preserve},
-    processors::{Event, SourcePath},
-    stores::{Output, Reading, Sink, Temporary},
+    processors::SourcePath,
+    stores::{Output, Sink, Temporary},
 };
-
-/// Bytes read at once from a large file: large enough that a system call does not count, small enough for the cache.
-pub const CHUNK_BYTES: usize = 1 << 20;
-
-/// Bytes that the system is asked to copy at once: a request to drain is seen between two of them.
-const TRANSFER_BYTES: u64 = 8 << 20;
 
 /// Tries of a file for which there was no descriptor, which others hold until their window is published.
 pub const STARVED_ATTEMPTS: u32 = 12;
-
-/// Bytes read at once from a file that says it is empty: those of procfs do, and are not.
-const UNSIZED_BYTES: usize = 4 << 10;
 
 /// What a task's staging threads share.
 pub struct Bench<'t> {
@@ -129,17 +119,18 @@ impl Bench<'_> {
         self.manifest.size_bytes(index as usize) <= SMALL_BYTES
     }
 
-    /// Bytes that staging the entry takes at its peak.
-    pub fn need(&self, index: u32) -> u64 {
-        self.pipeline.need(self.manifest.size_bytes(index as usize)) + 2 * CHUNK_BYTES as u64
+    /// Bytes that staging the entry takes at its peak, with so many blocks of each step in work at once.
+    pub fn need(&self, index: u32, blocks: usize) -> u64 {
+        let steps = self.pipeline.need(self.manifest.size_bytes(index as usize), blocks as u64);
+        steps.saturating_add(PIECES * self.pipeline.piece_bytes() as u64 + QUEUED_BYTES)
     }
 
     /// Take the entry through the pipeline. Errors become its row.
-    pub fn stage(&self, item: Item) -> Staged {
+    pub fn stage(&self, item: Item, workers: Workers<'_>) -> Staged {
         let start = Instant::now();
         let working = self.effort.work(Activity::Reading);
         let note = self.notes.take(self.task.id, item.index);
-        let answer = self.attempt(&item);
+        let answer = self.attempt(&item, workers);
         drop((note, working));
         self.control.count_file();
         let attempts = item.attempts + 1;
@@ -170,7 +161,7 @@ impl Bench<'_> {
         }
     }
 
-    fn attempt(&self, item: &Item) -> Result<(Row, Option<Output>), Failure> {
+    fn attempt(&self, item: &Item, workers: Workers<'_>) -> Result<(Row, Option<Output>), Failure> {
         let kind = self.manifest.kind(item.index as usize)?;
         if kind == Kind::Directory {
             return Ok((self.make_directory(item)?, None));
@@ -183,7 +174,7 @@ impl Bench<'_> {
         };
         let (row, output) = match kind {
             Kind::Symlink => self.attempt_link(item, publishing, output_name)?,
-            _ => self.attempt_file(item, publishing, output_name)?,
+            _ => self.attempt_file(item, (publishing, output_name), workers)?,
         };
         match output {
             Some(mut output) if publishing.if_equal && !output.directory.has_equal(&output)? => {
@@ -197,8 +188,8 @@ impl Bench<'_> {
     fn attempt_file(
         &self,
         item: &Item,
-        publishing: Publishing,
-        output_name: Vec<u8>,
+        (publishing, output_name): (Publishing, Vec<u8>),
+        workers: Workers<'_>,
     ) -> Result<(Row, Option<Output>), Failure> {
         let name = self.manifest.name(item.index as usize);
         let mut reading = item.place.source.open(name)?;
@@ -219,7 +210,7 @@ impl Bench<'_> {
         if self.sink.is_some() {
             target.begin()?; // an empty output is an output
         }
-        let bytes_in = self.run(&mut *reading, item.index, before.size_bytes, &mut target)?;
+        let bytes_in = self.run(&mut *reading, (item.index, before.size_bytes), &mut target, workers)?;
         let (after, attributes) = reading.look()?;
         unchanged(before, after)?;
         let (bytes_out, records) = (target.bytes_out, target.records.take());
@@ -271,80 +262,6 @@ impl Bench<'_> {
         let (task, counter) = &self.temporaries;
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         Temporary { task: Arc::clone(task), counter: *counter, number }
-    }
-
-    /// Read the file through the steps into the target; gives the bytes read.
-    fn run(
-        &self,
-        reading: &mut dyn Reading,
-        index: u32,
-        size_bytes: u64,
-        target: &mut Target<'_, '_>,
-    ) -> Result<u64, Failure> {
-        if size_bytes > SMALL_BYTES && self.pipeline.passes_bytes() {
-            return Ok(self.transfer(reading, size_bytes, target)?);
-        }
-        let mut flow = self.pipeline.open()?;
-        let name = Bytes::copy_from_slice(self.manifest.name(index as usize));
-        let path = self.pipeline.wants_path().then(|| self.listed_path(index));
-        let begin = Event::Begin { name, size_bytes: Some(size_bytes), path };
-        flow.feed(begin, &mut |event| target.take(event))?;
-        let mut total = 0;
-        let mut buffer = BytesMut::new();
-        loop {
-            let wanted = match self.rates.read.portion(size_bytes.saturating_sub(total)) {
-                0 if size_bytes > 0 => break,
-                0 => UNSIZED_BYTES,
-                rest => usize::try_from(rest).map_or(CHUNK_BYTES, |rest| rest.min(CHUNK_BYTES)),
-            };
-            buffer.resize(wanted, 0);
-            effort::now(Activity::Reading);
-            let filled = fill(reading, &mut buffer)?;
-            if filled == 0 {
-                break; // shorter than it was: the second look tells
-            }
-            buffer.truncate(filled);
-            total += filled as u64;
-            self.rates.read.pass(filled as u64, self.control)?;
-            self.control.count_bytes(filled as u64);
-            let chunk = std::mem::take(&mut buffer).freeze();
-            flow.feed(Event::Bytes(chunk.clone()), &mut |event| target.take(event))?;
-            // Where no step holds on to the chunk, its memory serves for the next one.
-            buffer = chunk.try_into_mut().unwrap_or_default();
-            if size_bytes > SMALL_BYTES && self.control.giving_up() {
-                return Err(Error::Cancelled.into());
-            }
-        }
-        flow.feed(Event::End, &mut |event| target.take(event))?;
-        Ok(total)
-    }
-
-    /// Copy a large file: by the system where it can, and without its holes, so that sparse files stay sparse.
-    fn transfer(&self, reading: &mut dyn Reading, size_bytes: u64, target: &mut Target<'_, '_>) -> Result<u64> {
-        let mut at = 0;
-        while at < size_bytes {
-            let data = reading.seek_data(at)?.unwrap_or(size_bytes..size_bytes);
-            if data.start > at {
-                at = data.start.min(size_bytes);
-                target.skip_to(at)?;
-            }
-            let end = data.end.min(size_bytes);
-            while at < end {
-                let portion = self.rates.write.portion(self.rates.read.portion((end - at).min(TRANSFER_BYTES)));
-                let copied = target.copy(reading, portion)?;
-                if copied == 0 {
-                    return Ok(at); // shorter than it was: the second look tells
-                }
-                at += copied;
-                self.control.count_bytes(copied);
-                self.rates.read.pass(copied, self.control)?;
-                self.rates.write.pass(copied, self.control)?;
-                if self.control.giving_up() {
-                    return Err(Error::Cancelled);
-                }
-            }
-        }
-        Ok(at)
     }
 }
 

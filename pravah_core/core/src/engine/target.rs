@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     decide::Publishing,
-    stage::{Bench, CHUNK_BYTES, Item},
+    stage::{Bench, Item},
 };
 use crate::{
     Result,
@@ -12,6 +12,9 @@ use crate::{
     processors::Event,
     stores::{Attributes, Output, Reading, Staging, Temporary},
 };
+
+/// Bytes that are copied at once, where the system does not: enough that a call does not count.
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// Where the bytes of the last step go.
 pub struct Target<'b, 't> {
@@ -58,7 +61,8 @@ impl<'b, 't> Target<'b, 't> {
                 let path = self.bench.source_path(self.item.index);
                 crate::wire::push_record(self.records.get_or_insert_default(), &path, record);
             }
-            Event::Begin { .. } | Event::End => {}
+            // A pipeline has blocks made.
+            Event::Begin { .. } | Event::End | Event::Block(_) => {}
         }
         Ok(())
     }

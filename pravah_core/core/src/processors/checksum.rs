@@ -90,7 +90,7 @@ fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
 }
 
 impl Processor for Checksum {
-    fn need(&self, _size_bytes: u64) -> u64 {
+    fn need(&self, _size_bytes: u64, _blocks: u64) -> u64 {
         // The largest state is that of BLAKE3, just below 2 kB.
         2 << 10
     }

@@ -2,6 +2,9 @@
 //!
 //! Blocks depend on nothing but their own bytes, so the same file gives the same output in whatever
 //! pieces it arrives, and blocks of one file may be compressed in parallel. Brotli alone is one stream a file.
+//! A zstd file of several frames ends with a table of where they are.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -9,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Descriptor, Event, Example, Expected, Native, PULL_BYTES, Processor, Sample, Shape, Step,
+    Block, Descriptor, Event, Example, Expected, Native, PULL_BYTES, Processor, Sample, Shape, Step,
     blocks::Blocks,
-    codecs::{Codec, StreamEncoder},
+    codecs::{Codec, SeekTable, StreamEncoder, seek_table_bytes},
     parameters::{self, invalid, parse},
 };
 use crate::Result;
@@ -44,11 +47,14 @@ struct CompressStep {
     compress: Compress,
     begin: Option<Event>,
     blocks: Blocks,
-    has_blocks: bool,
+    /// Blocks so far.
+    count: usize,
     /// Of a format that has one stream for all blocks.
     stream: Option<Box<dyn StreamEncoder>>,
-    /// What remains of a compressed block, to be pulled.
+    /// What remains of such a stream's output, to be pulled.
     output: Bytes,
+    /// Of a format that has one.
+    table: Option<Arc<SeekTable>>,
     phase: Phase,
 }
 
@@ -66,7 +72,7 @@ enum Phase {
 fn describe() -> Descriptor {
     Descriptor {
         name: "compress",
-        version: 1,
+        version: 2,
         summary: "compress each file with zstd, gzip, lz4, xz, bzip2, brotli or snappy",
         shape: Shape::Map,
         input: "bytes",
@@ -128,26 +134,37 @@ impl Compress {
         self.codec.block_bytes(self.level)
     }
 
-    /// Compress one block; all that this needs to know is here.
-    fn block(&self, block: &[u8]) -> Result<Bytes> {
-        self.codec.compress(self.level, block).map(Bytes::from)
-    }
-
     fn append_extension(&self, name: &[u8]) -> Vec<u8> {
         [name, self.codec.extension()].concat()
     }
 }
 
 impl Processor for Compress {
-    fn need(&self, size_bytes: u64) -> u64 {
-        let block = size_bytes.min(self.block_bytes() as u64);
-        block + self.codec.bound(block) + self.codec.context_bytes(self.level, block)
+    fn need(&self, size_bytes: u64, blocks: u64) -> u64 {
+        let block_bytes = self.block_bytes() as u64;
+        let block = size_bytes.min(block_bytes);
+        let each = block + self.codec.bound(block) + self.codec.context_bytes(self.level, block);
+        match blocks.min(size_bytes.div_ceil(block_bytes)) {
+            0 | 1 => each,
+            _ if self.codec.is_one_stream() => each,
+            // While they are in work, the next one is put together.
+            blocks => blocks * each + block,
+        }
     }
 
     fn output_bound(&self, size_bytes: u64) -> u64 {
         let block_bytes = self.block_bytes() as u64;
         let full = (size_bytes / block_bytes).saturating_mul(self.codec.bound(block_bytes));
-        full.saturating_add(self.codec.bound(size_bytes % block_bytes))
+        let all = full.saturating_add(self.codec.bound(size_bytes % block_bytes));
+        if self.codec.has_seek_table() {
+            all.saturating_add(seek_table_bytes(size_bytes.div_ceil(block_bytes)))
+        } else {
+            all
+        }
+    }
+
+    fn piece_bytes(&self) -> usize {
+        self.block_bytes()
     }
 
     fn open(&self) -> Result<Box<dyn Step>> {
@@ -155,9 +172,10 @@ impl Processor for Compress {
             compress: *self,
             begin: None,
             blocks: Blocks::new(self.block_bytes(), None),
-            has_blocks: false,
+            count: 0,
             stream: self.codec.stream_encoder(self.level),
             output: Bytes::new(),
+            table: self.codec.has_seek_table().then(Arc::default),
             phase: Phase::Filling,
         }))
     }
@@ -177,8 +195,8 @@ impl Step for CompressStep {
             }
             Event::Bytes(bytes) => self.blocks.push(bytes),
             Event::End => self.phase = Phase::Ending,
-            // Findings pass by; a pipeline never pushes them.
-            Event::Record(_) => {}
+            // A pipeline pushes neither.
+            Event::Record(_) | Event::Block(_) => {}
         }
         Ok(())
     }
@@ -190,24 +208,42 @@ impl Step for CompressStep {
         while self.output.is_empty()
             && let Some(block) = self.next_block()
         {
-            self.output = self.compressed(&block)?;
+            match self.stream.take() {
+                Some(stream) => self.output = self.streamed(stream, &block)?,
+                None => return Ok(Some(Event::Block(self.block(block)))),
+            }
         }
         if !self.output.is_empty() {
             let size = self.output.len().min(PULL_BYTES);
             return Ok(Some(Event::Bytes(self.output.split_to(size))));
         }
-        if self.phase == Phase::Flushing {
-            self.phase = Phase::Ended;
-            return Ok(Some(Event::End));
+        if self.phase != Phase::Flushing {
+            return Ok(None);
         }
-        Ok(None)
+        if let Some(table) = self.table.take().filter(|_| self.count > 1) {
+            return Ok(Some(Event::Block(Block::in_turn(move || Ok(table.encode())))));
+        }
+        self.phase = Phase::Ended;
+        Ok(Some(Event::End))
     }
 }
 
 impl CompressStep {
-    /// Compress the block that was cut last; behind the last one of a stream comes its end.
-    fn compressed(&mut self, block: &[u8]) -> Result<Bytes> {
-        let Some(mut stream) = self.stream.take() else { return self.compress.block(block) };
+    /// The work of compressing a block; all that it needs to know is there.
+    fn block(&self, block: Bytes) -> Block {
+        let Compress { codec, level } = self.compress;
+        let (table, number) = (self.table.clone(), self.count - 1);
+        Block::new(move || {
+            let compressed = codec.compress(level, &block)?;
+            if let Some(table) = table {
+                table.note(number, compressed.len(), block.len());
+            }
+            Ok(compressed.into())
+        })
+    }
+
+    /// Compress the block that was cut last into the stream; behind the last one comes its end.
+    fn streamed(&mut self, mut stream: Box<dyn StreamEncoder>, block: &[u8]) -> Result<Bytes> {
         let begun = stream.push(block)?;
         if self.phase == Phase::Flushing {
             return Ok([begun, stream.finish()?].concat().into());
@@ -219,7 +255,7 @@ impl CompressStep {
     /// Cut the next block off the input. An empty file is one empty block.
     fn next_block(&mut self) -> Option<Bytes> {
         if let Some(block) = self.blocks.full() {
-            self.has_blocks = true;
+            self.count += 1;
             return Some(block);
         }
         if self.phase != Phase::Ending {
@@ -227,7 +263,9 @@ impl CompressStep {
         }
         self.phase = Phase::Flushing;
         let rest = self.blocks.rest();
-        (!rest.is_empty() || !self.has_blocks || self.stream.is_some()).then_some(rest)
+        let wanted = !rest.is_empty() || self.count == 0 || self.stream.is_some();
+        self.count += usize::from(wanted);
+        wanted.then_some(rest)
     }
 }
 
@@ -263,12 +301,21 @@ mod tests {
         let mut output = Vec::new();
         for event in [Event::Bytes(content.clone().into()), Event::End] {
             step.push(event).expect("pushed");
-            while let Some(Event::Bytes(bytes)) = step.pull().expect("pulled") {
-                output.extend_from_slice(&bytes);
+            while let Some(Event::Block(block)) = step.pull().expect("pulled") {
+                output.extend_from_slice(&block.run().expect("compressed"));
             }
         }
         let (first, second) = content.split_at(compress.block_bytes());
-        let expected = [compress.block(first), compress.block(second)].map(|block| block.expect("compressed"));
+        let expected = [first, second].map(|block| Codec::Gzip.compress(1, block).expect("compressed"));
         assert_eq!(output, expected.concat());
+    }
+
+    #[test]
+    fn test_need_grows_with_blocks_that_the_file_has() {
+        let compress = Compress { codec: Codec::Zstd, level: 3 };
+        let (small, large) = (1 << 20, 1 << 40);
+        assert_eq!(compress.need(small, 4), compress.need(small, 1));
+        assert!(compress.need(large, 4) >= 4 * compress.need(large, 1));
+        assert_eq!(compress.need(9 << 20, 9), compress.need(9 << 20, 3));
     }
 }

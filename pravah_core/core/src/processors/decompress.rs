@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Descriptor, Event, Example, Expected, Native, Processor, Sample, Shape, Step,
-    codecs::{Codec, Decoder, Input, MAGIC_BYTES, spaced_hex},
+    Descriptor, Event, Example, Expected, Native, PULL_BYTES, Processor, Sample, Shape, Step,
+    codecs::{Codec, DECODER_BLOCK_BYTES, Decoded, Decoder, Input, MAGIC_BYTES, spaced_hex},
     parameters::{self, parse},
 };
 use crate::{Error, Result};
@@ -103,9 +103,15 @@ fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
 }
 
 impl Processor for Decompress {
-    fn need(&self, _size_bytes: u64) -> u64 {
+    fn need(&self, size_bytes: u64, blocks: u64) -> u64 {
         let most = Codec::Zstd.decoder_bytes(); // of all codecs
-        self.codec.map_or(most, Codec::decoder_bytes)
+        let stream = self.codec.map_or(most, Codec::decoder_bytes);
+        if !self.codec.is_none_or(Codec::decodes_in_blocks) {
+            return stream;
+        }
+        let input = size_bytes.min(DECODER_BLOCK_BYTES);
+        // The next block is put together in a buffer that grows by doubling.
+        stream + blocks * (input + DECODER_BLOCK_BYTES) + 2 * input + PULL_BYTES as u64
     }
 
     /// A few bytes may hold any number of them.
@@ -145,8 +151,8 @@ impl Step for DecompressStep {
             }
             Event::Bytes(bytes) => self.input.push(bytes),
             Event::End => self.input.end(),
-            // Findings pass by; a pipeline never pushes them.
-            Event::Record(_) => {}
+            // A pipeline pushes neither.
+            Event::Record(_) | Event::Block(_) => {}
         }
         Ok(())
     }
@@ -159,11 +165,15 @@ impl Step for DecompressStep {
             return Ok(None);
         }
         if let Some(decoder) = &mut self.decoder
-            && let Some(bytes) = decoder.decode(&mut self.input)?
+            && let Some(decoded) = decoder.decode(&mut self.input)?
         {
-            self.size_bytes += bytes.len() as u64;
+            let (size_bytes, event) = match decoded {
+                Decoded::Now(bytes) => (bytes.len() as u64, Event::Bytes(bytes)),
+                Decoded::Later { content_bytes, block } => (content_bytes, Event::Block(block)),
+            };
+            self.size_bytes += size_bytes;
             self.check_budget()?;
-            return Ok(Some(Event::Bytes(bytes)));
+            return Ok(Some(event));
         }
         self.has_ended = self.input.has_ended();
         Ok(self.has_ended.then_some(Event::End))

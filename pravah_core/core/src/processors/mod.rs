@@ -5,9 +5,10 @@
 //!
 //! - `checksum`, `compress`, `copy`, `decompress`, `verify`: the processors
 //! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
-//! - `blocks`: cuts what is pushed at fixed offsets; `codecs`: gzip and zstd; `contexts`: codec contexts, reused;
-//!   `digest`: checksums under way
+//! - `block`: work that may be done by any thread; `blocks`: cuts what is pushed at fixed offsets
+//! - `codecs`: gzip, zstd and the others; `contexts`: codec contexts, reused; `digest`: checksums under way
 
+mod block;
 mod blocks;
 mod checksum;
 mod codecs;
@@ -27,10 +28,11 @@ use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
+pub use block::Block;
 pub use descriptor::{Descriptor, Example, Expected, Sample, Shape, descriptors, descriptors_json};
 
 /// What flows through a pipeline.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Event {
     /// A file begins. Its size is known where it comes straight from the store.
     Begin {
@@ -43,6 +45,9 @@ pub enum Event {
     },
     /// The next bytes of the current file.
     Bytes(Bytes),
+    /// The next bytes of the current file, which are yet to be made. A pipeline has them made, and passes bytes on:
+    /// no step is pushed a block.
+    Block(Block),
     /// A finding of an inspect step, gathered into the job's dataset; other steps never see it.
     Record(Map<String, Value>),
     /// The current file ends.
@@ -76,10 +81,16 @@ impl SourcePath {
 
 /// A configured processor: parsed parameters, immutable, shared by all threads.
 pub trait Processor: Send + Sync {
-    /// Peak bytes that one file of `size_bytes` takes, beside the buffers of the store.
+    /// Peak bytes that one file of `size_bytes` takes with so many [`Block`]s in work at once, beside the buffers of
+    /// the store.
     ///
-    /// Counts the codec context too, although a thread uses it again for its next file.
-    fn need(&self, size_bytes: u64) -> u64;
+    /// Counts codec contexts too, although a thread uses them again for its next file.
+    fn need(&self, size_bytes: u64, blocks: u64) -> u64;
+
+    /// Bytes of a large file that it likes to be pushed at once: so that blocks need not be put together.
+    fn piece_bytes(&self) -> usize {
+        PULL_BYTES
+    }
 
     /// Most bytes that come out when `size_bytes` go in; the next step's need follows from it.
     fn output_bound(&self, size_bytes: u64) -> u64 {
@@ -119,6 +130,7 @@ pub trait Processor: Send + Sync {
 ///
 /// After each `push` the caller pulls until `None`. A pull yields at most [`PULL_BYTES`] (a step that
 /// passes its input on: the pieces it got), so neither a bomb nor a slow sink is ever met inside a call.
+/// Work that can be split inside a file is given as [`Event::Block`]s instead of being done in the call.
 /// After an error, or after `End` has been pulled, a step is only dropped.
 pub trait Step: Send {
     /// Take the next event.

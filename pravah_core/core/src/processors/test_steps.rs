@@ -43,7 +43,7 @@ fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
 }
 
 impl Processor for Harm {
-    fn need(&self, _size_bytes: u64) -> u64 {
+    fn need(&self, _size_bytes: u64, _blocks: u64) -> u64 {
         0
     }
 

@@ -174,7 +174,7 @@ pub trait SinkDirectory: Send + Sync {
 }
 
 /// An output while it is written.
-pub trait Staging {
+pub trait Staging: Send {
     /// Append bytes.
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
 

@@ -3,6 +3,7 @@
 //! - `examples`: each descriptor's examples, run
 //! - `conformance`: re-batched, empty, mutated and truncated input; bounded outputs
 //! - `codecs`: golden bytes, and both directions with the system's `gzip` and `zstd`
+//! - `split`: blocks of one file in work at once, against one after the other
 //! - `corpora`: public hostile files, where they are present
 
 mod codecs;
@@ -10,3 +11,4 @@ mod conformance;
 mod corpora;
 mod examples;
 mod run;
+mod split;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pravah_core::{
     Result,
-    pipeline::{Failure, Pipeline},
+    pipeline::{Failure, Pipeline, Workers},
     plan::StepConfig,
     processors::{Event, PULL_BYTES},
 };
@@ -40,6 +40,7 @@ impl Outcome {
             }
             Event::Record(record) => self.records.push(Value::Object(record)),
             Event::End => self.has_ended = true,
+            Event::Block(_) => panic!("blocks do not come out"),
         }
         Ok(())
     }
@@ -73,13 +74,23 @@ pub fn configurations() -> Vec<(String, Pipeline)> {
 
 /// Run `input` through the pipeline.
 pub fn run(pipeline: &Pipeline, input: &[u8], batching: &Batching) -> Result<Outcome, Failure> {
+    run_by(Workers::NONE, pipeline, input, batching)
+}
+
+/// Run `input` through the pipeline, its blocks by these workers.
+pub fn run_by(
+    workers: Workers<'_>,
+    pipeline: &Pipeline,
+    input: &[u8],
+    batching: &Batching,
+) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
     let name = Bytes::from_static(b"input");
     if let Batching::Whole = batching {
         pipeline.run_whole(name, Bytes::copy_from_slice(input), &mut |event| outcome.take(event))?;
         return Ok(outcome);
     }
-    let mut flow = pipeline.open()?;
+    let mut flow = pipeline.open(workers)?;
     flow.feed(Event::Begin { name, size_bytes: None, path: None }, &mut |event| outcome.take(event))?;
     for piece in pieces(input, batching) {
         flow.feed(Event::Bytes(Bytes::copy_from_slice(piece)), &mut |event| outcome.take(event))?;

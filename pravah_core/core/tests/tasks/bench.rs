@@ -21,6 +21,8 @@ use tempfile::TempDir;
 pub struct Bench {
     pub directory: TempDir,
     pub overwrite: &'static str,
+    /// The engine's budget for large files.
+    pub memory_bytes: u64,
     pub steps: Value,
     pub task: Task,
     /// Keys of the plan, and of its sink, beside those that every test has.
@@ -34,6 +36,7 @@ impl Bench {
         let bench = Self {
             directory,
             overwrite: "changed",
+            memory_bytes: 64 << 20,
             steps: json!([{"name": "copy"}]),
             plan_keys: json!({}),
             sink_keys: json!({}),
@@ -105,7 +108,7 @@ impl Bench {
 
     /// Run the task as a ledger would, up to the record that `stop` says is lost with the process.
     pub fn run(&mut self, stop: impl Fn(usize, &WindowRecord) -> Stop) -> Result<(Ending, Vec<WindowRecord>)> {
-        let (plan, engine) = (self.plan(), Engine::new(Some(2), 64 << 20)?);
+        let (plan, engine) = (self.plan(), Engine::new(Some(2), self.memory_bytes)?);
         let (mut records, mut windows, mut fingerprints) = (Vec::new(), self.task.windows.clone(), Vec::new());
         let ending = engine.run_task(&plan, &self.task, &Control::default(), &mut |record| {
             let at = stop(records.len(), &record);

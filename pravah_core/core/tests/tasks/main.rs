@@ -4,6 +4,7 @@ mod after;
 mod bench;
 mod in_place;
 mod kept;
+mod large;
 mod overwrite;
 mod run;
 mod unnamed;

@@ -1,10 +1,17 @@
-//! gzip decompression: members in a row (BGZF too), checksums and lengths checked, zero padding at the end.
+//! gzip decompression: members in a row, checksums and lengths checked, zero padding at the end.
+//!
+//! Members that tell their sizes (BGZF's, and those of `compress`) are decoded as blocks, any number at once.
 
-use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 use libdeflater::Crc;
 
-use super::{Decoder, Input, gzip_header, inflater::Inflater};
+use super::{
+    Decoded, Decoder, Input,
+    group::{Extent, Gathered, Group, STREAM_BYTES, gather},
+    gzip::TRAILER_BYTES,
+    gzip_header,
+    inflater::Inflater,
+};
 use crate::{
     Error, Result,
     processors::{PULL_BYTES, contexts::Shelf},
@@ -15,8 +22,6 @@ pub const MEMORY_BYTES: u64 = (PULL_BYTES + (512 << 10)) as u64;
 
 /// Least output buffer of a pull, for inputs that come in tiny pieces.
 const OUTPUT_MIN_BYTES: usize = 16 << 10;
-
-const TRAILER_BYTES: usize = 8;
 
 thread_local! {
     static INFLATERS: Shelf<Inflater> = const { Shelf::new() };
@@ -31,6 +36,8 @@ pub struct GzipDecoder {
     crc: Crc,
     /// Length of the current member's content so far, modulo 2^32 as its trailer has it.
     length: u32,
+    /// Whether members that tell their sizes become blocks.
+    gathers: bool,
 }
 
 /// What comes next in the file.
@@ -53,12 +60,14 @@ enum Next {
     Part,
     /// Bytes of the content.
     Output(Vec<u8>),
+    /// Members that are decoded for themselves.
+    Group(Group),
     /// More input is wanted, or the file is complete.
     Input,
 }
 
 impl Decoder for GzipDecoder {
-    fn decode(&mut self, input: &mut Input) -> Result<Option<Bytes>> {
+    fn decode(&mut self, input: &mut Input) -> Result<Option<Decoded>> {
         loop {
             let next = match self.part {
                 Part::Header => self.header(input)?,
@@ -73,6 +82,7 @@ impl Decoder for GzipDecoder {
                     self.length = self.length.wrapping_add(output.len() as u32);
                     return Ok(Some(output.into()));
                 }
+                Next::Group(group) => return Ok(Some(group.decoded_by(decode))),
                 Next::Input => return Ok(None),
                 Next::Output(_) | Next::Part => {}
             }
@@ -83,10 +93,20 @@ impl Decoder for GzipDecoder {
 impl GzipDecoder {
     /// Start at the first member.
     pub fn new() -> Self {
-        Self { part: Part::Header, member_offset: 0, crc: Crc::new(), length: 0 }
+        Self { part: Part::Header, member_offset: 0, crc: Crc::new(), length: 0, gathers: true }
     }
 
     fn header(&mut self, input: &mut Input) -> Result<Next> {
+        if self.gathers {
+            match gather(input, extent) {
+                Gathered::Group(group) => {
+                    self.part = Part::Between;
+                    return Ok(Next::Group(group));
+                }
+                Gathered::Cut => return Ok(Next::Input),
+                Gathered::Nothing => {}
+            }
+        }
         self.member_offset = input.offset();
         let Some(size) = gzip_header::length(input.bytes()).map_err(|reason| self.corrupt(&reason))? else {
             return wait(input);
@@ -169,12 +189,86 @@ fn whole_body(input: &mut Input) -> Option<Vec<u8>> {
     if !input.is_whole() || size > PULL_BYTES {
         return None;
     }
-    let mut inflater = INFLATERS.with(|shelf| shelf.take(|_| true)).or_else(Inflater::new)?;
-    let inflated = inflater.inflate(input.bytes(), size);
-    INFLATERS.with(|shelf| shelf.put(inflater));
-    let (taken, output) = inflated?;
+    let mut output = Vec::new();
+    let taken = inflated(|inflater| inflater.inflate(input.bytes(), size, &mut output))?;
     input.advance(taken);
     Some(output)
+}
+
+/// Use this thread's inflater.
+fn inflated<T>(inflate: impl FnOnce(&mut Inflater) -> Option<T>) -> Option<T> {
+    let mut inflater = INFLATERS.with(|shelf| shelf.take(|_| true)).or_else(Inflater::new)?;
+    let done = inflate(&mut inflater);
+    INFLATERS.with(|shelf| shelf.put(inflater));
+    done
+}
+
+/// What a member tells of itself at its beginning, and at its end once that is here.
+fn extent(bytes: &[u8]) -> Extent {
+    let start = &bytes[..bytes.len().min(gzip_header::MAGIC.len())];
+    if !gzip_header::MAGIC.starts_with(start) || !gzip_header::may_tell_member_bytes(bytes) {
+        return Extent::Unknown;
+    }
+    let header_bytes = match gzip_header::length(bytes) {
+        Ok(Some(header_bytes)) => header_bytes,
+        Ok(None) => return Extent::Cut,
+        Err(_) => return Extent::Unknown,
+    };
+    match gzip_header::member_bytes(&bytes[..header_bytes]) {
+        Some(stream_bytes) if (header_bytes + TRAILER_BYTES..=STREAM_BYTES).contains(&stream_bytes) => {
+            let Some(member) = bytes.get(..stream_bytes) else { return Extent::Cut };
+            Extent::Whole { stream_bytes, content_bytes: trailer(member).1 }
+        }
+        _ => Extent::Unknown,
+    }
+}
+
+/// CRC-32 and length of a member's content.
+fn trailer(member: &[u8]) -> (u32, usize) {
+    let stored = member.last_chunk::<TRAILER_BYTES>().map_or(0, |trailer| u64::from_le_bytes(*trailer));
+    (stored as u32, (stored >> 32) as usize)
+}
+
+/// Decode members that told their sizes. What libdeflate refuses, the streaming decoder tells.
+fn decode(group: Group) -> Result<Vec<u8>> {
+    let inflate = |inflater: &mut Inflater| inflate_members(inflater, &group);
+    inflated(inflate).map_or_else(|| decode_streaming(group), Ok)
+}
+
+fn inflate_members(inflater: &mut Inflater, group: &Group) -> Option<Vec<u8>> {
+    let (mut members, mut output) = (&group.bytes[..], Vec::with_capacity(group.content_bytes));
+    while !members.is_empty() {
+        let header_bytes = gzip_header::length(members).ok()??;
+        let (member, behind) = members.split_at(gzip_header::member_bytes(&members[..header_bytes])?);
+        let (crc, size) = trailer(member);
+        let (body, begun) = (&member[header_bytes..member.len() - TRAILER_BYTES], output.len());
+        let taken = inflater.inflate(body, size, &mut output)?;
+        let content = &output[begun..];
+        if taken != body.len() || content.len() != size || libdeflater::crc32(content) != crc {
+            return None;
+        }
+        members = behind;
+    }
+    Some(output)
+}
+
+fn decode_streaming(group: Group) -> Result<Vec<u8>> {
+    let (end, expected) = (group.offset + group.bytes.len() as u64, group.content_bytes);
+    let mut decoder = GzipDecoder { gathers: false, ..GzipDecoder::new() };
+    let (mut input, mut output) = (Input::whole(group.bytes, group.offset), Vec::new());
+    loop {
+        match decoder.decode(&mut input) {
+            Ok(Some(Decoded::Now(bytes))) => output.extend_from_slice(&bytes),
+            Ok(_) => return Ok(output),
+            Err(Error::TruncatedInput(_)) => {
+                return Err(decoder.corrupt(&format!("it does not end at byte {end}, as its header tells")));
+            }
+            Err(error) => return Err(error),
+        }
+        if output.len() > expected {
+            return Err(decoder.corrupt(&format!("its content has more bytes than the {expected} that are stored")));
+        }
+    }
 }
 
 fn padding(input: &mut Input) -> Result<Next> {
@@ -193,6 +287,8 @@ fn garbage(offset: u64) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::processors::codecs::gzip;
 
@@ -204,7 +300,7 @@ mod tests {
         for piece in file.chunks(piece_bytes.unwrap_or(file.len())) {
             input.push(Bytes::copy_from_slice(piece));
             while let Some(output) = decoder.decode(&mut input)? {
-                content.extend_from_slice(&output);
+                content.extend_from_slice(&output.bytes()?);
             }
         }
         input.end();
@@ -263,7 +359,7 @@ mod tests {
         input.push(file.into());
         let mut decoder = GzipDecoder::new();
         let mut size = 0;
-        while let Some(output) = decoder.decode(&mut input).expect("decoded") {
+        while let Some(Decoded::Now(output)) = decoder.decode(&mut input).expect("decoded") {
             assert!(output.len() <= PULL_BYTES);
             size += output.len();
         }

@@ -20,22 +20,23 @@ impl Inflater {
         NonNull::new(unsafe { ffi::libdeflate_alloc_decompressor() }).map(Self)
     }
 
-    /// Inflate the raw DEFLATE stream at the start of `input` to at most `limit_bytes`.
+    /// Inflate the raw DEFLATE stream at the start of `input`, at most `limit_bytes`, behind what is in `output`.
     ///
-    /// Gives the bytes it took and what they held; none where the stream is damaged, cut off or larger,
-    /// which the streaming decoder then finds out and tells.
-    pub fn inflate(&mut self, input: &[u8], limit_bytes: usize) -> Option<(usize, Vec<u8>)> {
-        let mut output = Vec::<u8>::with_capacity(limit_bytes);
+    /// Gives the bytes it took; none where the stream is damaged, cut off or larger, which the streaming decoder then
+    /// finds out and tells.
+    pub fn inflate(&mut self, input: &[u8], limit_bytes: usize, output: &mut Vec<u8>) -> Option<usize> {
+        output.reserve(limit_bytes);
+        let room = &mut output.spare_capacity_mut()[..limit_bytes];
         let (mut taken, mut given) = (0, 0);
-        // SAFETY: both pointers are valid for the lengths beside them, the output for writes up to its capacity;
+        // SAFETY: both pointers are valid for the lengths beside them, the output for writes;
         // libdeflate reads no output byte before it has written it.
         let result = unsafe {
             ffi::libdeflate_deflate_decompress_ex(
                 self.0.as_ptr(),
                 input.as_ptr().cast(),
                 input.len(),
-                output.as_mut_ptr().cast(),
-                output.capacity(),
+                room.as_mut_ptr().cast(),
+                room.len(),
                 &raw mut taken,
                 &raw mut given,
             )
@@ -43,9 +44,9 @@ impl Inflater {
         if result != ffi::libdeflate_result_LIBDEFLATE_SUCCESS {
             return None;
         }
-        // SAFETY: on success libdeflate has written the first `given` bytes.
-        unsafe { output.set_len(given) };
-        Some((taken, output))
+        // SAFETY: on success libdeflate has written `given` bytes behind the others.
+        unsafe { output.set_len(output.len() + given) };
+        Some(taken)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::Error;
 
 /// A window on the input: what was pushed last, behind what the decoder left of the pushes before.
 ///
-/// A decoder leaves bytes only where a header or trailer spans pushes, so joining copies are rare.
+/// A decoder leaves bytes where a header or trailer spans pushes, or a stream that is decoded whole.
 #[derive(Debug, Default)]
 pub struct Input {
     bytes: Bytes,
@@ -21,14 +21,23 @@ impl Input {
         Self { size_bytes, ..Self::default() }
     }
 
+    /// Begin with bytes that are all there is, from this offset of the file on.
+    pub fn whole(bytes: Bytes, offset: u64) -> Self {
+        Self { bytes, offset, size_bytes: None, ended: true }
+    }
+
     /// Take the next piece.
     pub fn push(&mut self, piece: Bytes) {
         if self.bytes.is_empty() {
             self.bytes = piece;
             return;
         }
-        let mut joined = BytesMut::with_capacity(self.bytes.len() + piece.len());
-        joined.extend_from_slice(&self.bytes);
+        // What has been joined before has room for more, mostly.
+        let mut joined = std::mem::take(&mut self.bytes).try_into_mut().unwrap_or_else(|bytes| {
+            let mut joined = BytesMut::with_capacity(bytes.len() + piece.len());
+            joined.extend_from_slice(&bytes);
+            joined
+        });
         joined.extend_from_slice(&piece);
         self.bytes = joined.freeze();
     }
@@ -47,6 +56,12 @@ impl Input {
     pub fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
         self.offset += count as u64;
+    }
+
+    /// Take `count` bytes, and keep them.
+    pub fn take(&mut self, count: usize) -> Bytes {
+        self.offset += count as u64;
+        self.bytes.split_to(count)
     }
 
     /// Where the first byte of [`Self::bytes`] is in the file.

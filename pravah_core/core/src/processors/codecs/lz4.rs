@@ -4,14 +4,13 @@
 
 use std::io::Write;
 
-use bytes::Bytes;
 use lz4_flex::{
     block::decompress_into_with_dict,
     frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo},
 };
 use xxhash_rust::xxh32::{Xxh32, xxh32};
 
-use super::{Decoder, Input};
+use super::{Decoded, Decoder, Input};
 use crate::{Error, Result};
 
 /// First bytes of a frame.
@@ -65,7 +64,7 @@ struct Frame {
 }
 
 impl Decoder for Lz4Decoder {
-    fn decode(&mut self, input: &mut Input) -> Result<Option<Bytes>> {
+    fn decode(&mut self, input: &mut Input) -> Result<Option<Decoded>> {
         loop {
             if self.skipped_bytes > 0 {
                 let count = (input.bytes().len() as u64).min(self.skipped_bytes);
@@ -230,7 +229,7 @@ fn number(bytes: &[u8]) -> Option<u32> {
     bytes.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes))
 }
 
-fn wait(input: &Input) -> Result<Option<Bytes>> {
+fn wait(input: &Input) -> Result<Option<Decoded>> {
     if input.has_ended() { Err(input.truncated("lz4")) } else { Ok(None) }
 }
 

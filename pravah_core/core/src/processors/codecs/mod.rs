@@ -4,6 +4,7 @@
 
 mod brotli;
 mod bzip2;
+mod group;
 mod gzip;
 mod gzip_decoder;
 mod gzip_header;
@@ -11,6 +12,7 @@ mod inflater;
 mod input;
 mod lz4;
 mod pump;
+mod seek_table;
 mod snappy;
 mod xz;
 mod zstd;
@@ -23,10 +25,13 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::Block;
 use crate::Result;
 use pump::StreamDecoder;
 
+pub use group::MOST_BYTES as DECODER_BLOCK_BYTES;
 pub use input::Input;
+pub use seek_table::{SeekTable, bytes as seek_table_bytes};
 
 /// A compressed format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -60,11 +65,40 @@ pub trait StreamEncoder: Send {
 /// First bytes that tell a codec.
 pub const MAGIC_BYTES: usize = 10;
 
+/// The next part of what was compressed.
+pub enum Decoded {
+    /// Its bytes, at most [`super::PULL_BYTES`].
+    Now(Bytes),
+    /// The work that gives them, which needs nothing else.
+    Later {
+        /// What the work gives at most.
+        content_bytes: u64,
+        block: Block,
+    },
+}
+
+#[cfg(test)]
+impl Decoded {
+    /// Have the bytes made, and give them.
+    fn bytes(self) -> Result<Bytes> {
+        match self {
+            Self::Now(bytes) => Ok(bytes),
+            Self::Later { block, .. } => block.run(),
+        }
+    }
+}
+
+impl From<Vec<u8>> for Decoded {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Now(bytes.into())
+    }
+}
+
 /// Turns one compressed stream back into what was compressed.
 pub trait Decoder: Send {
-    /// Give the next bytes, at most [`super::PULL_BYTES`]; none: more input is wanted,
-    /// or, once the input has ended, the stream is complete and checked.
-    fn decode(&mut self, input: &mut Input) -> Result<Option<Bytes>>;
+    /// Give the next part; none: more input is wanted, or, once the input has ended, the stream is complete and
+    /// checked.
+    fn decode(&mut self, input: &mut Input) -> Result<Option<Decoded>>;
 }
 
 impl Codec {
@@ -176,7 +210,17 @@ impl Codec {
 
     /// Start on a stream, where the format allows only one in a file.
     pub fn stream_encoder(self, level: i32) -> Option<Box<dyn StreamEncoder>> {
-        (self == Self::Brotli).then(|| brotli::encoder(level))
+        self.is_one_stream().then(|| brotli::encoder(level))
+    }
+
+    /// Whether the format allows only one stream in a file, so that blocks depend on those before them.
+    pub fn is_one_stream(self) -> bool {
+        self == Self::Brotli
+    }
+
+    /// Whether a file of several blocks ends with a table of where they are.
+    pub fn has_seek_table(self) -> bool {
+        self == Self::Zstd
     }
 
     /// Tell by its first [`MAGIC_BYTES`] what has compressed a file.
@@ -207,6 +251,11 @@ impl Codec {
             Self::Brotli => Ok(Box::new(StreamDecoder::new(&brotli::FORMAT))),
             Self::Snappy => Ok(Box::new(snappy::SnappyDecoder::default())),
         }
+    }
+
+    /// Whether a file of several streams may be decoded in blocks.
+    pub fn decodes_in_blocks(self) -> bool {
+        matches!(self, Self::Gzip | Self::Zstd)
     }
 
     /// Most bytes that decoding one stream takes, beside its input.

@@ -1,8 +1,6 @@
 //! One decoder for all libraries that take some input, give some output and remember where they are.
 
-use bytes::Bytes;
-
-use super::{Decoder, Input};
+use super::{Decoded, Decoder, Input};
 use crate::{Error, Result, processors::PULL_BYTES};
 
 /// A library's decoder of one stream.
@@ -70,7 +68,7 @@ impl StreamDecoder {
 }
 
 impl Decoder for StreamDecoder {
-    fn decode(&mut self, input: &mut Input) -> Result<Option<Bytes>> {
+    fn decode(&mut self, input: &mut Input) -> Result<Option<Decoded>> {
         loop {
             if self.pump.is_none() && !self.begin(input)? {
                 return Ok(None);

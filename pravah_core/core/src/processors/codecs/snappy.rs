@@ -4,11 +4,10 @@
 
 use std::io::Write;
 
-use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum};
 use snap::{raw, write::FrameEncoder};
 
-use super::{Decoder, Input};
+use super::{Decoded, Decoder, Input};
 use crate::{Error, Result};
 
 /// The chunk that every stream begins with.
@@ -50,7 +49,7 @@ pub struct SnappyDecoder {
 }
 
 impl Decoder for SnappyDecoder {
-    fn decode(&mut self, input: &mut Input) -> Result<Option<Bytes>> {
+    fn decode(&mut self, input: &mut Input) -> Result<Option<Decoded>> {
         while let Some((kind, length)) = self.header(input)? {
             let offset = input.offset();
             let body = &input.bytes()[HEADER_BYTES..HEADER_BYTES + length];

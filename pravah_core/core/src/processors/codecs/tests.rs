@@ -10,14 +10,15 @@ fn decoded(codec: Codec, packed: &[u8], piece_bytes: usize) -> Result<Vec<u8>> {
     let (mut input, mut decoder, mut output) = (Input::new(None), codec.decoder()?, Vec::new());
     for piece in packed.chunks(piece_bytes) {
         input.push(Bytes::copy_from_slice(piece));
-        while let Some(bytes) = decoder.decode(&mut input)? {
+        while let Some(decoded) = decoder.decode(&mut input)? {
+            let bytes = decoded.bytes()?;
             assert!(bytes.len() <= 4 << 20, "one output is bounded");
             output.extend_from_slice(&bytes);
         }
     }
     input.end();
-    while let Some(bytes) = decoder.decode(&mut input)? {
-        output.extend_from_slice(&bytes);
+    while let Some(decoded) = decoder.decode(&mut input)? {
+        output.extend_from_slice(&decoded.bytes()?);
     }
     Ok(output)
 }

@@ -28,6 +28,7 @@ pub fn compress(level: i32, block: &[u8]) -> Result<Vec<u8>> {
     if context.sizeof() <= KEPT_BYTES {
         CONTEXTS.with(|shelf| shelf.put(context));
     }
+    frame.shrink_to_fit(); // it may wait for those before it
     Ok(frame)
 }
 

@@ -1,11 +1,14 @@
 //! zstd decompression: frames in a row, skippable ones between them, checksums checked, windows limited.
+//!
+//! Frames that tell the size of their content are decoded as blocks, any number at once, where they are not large.
 
-use bytes::Bytes;
+use ::zstd::zstd_safe::{DCtx, InBuffer, OutBuffer, ResetDirective, find_frame_compressed_size, get_error_name};
 use rustix::io::Errno;
-use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer, ResetDirective, get_error_name};
 
 use super::{
-    Decoder, Input,
+    Decoded, Decoder, Input,
+    group::{CONTENT_BYTES, Extent, Gathered, Group, STREAM_BYTES, gather},
+    zstd,
     zstd_header::{self, Header},
 };
 use crate::{
@@ -36,6 +39,8 @@ pub struct ZstdDecoder {
     part: Part,
     /// Where the current frame began, for messages.
     frame_offset: u64,
+    /// Whether frames that tell their sizes become blocks.
+    gathers: bool,
 }
 
 /// What comes next in the file.
@@ -59,12 +64,14 @@ enum Next {
     Part,
     /// Bytes of the content.
     Output(Vec<u8>),
+    /// Frames that are decoded for themselves.
+    Group(Group),
     /// More input is wanted, or the file is complete.
     Input,
 }
 
 impl Decoder for ZstdDecoder {
-    fn decode(&mut self, input: &mut Input) -> Result<Option<Bytes>> {
+    fn decode(&mut self, input: &mut Input) -> Result<Option<Decoded>> {
         loop {
             let next = match self.part {
                 Part::Header => self.header(input)?,
@@ -73,6 +80,7 @@ impl Decoder for ZstdDecoder {
             };
             match next {
                 Next::Output(output) if !output.is_empty() => return Ok(Some(output.into())),
+                Next::Group(group) => return Ok(Some(group.decoded_by(decode))),
                 Next::Input => return Ok(None),
                 Next::Output(_) | Next::Part => {}
             }
@@ -83,13 +91,17 @@ impl Decoder for ZstdDecoder {
 impl ZstdDecoder {
     /// Start at the first frame.
     pub fn new() -> Result<Self> {
-        let kept = CONTEXTS.with(|shelf| shelf.take(|_| true));
-        let context = kept.or_else(DCtx::try_create);
-        let context = context.ok_or(Error::System { action: "allocate a zstd context", errno: Errno::NOMEM })?;
-        Ok(Self { context: Some(context), part: Part::Header, frame_offset: 0 })
+        Ok(Self { context: Some(context()?), part: Part::Header, frame_offset: 0, gathers: true })
     }
 
     fn header(&mut self, input: &mut Input) -> Result<Next> {
+        if self.gathers {
+            match gather(input, extent) {
+                Gathered::Group(group) => return Ok(Next::Group(group)),
+                Gathered::Cut => return Ok(Next::Input),
+                Gathered::Nothing => {}
+            }
+        }
         self.frame_offset = input.offset();
         if input.bytes().is_empty() {
             return Ok(Next::Input);
@@ -171,14 +183,70 @@ impl ZstdDecoder {
 
 impl Drop for ZstdDecoder {
     fn drop(&mut self) {
-        if let Some(mut context) = self.context.take()
-            && !std::thread::panicking()
-            && context.sizeof() <= KEPT_BYTES
-            && context.reset(ResetDirective::SessionOnly).is_ok()
-        {
-            CONTEXTS.with(|shelf| shelf.put(context));
+        if let Some(context) = self.context.take() {
+            keep(context);
         }
     }
+}
+
+fn context() -> Result<DCtx<'static>> {
+    let kept = CONTEXTS.with(|shelf| shelf.take(|_| true));
+    kept.or_else(DCtx::try_create).ok_or(Error::System { action: "allocate a zstd context", errno: Errno::NOMEM })
+}
+
+fn keep(mut context: DCtx<'static>) {
+    if !std::thread::panicking() && context.sizeof() <= KEPT_BYTES && context.reset(ResetDirective::SessionOnly).is_ok()
+    {
+        CONTEXTS.with(|shelf| shelf.put(context));
+    }
+}
+
+/// What a frame tells of itself: the headers of its blocks, which are walked through, have their sizes.
+fn extent(bytes: &[u8]) -> Extent {
+    if !zstd_header::is_magic(bytes) {
+        let may_become = bytes.len() < 4 && zstd_header::is_magic_prefix(bytes);
+        return if may_become { Extent::Cut } else { Extent::Unknown };
+    }
+    let (most_bytes, content_bytes) = match zstd_header::read(bytes) {
+        None => return Extent::Cut,
+        Some(Header::Skippable { frame_bytes }) => (frame_bytes, 0),
+        Some(Header::Frame { window_bytes, content_bytes: Some(content_bytes), dictionary: 0 })
+            if window_bytes <= WINDOW_LIMIT_BYTES && content_bytes <= CONTENT_BYTES as u64 =>
+        {
+            // Whoever writes frames that are larger than they need be has them streamed.
+            (zstd::bound(content_bytes), content_bytes)
+        }
+        Some(Header::Frame { .. }) => return Extent::Unknown,
+    };
+    match find_frame_compressed_size(bytes) {
+        Ok(stream_bytes) => Extent::Whole { stream_bytes, content_bytes: content_bytes as usize },
+        Err(_) if most_bytes <= STREAM_BYTES as u64 && (bytes.len() as u64) < most_bytes => Extent::Cut,
+        Err(_) => Extent::Unknown,
+    }
+}
+
+/// Decode frames that told their sizes. What they do not hold to, the streaming decoder tells.
+fn decode(group: Group) -> Result<Vec<u8>> {
+    let (mut context, mut output) = (context()?, Vec::with_capacity(group.content_bytes));
+    let decoded = context.decompress(&mut output, &group.bytes);
+    keep(context);
+    if decoded == Ok(group.content_bytes) { Ok(output) } else { decode_streaming(group) }
+}
+
+fn decode_streaming(group: Group) -> Result<Vec<u8>> {
+    let (mut input, mut output) = (Input::whole(group.bytes, group.offset), Vec::new());
+    let mut decoder = ZstdDecoder::new()?;
+    decoder.gathers = false;
+    while let Some(Decoded::Now(bytes)) = decoder.decode(&mut input)? {
+        output.extend_from_slice(&bytes);
+        if output.len() > group.content_bytes {
+            let (offset, told) = (decoder.frame_offset, group.content_bytes);
+            return Err(Error::CorruptInput(format!(
+                "the zstd frame at byte {offset} is damaged: its content has more bytes than the {told} that it says"
+            )));
+        }
+    }
+    Ok(output)
 }
 
 /// Size an output buffer. With room for the whole content libzstd decodes a frame without a window of its own.

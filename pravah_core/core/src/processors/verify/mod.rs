@@ -111,7 +111,7 @@ impl Verify {
 }
 
 impl Processor for Verify {
-    fn need(&self, _size_bytes: u64) -> u64 {
+    fn need(&self, _size_bytes: u64, _blocks: u64) -> u64 {
         // As `checksum`; the list is shared by all files.
         2 << 10
     }
@@ -149,7 +149,8 @@ impl Step for VerifyStep {
                 self.size_bytes += bytes.len() as u64;
             }
             Event::End => self.record = Some(self.compare()?),
-            Event::Record(_) => {}
+            // A pipeline pushes neither.
+            Event::Record(_) | Event::Block(_) => {}
         }
         self.passing = Some(event);
         Ok(())

@@ -65,7 +65,8 @@ impl LocalSink {
         let slash = walk::open_root(b"/").map_err(Error::system("open the sink"))?;
         let root = make_below(slash, &path).map_err(Error::system("open the sink"))?;
         let (durability, verify, preserve) = (plan.durability, plan.verify, plan.preserve.clone());
-        let manner = Arc::new(Manner { verify, preserve, flush: durability == Durability::Always });
+        let (flush, is_durable) = (durability == Durability::Always, durability != Durability::None);
+        let manner = Arc::new(Manner { verify, preserve, flush, is_durable });
         let nameless = cfg!(target_os = "linux") && temporaries == Temporaries::Nameless;
         let shared = Arc::new(Shared { durability, manner, nameless: AtomicBool::new(nameless) });
         Ok(Self { root, shared, devices: Mutex::default(), settled: Mutex::default() })

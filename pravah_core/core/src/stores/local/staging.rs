@@ -21,6 +21,10 @@ use crate::{
     stores::{Attributes, Reading, Staging},
 };
 
+/// Bytes of an output that are sent on their way to the disk at once, while more are made: else the disk would have
+/// nothing to do until all are waited for.
+const WRITE_BACK_BYTES: u64 = 8 << 20;
+
 /// Bytes read back at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -31,6 +35,8 @@ pub struct Manner {
     pub preserve: Vec<Preserve>,
     /// Each file is waited for by itself.
     pub flush: bool,
+    /// Whether anybody waits for what is written.
+    pub is_durable: bool,
 }
 
 impl Manner {
@@ -161,6 +167,8 @@ pub struct LocalStaging {
 #[derive(Default)]
 pub struct Written {
     end_bytes: u64,
+    /// What is on its way to the disk ends here.
+    sent_bytes: u64,
     parts: Vec<Range<u64>>,
     hasher: Option<Box<Xxh3>>,
 }
@@ -191,6 +199,17 @@ impl Written {
 impl LocalStaging {
     fn open(&self) -> Result<&OwnedFd> {
         self.file.as_ref().ok_or(Error::Cancelled)
+    }
+
+    /// Send what has been written on its way to the disk, once it is enough.
+    fn write_back(&mut self) {
+        let (from, end) = (self.written.sent_bytes, self.written.end_bytes);
+        if end - from >= WRITE_BACK_BYTES && self.manner.is_durable {
+            self.written.sent_bytes = end;
+            if let Some(file) = &self.file {
+                start_write_back(file, from..end);
+            }
+        }
     }
 
     fn keep(&self, file: &OwnedFd, attributes: &Attributes) -> Result<()> {
@@ -230,6 +249,7 @@ impl Staging for LocalStaging {
                 Err(errno) => return Err(Error::system("write the output")(errno)),
             }
         }
+        self.write_back();
         Ok(())
     }
 
@@ -249,6 +269,7 @@ impl Staging for LocalStaging {
         match rustix::fs::copy_file_range(source, None, self.open()?, None, length) {
             Ok(copied) => {
                 self.written.grow(copied as u64);
+                self.write_back();
                 Ok(Some(copied as u64))
             }
             Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(Error::system("write the output")(errno)),
@@ -287,6 +308,20 @@ impl Staging for LocalStaging {
         Ok((staged, Box::new(Held { file, named: self.named.take(), is_link: false, is_shared: false, expected })))
     }
 }
+
+/// Have the system begin to write a part of a file to the disk, without waiting for it.
+#[cfg(target_os = "linux")]
+fn start_write_back(file: &OwnedFd, part: Range<u64>) {
+    let offset = |bytes: u64| libc::off64_t::try_from(bytes).unwrap_or(0);
+    let (start, length) = (offset(part.start), offset(part.end - part.start));
+    // SAFETY: a system call on a descriptor that is open, without pointers. What it could not write is told by the
+    // flush that is waited for.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), start, length, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+/// Elsewhere the system begins when it likes.
+#[cfg(not(target_os = "linux"))]
+fn start_write_back(_: &OwnedFd, _: Range<u64>) {}
 
 fn timespec(time_ns: i64) -> Timespec {
     const SECOND_NS: i64 = 1_000_000_000;

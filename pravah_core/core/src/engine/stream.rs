@@ -1,0 +1,167 @@
+//! The bytes of one file: read, through the steps, into its target.
+//!
+//! A small file takes one thread. A large one has three at least: one reads and drives the steps, the pool does their
+//! blocks, and one writes what comes out, since a disk that is slow to take bytes is no reason not to make more.
+
+use std::{
+    collections::VecDeque,
+    sync::mpsc::{self, Receiver},
+    thread,
+};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    SMALL_BYTES,
+    stage::Bench,
+    target::{Target, fill},
+};
+use crate::{
+    Error, Result,
+    effort::{self, Activity},
+    pipeline::{Failure, Workers, panicked},
+    processors::{Event, PULL_BYTES},
+    stores::Reading,
+};
+
+/// Bytes that the system is asked to copy at once: a request to drain is seen between two of them.
+const TRANSFER_BYTES: u64 = 8 << 20;
+
+/// Bytes read at once from a file that says it is empty: those of procfs do, and are not.
+const UNSIZED_BYTES: usize = 4 << 10;
+
+/// Events of at most [`PULL_BYTES`] that wait to be written.
+const QUEUED_EVENTS: usize = 4;
+
+/// Bytes that wait to be written, at most: those in the queue, that which is written and that which is handed over.
+pub const QUEUED_BYTES: u64 = (QUEUED_EVENTS as u64 + 2) * PULL_BYTES as u64;
+
+/// Pieces of the file that are read ahead of the one that the steps get.
+pub const PIECES: u64 = 2;
+
+impl Bench<'_> {
+    /// Read the file through the steps into the target; gives the bytes read.
+    pub fn run(
+        &self,
+        reading: &mut dyn Reading,
+        (index, size_bytes): (u32, u64),
+        target: &mut Target<'_, '_>,
+        workers: Workers<'_>,
+    ) -> Result<u64, Failure> {
+        if size_bytes <= SMALL_BYTES {
+            return self.feed(reading, (index, size_bytes), workers, &mut |event| target.take(event));
+        }
+        if self.pipeline.passes_bytes() {
+            return Ok(self.transfer(reading, size_bytes, target)?);
+        }
+        thread::scope(|scope| {
+            let (events, queue) = mpsc::sync_channel(QUEUED_EVENTS);
+            let writer = thread::Builder::new()
+                .name("pravah-write".to_owned())
+                .spawn_scoped(scope, move || self.write(&queue, target))
+                .map_err(Error::io("start a thread that writes"))?;
+            // The queue closes where writing has failed, and then that is the error.
+            let fed = self.feed(reading, (index, size_bytes), workers, &mut |event| {
+                effort::now(Activity::Writing);
+                events.send(event).or(Err(Error::Cancelled))
+            });
+            drop(events);
+            writer.join().unwrap_or_else(|payload| Err(panicked(payload.as_ref())))?;
+            fed
+        })
+    }
+
+    /// Write what comes, until there is no more.
+    fn write(&self, queue: &Receiver<Event>, target: &mut Target<'_, '_>) -> Result<()> {
+        queue.iter().try_for_each(|event| {
+            let _writing = self.effort.work(Activity::Writing);
+            target.take(event)
+        })
+    }
+
+    /// Read the file through the steps.
+    fn feed(
+        &self,
+        reading: &mut dyn Reading,
+        (index, size_bytes): (u32, u64),
+        workers: Workers<'_>,
+        output: &mut dyn FnMut(Event) -> Result<()>,
+    ) -> Result<u64, Failure> {
+        let piece_bytes = self.pipeline.piece_bytes();
+        let mut flow = self.pipeline.open(workers)?;
+        let name = Bytes::copy_from_slice(self.manifest.name(index as usize));
+        let path = self.pipeline.wants_path().then(|| self.listed_path(index));
+        flow.feed(Event::Begin { name, size_bytes: Some(size_bytes), path }, output)?;
+        let (mut total, mut pieces) = (0, Pieces::default());
+        loop {
+            let wanted = match self.rates.read.portion(size_bytes.saturating_sub(total)) {
+                0 if size_bytes > 0 => break,
+                0 => UNSIZED_BYTES,
+                rest => usize::try_from(rest).map_or(piece_bytes, |rest| rest.min(piece_bytes)),
+            };
+            let mut buffer = pieces.free();
+            buffer.resize(wanted, 0);
+            effort::now(Activity::Reading);
+            let filled = fill(reading, &mut buffer)?;
+            if filled == 0 {
+                break; // shorter than it was: the second look tells
+            }
+            buffer.truncate(filled);
+            total += filled as u64;
+            self.rates.read.pass(filled as u64, self.control)?;
+            self.control.count_bytes(filled as u64);
+            flow.feed(Event::Bytes(pieces.lend(buffer)), output)?;
+            if size_bytes > SMALL_BYTES && self.control.giving_up() {
+                return Err(Error::Cancelled.into());
+            }
+        }
+        flow.feed(Event::End, output)?;
+        Ok(total)
+    }
+
+    /// Copy a large file: by the system where it can, and without its holes, so that sparse files stay sparse.
+    fn transfer(&self, reading: &mut dyn Reading, size_bytes: u64, target: &mut Target<'_, '_>) -> Result<u64> {
+        let mut at = 0;
+        while at < size_bytes {
+            let data = reading.seek_data(at)?.unwrap_or(size_bytes..size_bytes);
+            if data.start > at {
+                at = data.start.min(size_bytes);
+                target.skip_to(at)?;
+            }
+            let end = data.end.min(size_bytes);
+            while at < end {
+                let portion = self.rates.write.portion(self.rates.read.portion((end - at).min(TRANSFER_BYTES)));
+                let copied = target.copy(reading, portion)?;
+                if copied == 0 {
+                    return Ok(at); // shorter than it was: the second look tells
+                }
+                at += copied;
+                self.control.count_bytes(copied);
+                self.rates.read.pass(copied, self.control)?;
+                self.rates.write.pass(copied, self.control)?;
+                if self.control.giving_up() {
+                    return Err(Error::Cancelled);
+                }
+            }
+        }
+        Ok(at)
+    }
+}
+
+/// Pieces of a file that steps hold on to; the memory of those that are done serves for the next ones.
+#[derive(Default)]
+struct Pieces(VecDeque<Bytes>);
+
+impl Pieces {
+    /// Memory for the next piece: that of an earlier one, or none yet.
+    fn free(&mut self) -> BytesMut {
+        let done = self.0.iter().position(Bytes::is_unique).and_then(|at| self.0.remove(at));
+        done.and_then(|piece| piece.try_into_mut().ok()).unwrap_or_default()
+    }
+
+    fn lend(&mut self, buffer: BytesMut) -> Bytes {
+        let piece = buffer.freeze();
+        self.0.push_back(piece.clone());
+        piece
+    }
+}
