@@ -387,7 +387,7 @@ mod tests {
                 Ok(())
             });
             let failure = failure.expect_err("panicked");
-            assert_eq!((failure.step.as_deref(), failure.error.kind()), (Some("splitting"), "panicked"));
+            assert_eq!((failure.step.as_deref(), failure.error.kind()), (Some("splitting"), "processor_panicked"));
             assert_eq!((failure.error.to_string(), bytes.as_slice()), ("panicked: met a `!`".to_owned(), &b"abc"[..]));
         }
     }

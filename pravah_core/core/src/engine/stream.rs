@@ -51,6 +51,7 @@ impl Bench<'_> {
         if size_bytes <= SMALL_BYTES {
             return self.feed(reading, (index, size_bytes), workers, &mut |event| target.take(event));
         }
+        reading.read_through();
         if self.pipeline.passes_bytes() {
             return Ok(self.transfer(reading, size_bytes, target)?);
         }

@@ -148,6 +148,13 @@ impl Reading for LocalFile {
         }
     }
 
+    /// Half the time and half the CPU time for a file that is not in memory (ext4 on a virtual disk, 254 MB): Linux
+    /// fetches twice as much at once. Asking for parts of it ahead (`WILLNEED`) gained nothing.
+    fn read_through(&self) {
+        // Where it is refused the file is read as it comes.
+        let _ = rustix::fs::fadvise(&self.0, 0, None, Advice::Sequential);
+    }
+
     fn seek_data(&mut self, offset_bytes: u64) -> Result<Option<Range<u64>>> {
         let seek = |to| rustix::fs::seek(&self.0, to);
         let failed = Error::system("read the source");
