@@ -104,7 +104,7 @@ impl Bench<'_> {
     }
 
     /// Where the entry was listed.
-    fn listed_path(&self, index: u32) -> SourcePath {
+    pub fn listed_path(&self, index: u32) -> SourcePath {
         let root = self.plan.source_path(self.manifest.root(index as usize), b"", b"");
         SourcePath::new(self.source_path(index), root.len())
     }

@@ -58,7 +58,7 @@ pub trait Reading {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
 
     /// Say that it will be read from its beginning to its end, so that more is fetched ahead.
-    fn read_through(&self);
+    fn read_through(&self) {}
 
     /// Go to the next bytes that are kept, at or behind an offset; none: only a hole is left.
     fn seek_data(&mut self, offset_bytes: u64) -> Result<Option<Range<u64>>>;
