@@ -76,9 +76,11 @@ class EmittedManifest(TypedDict):
     bytes: int
 
 class TasksRecord(TypedDict):
-    """What a scan has found since its last record; counts and reasons are of the whole attempt."""
+    """What a scan has found since its last record; counts and reasons are of the whole unit."""
 
     manifests: list[EmittedManifest]
+    units: list[bytes]
+    frontier: bytes | None
     counts: dict[str, int]
     reasons: dict[str, int]
     effort: str
@@ -100,7 +102,7 @@ class Moved(TypedDict):
     counts: Counts
     summary: str
     window: bytes
-    scan_again: bool
+    unit: bytes | None
 
 class ScanError(TypedDict):
     """Something that could not be read."""
@@ -134,11 +136,12 @@ class Engine:
     def run_scan(
         self,
         plan_json: str,
+        unit: bytes | None,
         known: list[bytes],
         control: Control,
         on_tasks: Callable[[TasksRecord], Verdict],
     ) -> Ending:
-        """List the roots of a plan; entries of `known` manifests are dropped."""
+        """List what a unit holds; entries of `known` manifests are left out."""
 
     def run_task(
         self,
@@ -307,5 +310,8 @@ def answer(
 def sweep(plan_json: str, manifest: bytes) -> int:
     """Remove what an idle job has left where a task's outputs go; gives the number."""
 
-def still_here(manifest: bytes, windows: list[Window]) -> bytes:
-    """Give the manifest without what has moved out of it."""
+def look_back(unit: bytes | None) -> int | None:
+    """Tell how many of a unit's last tasks its scan has to know; None: any task of its job."""
+
+def known_in(unit: bytes, manifest: bytes) -> bytes | None:
+    """Give the entries of a manifest that the scan of a unit has to know, if there are any."""

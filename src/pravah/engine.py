@@ -47,11 +47,12 @@ __all__ = [
     "diff",
     "files",
     "finish_sources",
+    "known_in",
+    "look_back",
     "manifest_directories",
     "merge_fingerprints",
     "retry",
     "split",
-    "still_here",
     "sweep",
     "translated",
     "undo",
@@ -166,10 +167,16 @@ def unshare(plan: str) -> int:
         return _core.unshare(plan)
 
 
-def still_here(task: TaskBlobs) -> bytes:
-    """Give a task's manifest without what has moved out of it."""
+def look_back(unit: bytes | None) -> int | None:
+    """Tell how many of a unit's last tasks its scan has to know; None: any task of its job."""
     with translated():
-        return _core.still_here(task.manifest, window_dicts(task.windows))
+        return _core.look_back(unit)
+
+
+def known_in(unit: bytes, manifest: bytes) -> bytes | None:
+    """Give the entries of a manifest that the scan of a unit has to know, if there are any."""
+    with translated():
+        return _core.known_in(unit, manifest)
 
 
 def retry(plan: str, task: TaskBlobs, group: tuple[str, str | None, str] | None) -> Moved | None:
@@ -193,7 +200,7 @@ def _moved(moved: _core.Moved, task: TaskBlobs) -> Moved:
         counts=TaskCounts(**moved["counts"]),
         summary=keep_effort(moved["summary"], task.summary),
         window=moved["window"],
-        scan_again=moved["scan_again"],
+        unit=moved["unit"],
     )
 
 

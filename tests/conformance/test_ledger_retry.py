@@ -110,17 +110,6 @@ def test_retry_of_a_failed_task_with_an_open_window_goes_on_with_that_task(ledge
     assert len(ledger.load(again).windows) == 1
 
 
-def test_retry_with_a_directory_opens_another_scan(ledger: Ledger) -> None:
-    job_id = _failed_job(ledger)
-
-    def move(_: TaskBlobs) -> Moved:
-        return Moved([], 2, TaskCounts(done=8), "{}", scan_again=True)
-
-    ledger.retry(job_id, move)
-    assert len(ledger.claim(job_id, {TaskKind.SCAN: 5})) == 1
-    assert ledger.job(job_id).books.counts == Counts(listed=8, done=8)
-
-
 def test_retry_keeps_what_it_moved_as_a_window(ledger: Ledger) -> None:
     job_id = _failed_job(ledger)
 

@@ -83,6 +83,10 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The modification time that is stored for a directory which could not be read again after its subdirectories
+    /// had been found: a later round lists its entries, and nothing below it.
+    pub const FOUND_BELOW_NS: i64 = 1;
+
     /// The path relative to the root: `directory/name`.
     pub fn relative_path(&self) -> Vec<u8> {
         join(&self.directory, &self.name)

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::{
     Result,
-    engine::{Account, Counts, failure_pattern},
+    engine::{Account, Counts, failure_pattern, scan_task::unit::Unit},
     entry::{Entry, Kind},
     manifest::{Manifest, ManifestBuilder},
     outcome::{Outcome, Reason, Recorded, Row, encode_rows},
@@ -64,8 +64,8 @@ pub struct Moved {
     pub summary: String,
     /// Marks what has moved; becomes the old task's last, acknowledged window.
     pub window: Vec<u8>,
-    /// Whether a directory that could not be read is among them: the scan has to look again.
-    pub scan_again: bool,
+    /// The scan unit of the directories among them: they are listed again.
+    pub unit: Option<Vec<u8>>,
 }
 
 /// Move what did not come about, or only one group of failures; none if there is nothing to move.
@@ -96,7 +96,7 @@ fn take(
     let mut moving = Vec::new();
     let mut account = Account::default();
     let mut marks = Vec::new();
-    let mut scan_again = false;
+    let mut directories = Vec::new();
     for index in 0..manifest.len() {
         let number = u32::try_from(index).unwrap_or(u32::MAX);
         let row = rows.get(&number);
@@ -112,7 +112,7 @@ fn take(
         }
         let entry = manifest.entry(index)?;
         if entry.kind == Kind::Directory {
-            scan_again = true;
+            directories.push(entry);
         } else {
             moving.push(entry);
         }
@@ -128,25 +128,8 @@ fn take(
         counts: account.counts,
         summary: account.summary(),
         window: encode_rows(&marks)?,
-        scan_again,
+        unit: (!directories.is_empty()).then(|| Unit::again(&directories).encode()).transpose()?,
     }))
-}
-
-/// The manifest without what has moved out of it: what a scan that looks again must not emit again.
-pub fn still_here(manifest: &[u8], windows: &[Recorded]) -> Result<Vec<u8>> {
-    let decoded = Manifest::decode(manifest)?;
-    let mut moved = std::collections::HashSet::new();
-    for window in windows.iter().filter(|window| window.acknowledged) {
-        moved.extend(window.rows()?.iter().filter(|row| row.outcome == Outcome::Moved).map(|row| row.index as usize));
-    }
-    if moved.is_empty() {
-        return Ok(manifest.to_vec());
-    }
-    let mut builder = ManifestBuilder::default();
-    for index in (0..decoded.len()).filter(|index| !moved.contains(index)) {
-        builder.push(&decoded.entry(index)?)?;
-    }
-    builder.finish()
 }
 
 /// Cut entries, in their order, into parts of about the same work.

@@ -6,7 +6,7 @@ use pravah_core::{
     Error,
     engine::{
         self, Ending, Verdict,
-        scan_task::{self, Emission},
+        scan_task::{self, Emission, unit::Unit},
     },
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
@@ -60,11 +60,12 @@ impl Engine {
         Ok(Self(engine.with_notes(notes)))
     }
 
-    /// List the roots of a plan and hand over tasks; entries of `known` manifests are left out.
+    /// List what a unit holds and hand over tasks; entries of `known` manifests are left out.
     fn run_scan(
         &self,
         py: Python<'_>,
         plan_json: &str,
+        unit: Option<Vec<u8>>,
         known: Vec<Vec<u8>>,
         control: &Control,
         on_tasks: Py<PyAny>,
@@ -72,12 +73,13 @@ impl Engine {
         let plan = plan(plan_json)?;
         let control = Arc::clone(&control.0);
         call(py, on_tasks, |callback| {
+            let unit = Unit::decode(unit.as_deref())?;
             let known: Vec<&[u8]> = known.iter().map(Vec::as_slice).collect();
             let mut on_tasks = |found: Emission| {
                 // An exception ends the scan as a lost lease does; `call` raises it again.
                 callback.ask(|py| emission(py, &found)).unwrap_or(Verdict::Fenced)
             };
-            scan_task::run_scan(&plan, &known, &control, &mut on_tasks)
+            scan_task::run_scan(&plan, &unit, &known, &control, &mut on_tasks)
         })
     }
 

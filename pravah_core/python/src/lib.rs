@@ -9,6 +9,7 @@ mod error;
 mod retry;
 mod scanner;
 mod task;
+mod unit;
 
 use pyo3::prelude::*;
 
@@ -24,9 +25,10 @@ mod _core {
         engine::{Control, Engine},
         error::CoreError,
         file_types,
-        retry::{retry, split, still_here},
+        retry::{retry, split},
         scanner::Scanner,
         task::{finish_sources, manifest_directories, merge_fingerprints, sweep, undo, unshare},
+        unit::{known_in, look_back},
     };
 
     #[pymodule_init]

@@ -49,14 +49,6 @@ fn dict_of<'py>(py: Python<'py>, moved: &Moved) -> PyResult<Bound<'py, PyDict>> 
     dict.set_item("counts", counts(py, &moved.counts)?)?;
     dict.set_item("summary", &moved.summary)?;
     dict.set_item("window", PyBytes::new(py, &moved.window))?;
-    dict.set_item("scan_again", moved.scan_again)?;
+    dict.set_item("unit", moved.unit.as_ref().map(|unit| PyBytes::new(py, unit)))?;
     Ok(dict)
-}
-
-/// The manifest without what has moved out of it: what a scan that looks again must not emit again.
-#[pyfunction]
-pub fn still_here<'py>(py: Python<'py>, manifest: &[u8], windows: Vec<Window>) -> PyResult<Bound<'py, PyBytes>> {
-    let windows = recorded(windows);
-    let kept = py.detach(|| pravah_core::retry::still_here(manifest, &windows)).map_err(|error| raise(&error))?;
-    Ok(PyBytes::new(py, &kept))
 }

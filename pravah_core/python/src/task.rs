@@ -110,7 +110,10 @@ pub fn emission<'py>(py: Python<'py>, emission: &Emission) -> PyResult<Bound<'py
         reasons.set_item(format!("filtered:{}", reason.name()), count)?;
     }
     let dict = PyDict::new(py);
+    let units: Vec<_> = emission.units.iter().map(|unit| PyBytes::new(py, unit)).collect();
     dict.set_item("manifests", manifests.collect::<PyResult<Vec<_>>>()?)?;
+    dict.set_item("units", units)?;
+    dict.set_item("frontier", emission.frontier.as_ref().map(|frontier| PyBytes::new(py, frontier)))?;
     dict.set_item("counts", counts)?;
     dict.set_item("reasons", reasons)?;
     dict.set_item("effort", emission.effort.to_json())?;

@@ -101,6 +101,19 @@ def load(connection: Connection, lease: Lease) -> TaskBlobs:
     )
 
 
+def unit(connection: Connection, lease: Lease) -> bytes | None:
+    """Give what a scan has to list, if it was stored yet."""
+    found: bytes | None = connection.execute(query("get_frontier"), {"id": lease.task_id}).scalar()
+    return found
+
+
+def emitted(connection: Connection, lease: Lease, below_id: int) -> tuple[int, bytes] | None:
+    """Give the last task before an id that a scan emitted, and its manifest."""
+    values = {"job_id": lease.job_id, "parent_id": lease.task_id, "below_id": below_id}
+    row = connection.execute(query("last_emitted"), values).first()
+    return None if row is None else (row.id, row.blob)
+
+
 def next_blobs(
     connection: Connection,
     job_id: str,

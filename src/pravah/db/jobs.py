@@ -67,6 +67,7 @@ def add_task(
     parent_id: int | None = None,
     entries: int = 0,
     size_bytes: int = 0,
+    frontier: bytes | None = None,
 ) -> int:
     """Store a pending task of the job's round; give its id."""
     values = {
@@ -75,6 +76,7 @@ def add_task(
         "parent_id": parent_id,
         "entries": entries,
         "size_bytes": size_bytes,
+        "frontier": frontier,
     }
     task_id: int = connection.execute(query("add_task"), values).scalar_one()
     return task_id

@@ -35,6 +35,8 @@ from pravah.model.ledger import (
 )
 from pravah.model.status import JobStatus
 
+# Behind every task: ids are signed 64-bit numbers.
+_BEHIND_ALL = (1 << 63) - 1
 # Enough ids to tell somebody that a prefix is ambiguous.
 _IDS_SHOWN = 10
 
@@ -189,8 +191,22 @@ class DatabaseLedger(ABC):
         """Give what was published for those directories, oldest first."""
         return self._read(claims.fingerprints, lease, directories)
 
+    def unit(self, lease: Lease) -> bytes | None:
+        """Give what a leased scan has to list; None: all that its job names."""
+        return self._read(claims.unit, lease)
+
+    def emitted(self, lease: Lease, last: int) -> Iterator[bytes]:
+        """Give the manifests of so many of the last tasks that a scan emitted, the last first."""
+        below_id = _BEHIND_ALL
+        for _ in range(last):
+            found = self._read(claims.emitted, lease, below_id)
+            if found is None:
+                return
+            below_id = found[0]
+            yield found[1]
+
     def emit(self, lease: Lease, emission: Emission) -> Verdict:
-        """Store what a scan found."""
+        """Store what a scan found, gave away and left."""
         verdict = self._write("emit", windows.emit, lease, emission)
         return _advanced(lease, verdict)
 

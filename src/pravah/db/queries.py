@@ -15,7 +15,16 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, BindParameter, Boolean, String, TextClause, bindparam, text
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Boolean,
+    LargeBinary,
+    String,
+    TextClause,
+    bindparam,
+    text,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -32,7 +41,9 @@ _TYPES = {
     "before": String,
     "entries": BigInteger,
     "error": String,
+    "below_id": BigInteger,
     "failed_only": Boolean,
+    "frontier": LargeBinary,
     "job_id": String,
     "kind": String,
     "parent_id": BigInteger,

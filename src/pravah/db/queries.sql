@@ -385,6 +385,16 @@ UPDATE jobs SET started_us = COALESCE(started_us, :now_us) WHERE id = :id;
 -- What a new holder of a task needs of it.
 SELECT t.entries, t.summary, m.blob FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id WHERE t.id = :task_id;
 
+-- name: get_frontier
+-- What a scan unit has to list; none where nothing of it was listed yet.
+SELECT frontier FROM tasks WHERE id = :id;
+
+-- name: last_emitted
+-- The last task before an id that a scan unit emitted.
+SELECT t.id, m.blob FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id
+WHERE t.job_id = :job_id AND t.parent_id = :parent_id AND t.kind = 'entries' AND t.id < :below_id
+ORDER BY t.id DESC LIMIT 1;
+
 -- name: list_fingerprints
 -- What was published for some directories, oldest first.
 SELECT f.directory, f.blob FROM fingerprints AS f
@@ -404,8 +414,9 @@ UPDATE tasks SET seq = seq + 1, strikes = CASE WHEN :progress THEN 0 ELSE strike
 WHERE id = :id AND token = :token AND seq = :seq AND status = 'running';
 
 -- name: advance_scan
--- The same for a scan: counts are those of the attempt that holds the lease.
-UPDATE tasks SET seq = seq + 1, strikes = 0, filtered = :filtered, summary = :summary
+-- The same for a scan: its frontier goes with the tasks of the same transaction.
+UPDATE tasks SET seq = seq + 1, strikes = 0, deaths = CASE WHEN deaths > 1 THEN 1 ELSE deaths END,
+  filtered = :filtered, summary = :summary, frontier = :frontier
 WHERE id = :id AND token = :token AND seq = :seq AND status = 'running';
 
 -- name: advance_only
@@ -439,8 +450,8 @@ WHERE j.id = :job_id AND j.scope IS NOT NULL;
 
 -- name: add_task
 -- A slice of entries, a scan unit, or the closing.
-INSERT INTO tasks (job_id, parent_id, kind, round, status, entries, size_bytes)
-SELECT id, :parent_id, :kind, round, 'pending', :entries, :size_bytes FROM jobs WHERE id = :job_id
+INSERT INTO tasks (job_id, parent_id, kind, round, status, entries, size_bytes, frontier)
+SELECT id, :parent_id, :kind, round, 'pending', :entries, :size_bytes, :frontier FROM jobs WHERE id = :job_id
 RETURNING id;
 
 -- name: add_manifest

@@ -14,7 +14,7 @@ from pravah.db.claims import windows
 from pravah.db.queries import query
 from pravah.db.transactions import Transactions
 from pravah.db.transitions import add_event, move_job, move_task
-from pravah.db.windows import add_entries, add_window
+from pravah.db.windows import add_entries, add_unit, add_window
 from pravah.errors import StatusError
 from pravah.model.ids import shown
 from pravah.model.job import Job
@@ -126,8 +126,6 @@ def retry(connection: Connection, job_id: str, move: Move, location: str) -> int
         reopened.take(row, move)
     if not reopened.anything:
         raise StatusError(f"nothing to retry in {shown(job_id)}", kind="nothing_to_retry")
-    if reopened.scan_again:
-        jobs.add_task(connection, job_id, TaskKind.SCAN)
     connection.execute(query("set_scan_complete"), {"id": job_id})
     return reopened.entries
 
@@ -166,7 +164,6 @@ class _Reopened:
         self._job_id = job_id
         self.entries = 0
         self.anything = False
-        self.scan_again = False
 
     def take(self, row: Row[Any], move: Move) -> None:
         # A task that stopped goes on itself where it has nothing to give away, or where what it
@@ -200,7 +197,8 @@ class _Reopened:
             add_window(self._connection, row.id, row.seq, moved.window, acknowledged=True)
         for task in moved.tasks:
             add_entries(self._connection, self._job_id, row.id, task)
-        self.scan_again = self.scan_again or moved.scan_again
+        if moved.unit is not None:
+            add_unit(self._connection, self._job_id, row.id, moved.unit)
         self.entries += moved.gone
         self.anything = True
 

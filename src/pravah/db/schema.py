@@ -116,10 +116,10 @@ tasks = Table(
     _count("deaths"),
     # Entries in flight when a process crashed, and how often each did so alone (rule 22).
     Column("suspects", Text),
-    # What a scan unit has not yet covered by emitted tasks.
-    Column("frontier", Text),
-    # Last, as it is the widest: sums over the columns above need not read it.
+    # The widest come last: sums over the columns above need not read them.
     Column("summary", Text),
+    # What a scan unit has not yet covered by emitted tasks, nor given away.
+    Column("frontier", LargeBinary),
     CheckConstraint(
         "done + skipped + failed + vanished + poisoned <= entries", name="outcomes_within_entries"
     ),

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from pravah.db import jobs
 from pravah.db.claims import advance
 from pravah.db.jobs import add_task
 from pravah.db.queries import query
@@ -48,18 +49,26 @@ def commit_window(connection: Connection, lease: Lease, record: WindowRecord) ->
 
 
 def emit(connection: Connection, lease: Lease, emission: Emission) -> Verdict:
-    """Store the tasks that a scan cut, and its counts."""
+    """Store the tasks that a scan cut, the units that it gave away, its counts and its frontier.
+
+    The last units of a job may end at once, each unseen by the others: so they come one by one.
+    """
+    if emission.finished:
+        jobs.lock(connection, lease.job_id)
     values = {
         "id": lease.task_id,
         "token": lease.token,
         "seq": lease.seq,
         "filtered": emission.filtered,
         "summary": json.dumps({"reasons": dict(emission.reasons), "effort": dict(emission.effort)}),
+        "frontier": emission.frontier,
     }
     if connection.execute(query("advance_scan"), values).rowcount == 0:
         return verdict_of_miss(connection, lease)
     for task in emission.tasks:
         add_entries(connection, lease.job_id, lease.task_id, task)
+    for unit in emission.units:
+        add_unit(connection, lease.job_id, lease.task_id, unit)
     if emission.finished:
         end_task(connection, lease, "complete")
         connection.execute(query("set_scan_complete"), {"id": lease.job_id})
@@ -121,6 +130,11 @@ def add_entries(connection: Connection, job_id: str, parent_id: int | None, task
     )
     connection.execute(query("add_manifest"), {"task_id": task_id, "blob": task.manifest})
     return task_id
+
+
+def add_unit(connection: Connection, job_id: str, parent_id: int, unit: bytes) -> None:
+    """Store a pending scan of what another task has found, or could not read."""
+    add_task(connection, job_id, TaskKind.SCAN, parent_id=parent_id, frontier=unit)
 
 
 def add_window(

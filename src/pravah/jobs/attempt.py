@@ -65,9 +65,6 @@ class Attempt:
 
 def opening(ledger: Ledger, job: Job, attempt: Attempt) -> Iterator[Message]:
     """Give the frames that begin an attempt, with all that the ledger knows of its task."""
-    # Loads the core; commands that only ask about jobs get by without.
-    from pravah import engine
-
     if attempt.lease.purpose == Purpose.WORK:
         _refuse_other_pipeline(job)
     beginning: dict[str, Any] = {"call": attempt.call, "plan": json.dumps(job.plan)}
@@ -75,11 +72,10 @@ def opening(ledger: Ledger, job: Job, attempt: Attempt) -> Iterator[Message]:
         task = _task(ledger, job, beginning["plan"], attempt.lease)
         yield {"type": "task", **beginning, "task": task}
         return
-    # What earlier attempts have listed is not listed again. One manifest a frame: they are many.
-    for earlier in ledger.blobs(job.id):
-        manifest = engine.still_here(earlier) if job.round > 1 else earlier.manifest
+    unit = ledger.unit(attempt.lease)
+    for manifest in _known(ledger, attempt.lease, unit):
         yield {"type": "known", "call": attempt.call, "manifest": manifest}
-    yield {"type": "scan", **beginning}
+    yield {"type": "scan", **beginning, "unit": unit}
 
 
 def commit(ledger: Ledger, attempt: Attempt, message: Message) -> Verdict:
@@ -127,6 +123,21 @@ def _refuse_other_pipeline(job: Job) -> None:
         )
 
 
+def _known(ledger: Ledger, lease: Lease, unit: bytes | None) -> Iterator[bytes]:
+    """Give the entries of directories that were emitted in part: these come no second time."""
+    # Loads the core; commands that only ask about jobs get by without.
+    from pravah import engine
+
+    if unit is None:
+        return
+    last = engine.look_back(unit)
+    every = (task.manifest for task in ledger.blobs(lease.job_id))
+    for manifest in every if last is None else ledger.emitted(lease, last):
+        known = engine.known_in(unit, manifest)
+        if known is not None:
+            yield known
+
+
 def _task(ledger: Ledger, job: Job, plan: str, lease: Lease) -> dict[str, Any]:
     from pravah import engine
 
@@ -156,8 +167,15 @@ def _task(ledger: Ledger, job: Job, plan: str, lease: Lease) -> dict[str, Any]:
 def _emission(record: Record) -> Emission:
     tasks = [NewTask(m["blob"], m["entries"], m["bytes"]) for m in record["manifests"]]
     filtered = record["counts"].get("filtered", 0)
-    effort = json.loads(record["effort"])
-    return Emission(tasks, filtered, record["reasons"], record["finished"], effort)
+    return Emission(
+        tasks,
+        filtered,
+        record["reasons"],
+        record["finished"],
+        effort=json.loads(record["effort"]),
+        frontier=record["frontier"],
+        units=record["units"],
+    )
 
 
 def _window(record: Record) -> WindowRecord:

@@ -95,13 +95,17 @@ class _Listing:
     size_bytes: int = 0
     filtered: int = 0
     first: bytes | None = None
+    # What is still to be listed; None: what the job names.
+    units: list[bytes | None] = field(default_factory=lambda: [None])
 
     def take(self, record: Mapping[str, Any]) -> engine.Verdict:
         for manifest in record["manifests"]:
             self.first = self.first or manifest["blob"]
             self.entries += manifest["entries"]
             self.size_bytes += manifest["bytes"]
-        self.filtered = record["counts"].get("filtered", 0)
+        self.units += record["units"]
+        if record["finished"]:  # counts are of the whole unit
+            self.filtered += record["counts"].get("filtered", 0)
         return "committed"
 
 
@@ -132,7 +136,9 @@ def preview(spec: JobSpec, *, threads: int | None = None) -> Preview:
     listing, began_s = _Listing(), time.monotonic()
     with engine.translated():
         plan = json.dumps(planned.plan)
-        started.run_scan(plan, [], engine.Control(started), listing.take)
+        while listing.units:
+            unit = listing.units.pop()
+            started.run_scan(plan, unit, [], engine.Control(started), listing.take)
     listed_in_s = time.monotonic() - began_s
     sample, lines = None, list[dict[str, Any]]()
     if listing.first is not None:

@@ -114,13 +114,17 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """What a scan has found since its last write; counts are of the whole attempt."""
+    """What a scan has found since its last write; counts are of the whole unit."""
 
     tasks: Sequence[NewTask]
     filtered: int
     reasons: Mapping[str, int]
     finished: bool
     effort: Mapping[str, Any] = field(default_factory=dict)
+    frontier: bytes | None = None
+    """What is left of the unit: what it has neither covered by tasks nor given away."""
+    units: Sequence[bytes] = ()
+    """What the unit gives away, to units of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,8 @@ class Moved:
     counts: TaskCounts
     summary: str
     window: bytes | None = None
-    scan_again: bool = False
+    unit: bytes | None = None
+    """Directories that could not be read: the next round lists them again."""
 
     @property
     def size_bytes(self) -> int:
@@ -382,8 +387,14 @@ class Ledger(Protocol):
     def fingerprints(self, lease: Lease, directories: Sequence[bytes]) -> list[Fingerprint]:
         """Give what was published for those directories, oldest first."""
 
+    def unit(self, lease: Lease) -> bytes | None:
+        """Give what a leased scan has to list; None: all that its job names."""
+
+    def emitted(self, lease: Lease, last: int) -> Iterator[bytes]:
+        """Give the manifests of so many of the last tasks that a scan emitted, the last first."""
+
     def emit(self, lease: Lease, emission: Emission) -> Verdict:
-        """Store what a scan found."""
+        """Store what a scan found, gave away and left."""
 
     def commit_window(self, lease: Lease, record: WindowRecord) -> Verdict:
         """Record one window and acknowledge the one before."""

@@ -83,7 +83,9 @@ class Call:
         plan = self._message["plan"]
         if self._message["type"] == "scan":
             asking = self._asking("tasks")
-            return self._engine.run_scan(plan, self._known, self.control, asking)
+            return self._engine.run_scan(
+                plan, self._message["unit"], self._known, self.control, asking
+            )
         task = self._message["task"]
         # Pairs arrive as lists: JSON has no tuples.
         for name in ("fingerprints", "poisoned"):

@@ -14,7 +14,10 @@ use std::{error::Error, io, os::unix::ffi::OsStringExt, time::Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use pravah_core::{
-    engine::{Control, Verdict, scan_task::run_scan},
+    engine::{
+        Control, Verdict,
+        scan_task::{run_scan, unit::Unit},
+    },
     plan::Plan,
     scan::{Detail, Format, Scanner},
 };
@@ -61,10 +64,18 @@ fn tasks(root: &std::ffi::OsStr) -> Result<u64, Box<dyn Error>> {
     let root = std::path::absolute(root)?.into_os_string().into_vec();
     let uri = format!("file://{}", percent_encode(&root, NON_ALPHANUMERIC));
     let plan = serde_json::json!({"job": "01BENCH", "roots": [{"uri": uri}], "steps": [], "pipeline_hash": ""});
-    let mut entries = 0;
-    run_scan(&Plan::parse(&plan.to_string())?, &[], &Control::default(), &mut |emission| {
-        entries += emission.tasks.iter().map(|task| task.entries).sum::<u64>();
-        Verdict::Committed
-    })?;
+    let plan = Plan::parse(&plan.to_string())?;
+    let (mut entries, mut units) = (0, vec![Unit::Roots]);
+    while let Some(unit) = units.pop() {
+        let mut away = Vec::new();
+        run_scan(&plan, &unit, &[], &Control::default(), &mut |emission| {
+            entries += emission.tasks.iter().map(|task| task.entries).sum::<u64>();
+            away.extend(emission.units);
+            Verdict::Committed
+        })?;
+        for unit in away {
+            units.push(Unit::decode(Some(&unit))?);
+        }
+    }
     Ok(entries)
 }

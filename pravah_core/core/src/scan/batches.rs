@@ -190,7 +190,7 @@ impl Visitor for Gatherer {
         if self.columns.is_full() { self.send() } else { ControlFlow::Continue(()) }
     }
 
-    fn end(&mut self, directory: &Directory, end: End) -> ControlFlow<()> {
+    fn end(&mut self, directory: &Arc<Directory>, end: End) -> ControlFlow<()> {
         self.count.take_end(directory, end);
         ControlFlow::Continue(())
     }

@@ -1,6 +1,6 @@
 //! Sums of a scan, and what could not be read.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use rustix::io::Errno;
 
@@ -107,7 +107,7 @@ impl Visitor for Count {
         ControlFlow::Continue(())
     }
 
-    fn end(&mut self, directory: &Directory, end: End) -> ControlFlow<()> {
+    fn end(&mut self, directory: &Arc<Directory>, end: End) -> ControlFlow<()> {
         self.take_end(directory, end);
         ControlFlow::Continue(())
     }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, openat},
+    fs::{CWD, Mode, OFlags, fstat, openat},
     io::Errno,
     process::{Resource, getrlimit},
 };
@@ -25,6 +25,7 @@ use rustix::{
 use super::{
     Links,
     directory::{Directory, lock},
+    walk::identity,
 };
 
 /// Keeps directories open, up to a limit.
@@ -55,6 +56,17 @@ impl Descriptors {
         pieces.try_fold(top, |base, piece| self.retry(|| openat(&base, piece, flags, Mode::empty())))
     }
 
+    /// Open a directory that the scan begins with, by way of its nearest open ancestor.
+    pub fn open(&self, directory: &Arc<Directory>) -> Result<OwnedFd, Errno> {
+        match directory.parent() {
+            None => self.open_root(directory.name()),
+            Some(parent) => {
+                let parent = self.descriptor(parent)?;
+                self.open_step(&parent, directory.name())
+            }
+        }
+    }
+
     /// Open the subdirectory `name` of a directory.
     pub fn open_below(&self, parent: &Hold, name: &[u8]) -> Result<OwnedFd, Errno> {
         let parent = self.descriptor(&parent.0)?;
@@ -66,6 +78,12 @@ impl Descriptors {
     pub fn hold(&self, directory: &Arc<Directory>, descriptor: &Arc<OwnedFd>) -> Hold {
         directory.slot().wanted = true;
         self.keep(directory, descriptor);
+        Hold(directory.clone())
+    }
+
+    /// Have a directory stay open once it has been opened for one of its subdirectories.
+    pub fn hold_closed(directory: &Arc<Directory>) -> Hold {
+        directory.slot().wanted = true;
         Hold(directory.clone())
     }
 
@@ -105,12 +123,33 @@ impl Descriptors {
         if let Some(descriptor) = &directory.slot().descriptor {
             return Ok(descriptor.clone());
         }
-        let (mut descriptor, closed) = nearest_open(directory)?;
+        let (open, mut closed) = nearest_open(directory);
+        let mut descriptor = match open {
+            Some(open) => open,
+            None => self.open_again(closed.pop().unwrap_or(directory))?,
+        };
         for directory in closed.into_iter().rev() {
             descriptor = Arc::new(self.open_step(&descriptor, directory.name())?);
+            self.recognise(directory, &descriptor)?;
             self.keep(directory, &descriptor);
         }
         Ok(descriptor)
+    }
+
+    /// Open a root that the scan did not begin with, and keep it open as others are.
+    fn open_again(&self, root: &Directory) -> Result<Arc<OwnedFd>, Errno> {
+        let descriptor = Arc::new(self.open_root(root.name())?);
+        self.recognise(root, &descriptor)?;
+        root.slot().descriptor = Some(descriptor.clone());
+        Ok(descriptor)
+    }
+
+    /// Have a loop of links show below a directory that the scan passes only.
+    fn recognise(&self, directory: &Directory, descriptor: &OwnedFd) -> Result<(), Errno> {
+        if self.links == Links::Follow {
+            directory.set_identity(identity(&fstat(descriptor)?));
+        }
+        Ok(())
     }
 
     fn open_step(&self, parent: &impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
@@ -156,18 +195,18 @@ impl Drop for Hold {
     }
 }
 
-/// The nearest open directory at or above this one, and the closed ones below it, the deepest first.
-fn nearest_open(directory: &Arc<Directory>) -> Result<(Arc<OwnedFd>, Vec<&Arc<Directory>>), Errno> {
+/// The nearest open directory at or above this one, if there is one, and the closed ones below it, the deepest first.
+fn nearest_open(directory: &Arc<Directory>) -> (Option<Arc<OwnedFd>>, Vec<&Arc<Directory>>) {
     let mut closed = Vec::new();
     let mut next = Some(directory);
     while let Some(directory) = next {
         if let Some(descriptor) = &directory.slot().descriptor {
-            return Ok((descriptor.clone(), closed));
+            return (Some(descriptor.clone()), closed);
         }
         closed.push(directory);
         next = directory.parent();
     }
-    Err(Errno::BADF)
+    (None, closed)
 }
 
 /// Cut a path into pieces that the kernel takes, each relative to the one before.

@@ -142,7 +142,7 @@ impl Directory {
     }
 
     /// The number of directories above it, up to its root.
-    pub(super) fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         self.depth
     }
 

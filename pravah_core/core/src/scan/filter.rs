@@ -221,7 +221,12 @@ impl Reason {
 impl Filtered {
     /// Count one more.
     pub fn add(&mut self, reason: Reason) {
-        self.0[reason as usize] += 1;
+        self.add_many(reason, 1);
+    }
+
+    /// Count some more.
+    pub fn add_many(&mut self, reason: Reason, count: u64) {
+        self.0[reason as usize] += count;
     }
 
     /// The count of one reason.

@@ -18,6 +18,7 @@ mod filter;
 mod format;
 mod glob;
 mod listing;
+mod names;
 mod queue;
 mod read;
 mod system;
@@ -40,9 +41,10 @@ pub use filter::{Filter, FilterRules, Filtered, Reason};
 pub use format::Format;
 pub use glob::Glob;
 pub use listing::{Listed, Listing};
+pub use names::Names;
 pub use totals::{GroupBy, Total, Totals};
 pub use types::Type;
-pub use walk::{End, Visitor};
+pub use walk::{End, Origin, Visitor};
 
 pub(crate) use count::{LIST, LOOK};
 pub(crate) use listing::Stat;
@@ -190,7 +192,13 @@ impl Scanner {
 
     /// Hand everything found to visitors, each on a thread of its own.
     pub fn walk<V: Visitor>(&self, visitors: Vec<V>) -> Result<Vec<V>> {
-        walk::walk(self, visitors)
+        let root = |(index, path): (usize, &Vec<u8>)| Origin::Directory(Directory::root_of(&self.filter, index, path));
+        self.walk_from(self.roots.iter().enumerate().map(root).collect(), visitors)
+    }
+
+    /// The same from other places than the roots.
+    pub fn walk_from<V: Visitor>(&self, origins: Vec<Origin>, visitors: Vec<V>) -> Result<Vec<V>> {
+        walk::walk(self, origins, visitors)
     }
 
     fn filter_of(&self, root: usize) -> &Filter {

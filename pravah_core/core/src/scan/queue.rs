@@ -3,34 +3,46 @@
 //! A thread goes on with what it found last, so that what waits grows with the depth of a tree, not its size.
 //! Subdirectories of one directory wait as names back to back; a thief takes half of them at once.
 
-use std::sync::{
-    Arc, Condvar, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    vec::IntoIter,
 };
 
-use super::{descriptors::Hold, directory::lock, listing::Listing};
-use crate::entry::Kind;
+use super::{
+    descriptors::Hold,
+    directory::{Directory, lock},
+    names::Names,
+};
 
 /// Subdirectories of one directory.
 pub(super) struct Brood {
     parent: Arc<Hold>,
-    names: Vec<u8>,
-    ends: Vec<usize>,
+    names: Names,
+}
+
+/// Where a walk begins.
+pub(super) enum Start {
+    /// A directory by itself.
+    Directory(Arc<Directory>),
+    /// Subdirectories of a directory that is not read itself.
+    Below(Brood),
 }
 
 /// The next thing to read.
 pub(super) enum Work {
-    /// The root with this index.
-    Root(usize),
-    /// A subdirectory of an open directory.
+    /// Something that the walk begins with.
+    Start(Start),
+    /// A subdirectory of another directory.
     Below(Arc<Hold>, Box<[u8]>),
 }
 
 /// All that waits, and who sleeps until there is more.
 pub(super) struct Queues {
     stacks: Vec<Mutex<Vec<Brood>>>,
-    roots: usize,
-    next_root: AtomicUsize,
+    starts: Mutex<IntoIter<Start>>,
     /// Directories that wait or are being read. Zero: the scan has ended.
     unfinished: AtomicUsize,
     sleepers: AtomicUsize,
@@ -39,43 +51,26 @@ pub(super) struct Queues {
 }
 
 impl Brood {
-    /// The directories of a listing; none where it has none.
-    pub fn of(listing: &Listing, parent: impl FnOnce() -> Arc<Hold>) -> Option<Self> {
-        let mut names = Vec::new();
-        let mut ends = Vec::new();
-        let kinds = listing.kinds().iter().enumerate();
-        for (index, _) in kinds.filter(|(_, kind)| **kind == Kind::Directory) {
-            names.extend_from_slice(listing.get(index).name);
-            ends.push(names.len());
-        }
-        (!ends.is_empty()).then(|| Self { parent: parent(), names, ends })
+    /// Subdirectories to be read; none where there are no names.
+    pub fn new(parent: impl FnOnce() -> Arc<Hold>, names: Names) -> Option<Self> {
+        (!names.is_empty()).then(|| Self { parent: parent(), names })
     }
 
     fn pop(&mut self) -> Option<Work> {
-        self.ends.pop()?;
-        let start = self.ends.last().copied().unwrap_or(0);
-        let name = self.names.split_off(start).into_boxed_slice();
-        Some(Work::Below(self.parent.clone(), name))
+        Some(Work::Below(self.parent.clone(), self.names.pop()?))
     }
 
-    /// Give the first half away; all of it where there is only one.
     fn split(&mut self) -> Self {
-        let count = self.ends.len().div_ceil(2);
-        let cut = self.ends[count - 1];
-        let names = self.names.drain(..cut).collect();
-        let ends = self.ends.drain(..count).collect();
-        self.ends.iter_mut().for_each(|end| *end -= cut);
-        Self { parent: self.parent.clone(), names, ends }
+        Self { parent: self.parent.clone(), names: self.names.split() }
     }
 }
 
 impl Queues {
-    pub fn new(threads: usize, roots: usize) -> Self {
+    pub fn new(threads: usize, starts: Vec<Start>) -> Self {
         Self {
             stacks: (0..threads).map(|_| Mutex::default()).collect(),
-            roots,
-            next_root: AtomicUsize::new(0),
-            unfinished: AtomicUsize::new(roots),
+            unfinished: AtomicUsize::new(starts.len()),
+            starts: Mutex::new(starts.into_iter()),
             sleepers: AtomicUsize::new(0),
             bed: Mutex::default(),
             woken: Condvar::new(),
@@ -84,9 +79,9 @@ impl Queues {
 
     /// Add subdirectories on top of a thread's own stack.
     pub fn push(&self, thread: usize, brood: Brood) {
-        self.unfinished.fetch_add(brood.ends.len(), Ordering::SeqCst);
+        self.unfinished.fetch_add(brood.names.len(), Ordering::SeqCst);
         let mut stack = lock(&self.stacks[thread]);
-        let worth_waking = brood.ends.len() > 1 || !stack.is_empty(); // the thread itself takes one
+        let worth_waking = brood.names.len() > 1 || !stack.is_empty(); // the thread itself takes one
         stack.push(brood);
         drop(stack);
         if worth_waking {
@@ -144,8 +139,7 @@ impl Queues {
         if (1..count).any(|distance| self.steal(thread, (thread + distance) % count)) {
             return pop(&mut lock(&self.stacks[thread]));
         }
-        let root = self.next_root.fetch_add(1, Ordering::SeqCst);
-        (root < self.roots).then_some(Work::Root(root))
+        lock(&self.starts).next().map(Work::Start)
     }
 
     /// Move half of the oldest brood of another thread to one's own stack.
@@ -153,10 +147,10 @@ impl Queues {
         let mut stack = lock(&self.stacks[victim]);
         let Some(oldest) = stack.first_mut() else { return false };
         let brood = oldest.split();
-        let emptied = oldest.ends.is_empty().then(|| stack.remove(0));
+        let emptied = oldest.names.is_empty().then(|| stack.remove(0));
         drop(stack);
         drop(emptied); // may close a directory: not under the victim's lock
-        let more_to_steal = brood.ends.len() > 1;
+        let more_to_steal = brood.names.len() > 1;
         lock(&self.stacks[thread]).push(brood);
         if more_to_steal {
             self.wake_one();
@@ -165,14 +159,14 @@ impl Queues {
     }
 
     fn any_waits(&self) -> bool {
-        self.next_root.load(Ordering::SeqCst) < self.roots || self.stacks.iter().any(|stack| !lock(stack).is_empty())
+        lock(&self.starts).len() > 0 || self.stacks.iter().any(|stack| !lock(stack).is_empty())
     }
 }
 
 fn pop(stack: &mut Vec<Brood>) -> Option<Work> {
     let brood = stack.last_mut()?;
     let work = brood.pop();
-    if brood.ends.is_empty() {
+    if brood.names.is_empty() {
         stack.pop();
     }
     work

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     ops::{AddAssign, ControlFlow},
+    sync::Arc,
 };
 
 use super::{
@@ -133,7 +134,7 @@ impl Visitor for Grouper {
         ControlFlow::Continue(())
     }
 
-    fn end(&mut self, directory: &Directory, end: End) -> ControlFlow<()> {
+    fn end(&mut self, directory: &Arc<Directory>, end: End) -> ControlFlow<()> {
         self.count.take_end(directory, end);
         ControlFlow::Continue(())
     }

@@ -20,7 +20,8 @@ use super::{
     descriptors::{Descriptors, Hold},
     directory::Directory,
     listing::Listing,
-    queue::{Brood, Queues, Work},
+    names::Names,
+    queue::{Brood, Queues, Start, Work},
     read::{Reader, Rules},
     system::{Halt, stat_root},
 };
@@ -35,7 +36,18 @@ pub trait Visitor: Send {
     fn entries(&mut self, directory: &Directory, listing: &mut Listing) -> ControlFlow<()>;
 
     /// Take note that no more comes of a directory. Not called where the scan was stopped in its middle.
-    fn end(&mut self, directory: &Directory, end: End) -> ControlFlow<()>;
+    fn end(&mut self, directory: &Arc<Directory>, end: End) -> ControlFlow<()>;
+
+    /// Name the subdirectories to go on with of the directory that has just ended; then none is begun before.
+    /// By default each is read as soon as it is found, so that a huge directory keeps no thread waiting.
+    fn chosen(&mut self) -> Option<Names> {
+        None
+    }
+
+    /// Whether [`Self::chosen`] has something to say.
+    fn chooses(&self) -> bool {
+        false
+    }
 }
 
 /// How the reading of a directory ended.
@@ -53,9 +65,29 @@ pub enum End {
     Loop,
 }
 
+/// What a walk begins with.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// A directory, to be listed.
+    Directory(Arc<Directory>),
+    /// Subdirectories of a directory that is not listed itself.
+    Below(Arc<Directory>, Names),
+}
+
+impl Origin {
+    fn start(self) -> Option<Start> {
+        match self {
+            Self::Directory(directory) => Some(Start::Directory(directory)),
+            Self::Below(parent, names) => {
+                Brood::new(|| Arc::new(Descriptors::hold_closed(&parent)), names).map(Start::Below)
+            }
+        }
+    }
+}
+
 /// Run a scan on as many threads as there are visitors; give the visitors back.
-pub(super) fn walk<V: Visitor>(scanner: &Scanner, visitors: Vec<V>) -> Result<Vec<V>> {
-    let queues = Queues::new(visitors.len(), scanner.roots.len());
+pub(super) fn walk<V: Visitor>(scanner: &Scanner, origins: Vec<Origin>, visitors: Vec<V>) -> Result<Vec<V>> {
+    let queues = Queues::new(visitors.len(), origins.into_iter().filter_map(Origin::start).collect());
     let walk = &Walk { scanner, queues, descriptors: Descriptors::new(scanner.links), ended: AtomicBool::new(false) };
     thread::scope(|scope| {
         let run = |(number, mut visitor): (usize, V)| {
@@ -106,7 +138,11 @@ impl Walk<'_> {
         let mut worker = Worker { walk: self, thread, reader: Reader::new(), visitor };
         while let Some(work) = self.queues.next(thread, &self.ended) {
             let flow = match work {
-                Work::Root(root) => worker.root(root),
+                Work::Start(Start::Directory(directory)) => worker.start(&directory),
+                Work::Start(Start::Below(brood)) => {
+                    self.queues.push(thread, brood);
+                    ControlFlow::Continue(())
+                }
                 Work::Below(parent, name) => worker.below(parent, name),
             };
             self.queues.finish();
@@ -134,17 +170,16 @@ struct Worker<'w, 's> {
 }
 
 impl Worker<'_, '_> {
-    fn root(&mut self, root: usize) -> ControlFlow<()> {
-        let path = &self.walk.scanner.roots[root];
-        let directory = Directory::root_of(&self.walk.scanner.filter, root, path);
-        match self.walk.descriptors.open_root(path) {
-            Ok(descriptor) => self.list(&directory, descriptor),
-            Err(Errno::NOTDIR) => self.root_that_is_a_file(&directory),
-            Err(errno) => self.visitor.end(&directory, End::Unreadable(errno)),
+    fn start(&mut self, directory: &Arc<Directory>) -> ControlFlow<()> {
+        match self.walk.descriptors.open(directory) {
+            Ok(descriptor) => self.list(directory, descriptor),
+            Err(errno) if directory.parent().is_some() => self.visitor.end(directory, failure(errno)),
+            Err(Errno::NOTDIR) => self.root_that_is_a_file(directory),
+            Err(errno) => self.visitor.end(directory, End::Unreadable(errno)),
         }
     }
 
-    fn root_that_is_a_file(&mut self, root: &Directory) -> ControlFlow<()> {
+    fn root_that_is_a_file(&mut self, root: &Arc<Directory>) -> ControlFlow<()> {
         let mut listing = Listing::default();
         let end = match stat_root(root.name()) {
             Ok((kind, stat)) => {
@@ -196,7 +231,9 @@ impl Worker<'_, '_> {
         let (thread, visitor) = (self.thread, &mut *self.visitor);
         let read = self.reader.read(descriptor.as_fd(), directory, &rules, &mut |listing| {
             let kept = || hold.get_or_insert_with(|| Arc::new(walk.descriptors.hold(directory, &descriptor))).clone();
-            if let Some(brood) = Brood::of(listing, kept) {
+            if !visitor.chooses()
+                && let Some(brood) = Brood::new(kept, Names::of_directories(listing))
+            {
                 walk.queues.push(thread, brood);
             }
             if stop.load(Ordering::Relaxed) {
@@ -204,11 +241,17 @@ impl Worker<'_, '_> {
             }
             visitor.entries(directory, listing)
         });
-        match read {
-            Ok(()) => self.visitor.end(directory, End::Complete),
-            Err(Halt::Stopped) => ControlFlow::Break(()),
-            Err(Halt::Failed(errno)) => self.visitor.end(directory, failure(errno)),
+        let end = match read {
+            Ok(()) => End::Complete,
+            Err(Halt::Stopped) => return ControlFlow::Break(()),
+            Err(Halt::Failed(errno)) => failure(errno),
+        };
+        self.visitor.end(directory, end)?;
+        let kept = || Arc::new(walk.descriptors.hold(directory, &descriptor));
+        if let Some(brood) = self.visitor.chosen().and_then(|names| Brood::new(kept, names)) {
+            walk.queues.push(thread, brood);
         }
+        ControlFlow::Continue(())
     }
 }
 

@@ -5,7 +5,7 @@
 use std::{
     ops::ControlFlow,
     os::fd::BorrowedFd,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -105,7 +105,7 @@ impl Visitor for Writer<'_> {
         ControlFlow::Continue(())
     }
 
-    fn end(&mut self, directory: &Directory, end: End) -> ControlFlow<()> {
+    fn end(&mut self, directory: &Arc<Directory>, end: End) -> ControlFlow<()> {
         self.count.take_end(directory, end);
         if !self.text.is_empty() && self.written.elapsed() > LONGEST_WAIT {
             return self.flush();

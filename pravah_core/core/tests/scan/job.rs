@@ -7,7 +7,7 @@ use pravah_core::{
     Error,
     engine::{
         Control, Ending, Verdict,
-        scan_task::{Emission, run_scan},
+        scan_task::{Emission, run_scan, unit::Unit},
     },
     entry::Entry,
     manifest::Manifest,
@@ -59,14 +59,17 @@ pub fn entries(manifests: &[Vec<u8>]) -> Vec<Entry> {
     manifests.flat_map(|manifest| manifest.iter().collect::<Result<Vec<_>, _>>().expect("reads")).collect()
 }
 
-pub fn scan_until(
+pub fn scan_until(plan: &Plan, verdict: impl FnMut(&Emission) -> Verdict) -> Result<(Scanned, Ending), Error> {
+    scan_unit(plan, &Unit::Roots, verdict)
+}
+
+pub fn scan_unit(
     plan: &Plan,
-    known: &[Vec<u8>],
+    unit: &Unit,
     mut verdict: impl FnMut(&Emission) -> Verdict,
 ) -> Result<(Scanned, Ending), Error> {
-    let known: Vec<&[u8]> = known.iter().map(Vec::as_slice).collect();
     let mut scanned = Scanned::default();
-    let ending = run_scan(plan, &known, &Control::new(Arc::default()), &mut |emission| {
+    let ending = run_scan(plan, unit, &[], &Control::new(Arc::default()), &mut |emission| {
         let verdict = verdict(&emission);
         scanned.emissions += 1;
         scanned.filtered = emission.filtered;
@@ -84,7 +87,7 @@ pub fn scan_until(
 }
 
 pub fn scan(plan: &Plan) -> Scanned {
-    let (scanned, ending) = scan_until(plan, &[], |_| Verdict::Committed).expect("scans");
+    let (scanned, ending) = scan_until(plan, |_| Verdict::Committed).expect("scans");
     assert_eq!((ending, scanned.finished), (Ending::Finished, 1));
     scanned
 }

@@ -10,11 +10,17 @@ use std::{
     },
 };
 
-use pravah_core::scan::{Detail, Scanner};
+use pravah_core::{
+    engine::{Ending, Verdict, scan_task::unit::Unit},
+    scan::{Detail, Scanner},
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::tempdir;
 
-use crate::support::{DeepDirectory, in_child, nest, rows, run_in_child, run_unprivileged, scanner, write};
+use crate::{
+    job::{by_path, entries, plan, scan_unit, scan_until},
+    support::{DeepDirectory, in_child, nest, rows, run_in_child, run_unprivileged, scanner, write},
+};
 
 #[test]
 fn test_scan_deeper_than_path_max_finds_the_bottom() {
@@ -34,6 +40,31 @@ fn test_scan_of_30000_nested_directories_finds_all() {
     nest(root.path(), "d", 30_000, 1);
     let count = scanner(root.path()).count().expect("counts");
     assert_eq!((count.files, count.directories, count.fault_count), (30_000, 60_000, 0));
+}
+
+/// The same as a job that is killed: the next attempt finds its way to where the other one was.
+#[test]
+fn test_job_over_30000_nested_directories_goes_on_after_a_kill() {
+    let root = DeepDirectory::new();
+    nest(root.path(), "d", 30_000, 25);
+    let plan = plan(root.path(), |_| {});
+    let (mut left, mut frontier, mut tasks) = (1, None, Vec::new());
+    let first = scan_until(&plan, |emission| {
+        if left == 0 {
+            return Verdict::Fenced;
+        }
+        left -= 1;
+        frontier.clone_from(&emission.frontier);
+        tasks.extend(emission.tasks.iter().map(|task| task.manifest.clone()));
+        Verdict::Committed
+    });
+    assert_eq!(first.expect("scans").1, Ending::Fenced);
+    let frontier = frontier.expect("something is left");
+    assert!(frontier.len() < 256 << 10, "{} bytes", frontier.len());
+    let unit = Unit::decode(Some(&frontier)).expect("decodes");
+    let (rest, ending) = scan_unit(&plan, &unit, |_| Verdict::Committed).expect("scans");
+    assert_eq!(ending, Ending::Finished);
+    assert_eq!(by_path([entries(&tasks), rest.entries()].concat()).len(), 1_200);
 }
 
 /// The comb of the test above with 24 descriptors in all: directories are closed, and opened again step by step.

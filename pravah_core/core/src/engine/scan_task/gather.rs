@@ -4,15 +4,25 @@ use std::{
     collections::HashMap,
     mem::{swap, take},
     ops::ControlFlow,
-    sync::mpsc::SyncSender,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::SyncSender,
+    },
 };
 
-use super::{collisions::Collisions, known::Known};
+use super::{
+    collisions::Collisions,
+    frontier::cost,
+    known::Known,
+    tree::{Mark, address, root_of},
+    unit::Beginning,
+};
 use crate::{
     Error, Result,
     engine::Control,
     entry::{Entry, Kind, Problem, join},
-    scan::{Directory, End, Filter, Filtered, LIST, LOOK, Listing, Reason, Visitor},
+    scan::{Directory, End, Filter, Filtered, LIST, LOOK, Listing, Names, Reason, Visitor},
 };
 
 /// What is the same for all directories of a scan.
@@ -20,14 +30,70 @@ pub struct Rules<'r> {
     pub filter: Filter,
     pub collisions: Collisions<'r>,
     pub known: &'r Known,
+    pub room: Room,
+    /// What is to be done about the directories that the scan begins with, by address.
+    pub marks: HashMap<usize, Mark>,
     /// Directories without entries are entries themselves.
     pub lists_empty: bool,
     pub control: &'r Control,
 }
 
+impl Rules<'_> {
+    /// What is to be done about a directory.
+    pub fn mark(&self, directory: &Arc<Directory>) -> Mark {
+        self.marks.get(&address(directory)).copied().unwrap_or(Mark::Whole)
+    }
+}
+
+/// Room for directories that wait: those beyond are given away.
+pub struct Room {
+    limit: usize,
+    taken: AtomicUsize,
+}
+
+impl Room {
+    /// Room for what a scan begins with, and for as much more as may wait, in bytes.
+    pub fn new(beginning: &Beginning, limit: usize) -> Self {
+        let singles = beginning.singles.iter().map(|(directory, _)| cost(directory.name())).sum::<usize>();
+        let below = beginning.below.iter().flat_map(|(_, names)| names.iter()).map(cost).sum::<usize>();
+        Self { limit, taken: AtomicUsize::new(singles + below) }
+    }
+
+    /// Split subdirectories into those that wait here and those that are given away.
+    fn share(&self, names: Names) -> (Names, Names) {
+        let wanted: usize = names.iter().map(cost).sum();
+        let taken = self.taken.fetch_add(wanted, Ordering::Relaxed);
+        let mut left = self.limit.saturating_sub(taken);
+        if wanted <= left {
+            return (names, Names::default());
+        }
+        let (mut waiting, mut away, mut returned) = (Names::default(), Names::default(), 0);
+        for name in names.iter() {
+            if let Some(rest) = left.checked_sub(cost(name)).filter(|_| away.is_empty()) {
+                left = rest;
+                waiting.push(name);
+            } else {
+                returned += cost(name);
+                away.push(name);
+            }
+        }
+        self.taken.fetch_sub(returned, Ordering::Relaxed);
+        (waiting, away)
+    }
+
+    fn leave(&self, directory: &Directory) {
+        self.taken.fetch_sub(cost(directory.name()), Ordering::Relaxed);
+    }
+}
+
 /// The new entries of one directory.
-#[derive(Default)]
 pub struct Found {
+    /// The directory, or the root that is a file.
+    pub at: Arc<Directory>,
+    /// Subdirectories that wait from now on.
+    pub below: Names,
+    /// Subdirectories that are for other units.
+    pub away: Names,
     root: u16,
     directory: Vec<u8>,
     listing: Listing,
@@ -42,7 +108,8 @@ pub struct Found {
 
 impl Found {
     /// Make entries of a whole directory.
-    pub fn new(rules: &Rules<'_>, root: u16, directory: Vec<u8>, listing: Listing) -> Self {
+    pub fn new(rules: &Rules<'_>, at: &Arc<Directory>, listing: Listing) -> Self {
+        let (root, directory) = (root_of(at), at.relative());
         let mut order: Vec<u32> =
             (0..).zip(listing.kinds()).filter(|(_, k)| **k != Kind::Directory).map(|(i, _)| i).collect();
         let name = |index: &u32| listing.get(*index as usize).name;
@@ -52,11 +119,17 @@ impl Found {
         let mut problems: HashMap<u32, Problem> = rules.collisions.find(&listing).into_iter().collect();
         let looks = listing.faults().iter().map(|(index, errno)| (*index, problem_of(&Error::system(LOOK)(*errno))));
         problems.extend(looks);
-        if !rules.known.is_empty() {
+        if !rules.known.is_empty() && rules.mark(at).is_known() {
             order.retain(|index| !rules.known.contains(root, &join(&directory, name(index))));
         }
         let filtered = listing.filtered;
-        Self { root, directory, listing, order, problems, itself: None, filtered }
+        let (below, away) = (Names::default(), Names::default());
+        Self { at: at.clone(), below, away, root, directory, listing, order, problems, itself: None, filtered }
+    }
+
+    /// Bytes of the directory's path.
+    pub fn path_bytes(&self) -> usize {
+        self.directory.len()
     }
 
     /// Give all its entries this verdict.
@@ -90,15 +163,15 @@ impl Found {
 /// Takes what one thread of the scanner finds, and sends it on by directories.
 pub struct Gatherer<'g> {
     rules: &'g Rules<'g>,
-    /// The plan's root of each root of the scanner.
-    roots: &'g [u16],
     listing: Listing,
+    /// Subdirectories of the directory that has just ended.
+    chosen: Names,
     sender: SyncSender<Found>,
 }
 
 impl<'g> Gatherer<'g> {
-    pub fn new(rules: &'g Rules<'g>, roots: &'g [u16], sender: SyncSender<Found>) -> Self {
-        Self { rules, roots, listing: Listing::default(), sender }
+    pub fn new(rules: &'g Rules<'g>, sender: SyncSender<Found>) -> Self {
+        Self { rules, listing: Listing::default(), chosen: Names::default(), sender }
     }
 }
 
@@ -112,35 +185,52 @@ impl Visitor for Gatherer<'_> {
         ControlFlow::Continue(())
     }
 
-    fn end(&mut self, directory: &Directory, end: End) -> ControlFlow<()> {
-        let root = self.roots[directory.root()];
+    /// Nothing is gone on with before the directory was handed over: the frontier sees it first.
+    fn end(&mut self, directory: &Arc<Directory>, end: End) -> ControlFlow<()> {
         let is_empty = self.listing.is_empty() && self.listing.filtered.total() == 0;
-        let mut found = Found::new(self.rules, root, directory.relative(), take(&mut self.listing));
+        let (mut waiting, mut away) = (Names::default(), Names::default());
+        if end == End::Complete && self.rules.mark(directory).descends() {
+            (waiting, away) = self.rules.room.share(Names::of_directories(&self.listing));
+        }
+        self.rules.room.leave(directory);
+        let mut found = Found::new(self.rules, directory, take(&mut self.listing));
         match end {
             End::Complete if is_empty && self.rules.lists_empty && directory.parent().is_some() => {
-                let itself = itself(root, directory, None);
-                found.itself = (!self.rules.known.contains(root, &itself.relative_path())).then_some(itself);
+                found.itself = Some(itself(directory, None));
             }
             End::Complete | End::Vanished => {}
             End::Skipped => found.filtered.add(Reason::Sink),
             End::Loop => found.filtered.add(Reason::Loop),
+            // What was left out of it is counted when it has been read to its end, and so is what lies below it.
             End::Unreadable(errno) => {
-                let itself = itself(root, directory, Some(problem_of(&Error::system(LIST)(errno))));
-                found.itself = (!self.rules.known.contains(root, &itself.relative_path())).then_some(itself);
+                found.filtered = Filtered::default();
+                let mut itself = itself(directory, Some(problem_of(&Error::system(LIST)(errno))));
+                if !self.rules.mark(directory).descends() {
+                    itself.modified_ns = Entry::FOUND_BELOW_NS;
+                }
+                found.itself = Some(itself);
             }
         }
-        if found.len() == 0 && found.filtered.total() == 0 {
-            return ControlFlow::Continue(());
-        }
+        self.chosen = waiting.clone();
+        (found.below, found.away) = (waiting, away);
         if self.sender.send(found).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    fn chosen(&mut self) -> Option<Names> {
+        Some(take(&mut self.chosen))
+    }
+
+    fn chooses(&self) -> bool {
+        true
     }
 }
 
-fn itself(root: u16, directory: &Directory, problem: Option<Problem>) -> Entry {
+fn itself(directory: &Directory, problem: Option<Problem>) -> Entry {
     let (parent, name) = match directory.parent() {
         Some(parent) => (parent.relative(), directory.name().to_vec()),
         None => (Vec::new(), Vec::new()),
     };
+    let root = root_of(directory);
     Entry { root, directory: parent, name, kind: Kind::Directory, size_bytes: 0, modified_ns: 0, problem }
 }
 

@@ -1,11 +1,6 @@
-//! What an earlier attempt of a scan, which was killed, has handed over already.
+//! What has been handed over already of directories that were emitted in part.
 
-use crate::{
-    Result,
-    entry::{Kind, join},
-    manifest::Manifest,
-    pipeline::Pipeline,
-};
+use crate::{Result, entry::join, manifest::Manifest, pipeline::Pipeline};
 
 /// A set of entries, 16 bytes each, whatever the lengths of their paths.
 ///
@@ -15,7 +10,6 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Known {
     hashes: Vec<u128>,
-    first_file: Option<Vec<u8>>,
 }
 
 impl Known {
@@ -30,9 +24,6 @@ impl Known {
                 if let Some(pipeline) = outputs_of {
                     let output = join(manifest.directory(index), &pipeline.output_name(manifest.name(index)));
                     known.hashes.push(hash(manifest.root(index), &output));
-                }
-                if known.first_file.is_none() && manifest.kind(index)? == Kind::File {
-                    known.first_file = Some(path);
                 }
             }
         }
@@ -49,11 +40,6 @@ impl Known {
     pub fn contains(&self, root: u16, path: &[u8]) -> bool {
         !self.is_empty() && self.hashes.binary_search(&hash(root, path)).is_ok()
     }
-
-    /// The path of one regular file among the entries, if there is one.
-    pub fn first_file(&self) -> Option<&[u8]> {
-        self.first_file.as_deref()
-    }
 }
 
 fn hash(root: u16, path: &[u8]) -> u128 {
@@ -68,7 +54,11 @@ fn hash(root: u16, path: &[u8]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{entry::Entry, manifest::ManifestBuilder, plan::StepConfig};
+    use crate::{
+        entry::{Entry, Kind},
+        manifest::ManifestBuilder,
+        plan::StepConfig,
+    };
 
     #[test]
     fn read_in_place_knows_the_outputs_beside_their_sources() {

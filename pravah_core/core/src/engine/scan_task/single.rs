@@ -2,7 +2,7 @@
 
 use std::mem::replace;
 
-use super::{collisions::problem, known::Known};
+use super::collisions::problem;
 use crate::{
     entry::{Entry, Kind},
     plan::Plan,
@@ -19,10 +19,23 @@ pub enum Single {
 }
 
 impl Single {
-    /// Begin, where the sink of a plan is one file.
-    pub fn of(plan: &Plan, known: &Known) -> Option<Self> {
+    /// Begin, where the sink of a plan is one file; `first` is the path of the first one of several.
+    pub fn of(plan: &Plan, first: Option<Vec<u8>>) -> Option<Self> {
         plan.sink.as_ref().and_then(|sink| sink.only.as_ref())?;
-        Some(known.first_file().map_or(Self::None, |path| Self::Many(path.to_vec())))
+        Some(first.map_or(Self::None, Self::Many))
+    }
+
+    /// Whether a file waits.
+    pub fn holds(&self) -> bool {
+        matches!(self, Self::One(_))
+    }
+
+    /// The path of the first file, where there are several.
+    pub fn first(&self) -> Option<&[u8]> {
+        match self {
+            Self::Many(path) => Some(path),
+            Self::None | Self::One(_) => None,
+        }
     }
 
     /// Take an entry; give those that are decided now.

@@ -24,6 +24,9 @@ def upgrade() -> None:
         column = sa.Column(name, sa.BigInteger(), server_default="0", nullable=False)
         op.add_column(table, column)
     op.add_column("tasks", sa.Column("suspects", sa.Text()))
+    # It was there, as text, and never used.
+    op.drop_column("tasks", "frontier")
+    op.add_column("tasks", sa.Column("frontier", sa.LargeBinary()))
     op.add_column("workers", sa.Column("joined_us", sa.BigInteger()))
     op.add_column("workers", sa.Column("version", sa.Text()))
     flag: sa.Column[bool] = sa.Column(
@@ -48,6 +51,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Go back to the first schema."""
     op.drop_table("timelines")
+    op.drop_column("tasks", "frontier")
+    op.add_column("tasks", sa.Column("frontier", sa.Text()))
     with op.batch_alter_table("workers") as workers:
         workers.drop_column("version")
         workers.drop_column("joined_us")
