@@ -34,6 +34,7 @@ print(time.perf_counter() - began)
 TIMED_SCAN = """
 import sys, time
 import pyarrow
+import pravah.engine  # which `scan` would load
 from pravah import scan
 began = time.perf_counter()
 batches = pyarrow.RecordBatchReader.from_stream(scan(sys.argv[1], stat=len(sys.argv) > 2))

@@ -11,12 +11,9 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 from pravah.errors import CoreMissingError, EngineError, SpecError
-from pravah.model.bottleneck import keep_effort
-from pravah.model.ledger import Moved, NewTask, TaskBlobs, TaskCounts, Window
 
 try:
     from pravah import _core
@@ -27,7 +24,9 @@ except ImportError as missing:
     ) from missing
 
 if TYPE_CHECKING:
+    # A scan needs none of them: making their classes takes as long as listing 50,000 files.
     from pravah._core import Difference, Task, Verdict
+    from pravah.model.ledger import Moved, TaskBlobs, TaskCounts, Window
 
 __all__ = [
     "Control",
@@ -96,6 +95,8 @@ def check_filters(rules: Mapping[str, Any], globs: Sequence[str] = ()) -> None:
     known = _core.file_types()
     for name in rules.get("types", ()):
         if name not in known:
+            from difflib import get_close_matches
+
             meant = get_close_matches(name, known, n=1)
             raise SpecError(
                 f"type is `{name}`, no type of files",
@@ -146,7 +147,7 @@ def finish_sources(plan: str, task: TaskBlobs) -> tuple[TaskCounts, str]:
     windows = window_dicts(task.windows)
     with translated():
         counts, summary = _core.finish_sources(plan, task.task_id, task.manifest, windows)
-    return TaskCounts(**counts), summary
+    return _counts(counts), summary
 
 
 def merge_fingerprints(blobs: Sequence[bytes]) -> bytes:
@@ -193,11 +194,20 @@ def split(plan: str, task: TaskBlobs, parts: int) -> Moved | None:
     return None if moved is None else _moved(moved, task)
 
 
+def _counts(counts: _core.Counts) -> TaskCounts:
+    from pravah.model.ledger import TaskCounts
+
+    return TaskCounts(**counts)
+
+
 def _moved(moved: _core.Moved, task: TaskBlobs) -> Moved:
+    from pravah.model.bottleneck import keep_effort
+    from pravah.model.ledger import Moved, NewTask
+
     return Moved(
         tasks=[NewTask(*part) for part in moved["parts"]],
         gone=moved["gone"],
-        counts=TaskCounts(**moved["counts"]),
+        counts=_counts(moved["counts"]),
         summary=keep_effort(moved["summary"], task.summary),
         window=moved["window"],
         unit=moved["unit"],
@@ -209,7 +219,7 @@ def undo(plan: str, task: TaskBlobs, *, remove: bool) -> tuple[TaskCounts, str, 
     with translated():
         windows = window_dicts(task.windows)
         counts, summary, replaced = _core.undo(plan, task.manifest, windows, remove)
-    return TaskCounts(**counts), summary, replaced
+    return _counts(counts), summary, replaced
 
 
 def answer(plan: str, task: TaskBlobs, end: str, path: bytes) -> list[bytes]:

@@ -16,6 +16,8 @@ def main() -> None:
     # Imports make a hundred thousand objects that stay: looking through them for cycles again and
     # again is a twentieth of the start.
     gc.set_threshold(100_000, 20, 20)
+    # Ours has no plugins for Pydantic; looking for some reads what every installed package is.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # What scripts, prompts and newcomers ask for does not pay for the parser's import.
     if arguments == ["--version"]:
         print_version()

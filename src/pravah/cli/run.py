@@ -9,8 +9,9 @@ from pravah.cli.application import opened
 from pravah.cli.console import Console
 from pravah.cli.exit_codes import ExitCode
 from pravah.cli.filter_flags import FilterFlags
-from pravah.cli.spec_flags import SpecFlags, job_spec
+from pravah.cli.spec_flags import SpecFlags, read_spec, spec_mapping
 from pravah.cli.submit import New, announce, submit
+from pravah.registry import registry
 
 
 def run(
@@ -27,9 +28,10 @@ def run(
 
     Ctrl-C pauses it. The same command again goes on with it.
     """
-    spec = job_spec(flags, filters)
+    mapping = spec_mapping(flags, registry(), filters)
     with opened(console) as application:
         application.start_runner()
+        spec = read_spec(mapping)
         submission = submit(application, spec, new=new)
         announce(console, submission)
         code = work.here(console, application, submission.job.id)

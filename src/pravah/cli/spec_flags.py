@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote_from_bytes
 
 from typer import Argument, Option
@@ -16,8 +16,10 @@ from typer import Argument, Option
 from pravah.cli import spec_file
 from pravah.cli.filter_flags import EVERYTHING, FilterFlags
 from pravah.errors import NotYetError, SpecError
-from pravah.model.spec import JobSpec
 from pravah.registry import Registry, registry
+
+if TYPE_CHECKING:
+    from pravah.model.spec import JobSpec
 
 
 class Overwrite(StrEnum):
@@ -130,12 +132,18 @@ class SpecFlags:
     ] = None
 
 
-def job_spec(flags: SpecFlags, filters: FilterFlags = EVERYTHING) -> JobSpec:
+def job_spec(flags: SpecFlags, filters: FilterFlags = EVERYTHING) -> "JobSpec":
     """Make the job spec that these flags describe, checked as far as no file is touched."""
-    known = registry()
-    mapping = spec_mapping(flags, known, filters)
+    return read_spec(spec_mapping(flags, registry(), filters))
+
+
+def read_spec(mapping: dict[str, Any]) -> "JobSpec":
+    """Make the job spec of a mapping."""
+    # Pydantic is the slowest of all imports: whoever can begins something else before.
+    from pravah.model.spec import JobSpec
+
     spec = JobSpec.parse(mapping)
-    known.check([(step.name, step.params) for step in spec.steps])
+    registry().check([(step.name, step.params) for step in spec.steps])
     return spec
 
 
