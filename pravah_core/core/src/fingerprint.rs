@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arrow_array::{
-    Array, RecordBatch,
+    Array, BinaryArray, Int32Array, Int64Array, RecordBatch, UInt8Array, UInt64Array,
     builder::{BinaryBuilder, Int64Builder, StringDictionaryBuilder, UInt8Builder, UInt64Builder},
     cast::AsArray,
     types::{Int32Type, Int64Type, UInt8Type, UInt64Type},
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
     /// Steps, versions and parameters that made it.
-    pub pipeline_hash: String,
+    pub pipeline_hash: Arc<str>,
     /// The source as it was read.
     pub source: SourceFingerprint,
     /// The source was too young when it was read: its times prove nothing.
@@ -69,10 +69,8 @@ pub fn decode_memories<'b>(blobs: impl IntoIterator<Item = &'b [u8]>) -> Result<
     let mut memories = HashMap::new();
     for blob in blobs {
         let batch = decode("fingerprints", blob)?;
-        for at in 0..batch.num_rows() {
-            let (name, memory) = memory(&batch, at)?;
-            memories.insert(name, memory);
-        }
+        let columns = Columns::of(&batch)?;
+        memories.extend((0..batch.num_rows()).map(|at| columns.memory(at)));
     }
     Ok(memories)
 }
@@ -85,29 +83,56 @@ pub fn merge(blobs: &[&[u8]]) -> Result<Vec<u8>> {
     encode_memories(sorted)
 }
 
-fn memory(batch: &RecordBatch, at: usize) -> Result<(Vec<u8>, Memory)> {
-    let unsigned = |name| -> Result<u64> { Ok(column(batch, name)?.as_primitive::<UInt64Type>().value(at)) };
-    let signed = |name| -> Result<i64> { Ok(column(batch, name)?.as_primitive::<Int64Type>().value(at)) };
-    let hashes = column(batch, "pipeline_hash")?.as_dictionary::<Int32Type>();
-    let hash = hashes.values().as_string::<i32>().value(hashes.key(at).unwrap_or_default());
-    let memory = Memory {
-        pipeline_hash: hash.to_owned(),
-        source: SourceFingerprint {
-            size_bytes: unsigned("source_size")?,
-            modified_ns: signed("source_modified")?,
-            changed_ns: signed("source_changed")?,
-            inode: unsigned("source_inode")?,
-        },
-        racy: column(batch, "racy")?.as_primitive::<UInt8Type>().value(at) == 1,
-        output: Identity {
-            device: unsigned("device")?,
-            inode: unsigned("inode")?,
-            size_bytes: unsigned("size")?,
-            modified_ns: signed("modified")?,
-            born_ns: signed("born")?,
-        },
-    };
-    Ok((column(batch, "name")?.as_binary::<i32>().value(at).to_vec(), memory))
+/// The columns of a blob, looked up once: a large directory has as many rows as files.
+struct Columns<'b> {
+    name: &'b BinaryArray,
+    hash: &'b Int32Array,
+    hashes: Vec<Arc<str>>,
+    racy: &'b UInt8Array,
+    unsigned: [&'b UInt64Array; 5],
+    signed: [&'b Int64Array; 4],
+}
+
+impl<'b> Columns<'b> {
+    fn of(batch: &'b RecordBatch) -> Result<Self> {
+        let unsigned = |name| -> Result<_> { Ok(column(batch, name)?.as_primitive::<UInt64Type>()) };
+        let signed = |name| -> Result<_> { Ok(column(batch, name)?.as_primitive::<Int64Type>()) };
+        let hash = column(batch, "pipeline_hash")?.as_dictionary::<Int32Type>();
+        let [size, inode, device, output_inode, output_size] = UNSIGNED;
+        let [modified, changed, output_modified, born] = SIGNED;
+        Ok(Self {
+            name: column(batch, "name")?.as_binary(),
+            hash: hash.keys(),
+            hashes: hash.values().as_string::<i32>().iter().map(|hash| hash.unwrap_or_default().into()).collect(),
+            racy: column(batch, "racy")?.as_primitive::<UInt8Type>(),
+            unsigned: [
+                unsigned(size)?,
+                unsigned(inode)?,
+                unsigned(device)?,
+                unsigned(output_inode)?,
+                unsigned(output_size)?,
+            ],
+            signed: [signed(modified)?, signed(changed)?, signed(output_modified)?, signed(born)?],
+        })
+    }
+
+    fn memory(&self, at: usize) -> (Vec<u8>, Memory) {
+        let [size_bytes, inode, device, output_inode, output_size_bytes] = self.unsigned.map(|array| array.value(at));
+        let [modified_ns, changed_ns, output_modified_ns, born_ns] = self.signed.map(|array| array.value(at));
+        let memory = Memory {
+            pipeline_hash: Arc::clone(&self.hashes[self.hash.value(at) as usize]),
+            source: SourceFingerprint { size_bytes, modified_ns, changed_ns, inode },
+            racy: self.racy.value(at) == 1,
+            output: Identity {
+                device,
+                inode: output_inode,
+                size_bytes: output_size_bytes,
+                modified_ns: output_modified_ns,
+                born_ns,
+            },
+        };
+        (self.name.value(at).to_vec(), memory)
+    }
 }
 
 const UNSIGNED: [&str; 5] = ["source_size", "source_inode", "device", "inode", "size"];

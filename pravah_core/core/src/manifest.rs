@@ -128,10 +128,6 @@ impl Manifest {
 
     /// The entry at `index`, copied out.
     pub fn entry(&self, index: usize) -> Result<Entry> {
-        let problem = self.problem_kind.is_valid(index).then(|| Problem {
-            kind: self.problem_kind.value(index).to_owned(),
-            message: self.problem_message.value(index).to_owned(),
-        });
         Ok(Entry {
             root: self.root.value(index),
             directory: self.directory(index).to_vec(),
@@ -139,7 +135,15 @@ impl Manifest {
             kind: self.kind(index)?,
             size_bytes: self.size.value(index),
             modified_ns: self.modified.value(index),
-            problem,
+            problem: self.problem(index),
+        })
+    }
+
+    /// The verdict that the scan has reached on the entry at `index`, if any.
+    pub fn problem(&self, index: usize) -> Option<Problem> {
+        self.problem_kind.is_valid(index).then(|| Problem {
+            kind: self.problem_kind.value(index).to_owned(),
+            message: self.problem_message.value(index).to_owned(),
         })
     }
 

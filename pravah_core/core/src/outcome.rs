@@ -9,7 +9,7 @@ use arrow_array::{
     Array, Int64Array, RecordBatch, StringArray, UInt8Array, UInt32Array, UInt64Array,
     builder::{Int64Builder, StringBuilder, StringDictionaryBuilder, UInt8Builder, UInt32Builder, UInt64Builder},
     cast::AsArray,
-    types::{Int32Type, UInt32Type},
+    types::Int32Type,
 };
 use arrow_schema::ArrowError;
 
@@ -200,6 +200,9 @@ pub fn encode_rows(rows: &[Row]) -> Result<Vec<u8>> {
 /// Decode the rows of a window.
 pub fn decode_rows(blob: &[u8]) -> Result<Vec<Row>> {
     let batch = decode("window", blob)?;
+    if batch.num_rows() == 0 {
+        return Ok(Vec::new());
+    }
     let columns = Decoded::new(&batch)?;
     (0..batch.num_rows()).map(|at| columns.row(at)).collect()
 }
@@ -318,102 +321,121 @@ impl Columns {
     }
 }
 
+/// The columns of a window, looked up once for all of its rows.
 struct Decoded<'b> {
-    batch: &'b RecordBatch,
-    kinds: Option<StringArray>,
-    steps: Option<StringArray>,
+    index: &'b UInt32Array,
+    outcome: &'b UInt8Array,
+    kinds: StringArray,
+    steps: StringArray,
+    message: &'b StringArray,
+    bytes_in: &'b UInt64Array,
+    bytes_out: &'b UInt64Array,
+    duration: &'b UInt32Array,
+    attempts: &'b UInt8Array,
+    source_size: &'b UInt64Array,
+    source_modified: &'b Int64Array,
+    source_changed: &'b Int64Array,
+    source_inode: &'b UInt64Array,
+    flags: &'b UInt8Array,
+    temporary: &'b UInt32Array,
+    publish: &'b UInt8Array,
+    device: &'b UInt64Array,
+    inode: &'b UInt64Array,
+    size: &'b UInt64Array,
+    modified: &'b Int64Array,
+    born: &'b Int64Array,
+    records: &'b StringArray,
 }
 
 impl<'b> Decoded<'b> {
     fn new(batch: &'b RecordBatch) -> Result<Self> {
-        let plain = |name| -> Result<Option<StringArray>> {
-            if batch.num_rows() == 0 {
-                return Ok(None);
-            }
-            let dictionary = column(batch, name)?.as_dictionary::<Int32Type>();
+        let column = |name| column(batch, name);
+        let plain = |name| -> Result<StringArray> {
+            let dictionary = column(name)?.as_dictionary::<Int32Type>();
             let values = dictionary.values().as_string::<i32>();
-            Ok(Some(dictionary.keys().iter().map(|key| key.map(|key| values.value(key as usize).to_owned())).collect()))
+            Ok(dictionary.keys().iter().map(|key| key.map(|key| values.value(key as usize).to_owned())).collect())
         };
-        Ok(Self { batch, kinds: plain("kind")?, steps: plain("step")? })
-    }
-
-    fn row(&self, at: usize) -> Result<Row> {
-        let outcome = Outcome::from_code(self.u8("outcome", at)?.unwrap_or(u8::MAX))?;
-        Ok(Row {
-            index: self.u32("index", at)?.unwrap_or_default(),
-            outcome,
-            reason: self.reason(at)?,
-            bytes_in: self.u64("bytes_in", at)?.unwrap_or_default(),
-            bytes_out: self.u64("bytes_out", at)?.unwrap_or_default(),
-            duration_us: self.u32("duration", at)?.unwrap_or_default(),
-            attempts: u32::from(self.u8("attempts", at)?.unwrap_or_default()),
-            source: self.source(at)?,
-            racy: self.u8("racy", at)?.is_some_and(|flags| flags & 1 != 0),
-            several_names: self.u8("racy", at)?.is_some_and(|flags| flags & 2 != 0),
-            staged: self.staged(at)?,
-            records: self.text("records", at)?,
+        Ok(Self {
+            index: column("index")?.as_primitive(),
+            outcome: column("outcome")?.as_primitive(),
+            kinds: plain("kind")?,
+            steps: plain("step")?,
+            message: column("message")?.as_string(),
+            bytes_in: column("bytes_in")?.as_primitive(),
+            bytes_out: column("bytes_out")?.as_primitive(),
+            duration: column("duration")?.as_primitive(),
+            attempts: column("attempts")?.as_primitive(),
+            source_size: column("source_size")?.as_primitive(),
+            source_modified: column("source_modified")?.as_primitive(),
+            source_changed: column("source_changed")?.as_primitive(),
+            source_inode: column("source_inode")?.as_primitive(),
+            flags: column("racy")?.as_primitive(),
+            temporary: column("temporary")?.as_primitive(),
+            publish: column("publish")?.as_primitive(),
+            device: column("device")?.as_primitive(),
+            inode: column("inode")?.as_primitive(),
+            size: column("size")?.as_primitive(),
+            modified: column("modified")?.as_primitive(),
+            born: column("born")?.as_primitive(),
+            records: column("records")?.as_string(),
         })
     }
 
-    fn reason(&self, at: usize) -> Result<Option<Reason>> {
-        let pick = |words: &Option<StringArray>| {
-            words.as_ref().filter(|words| words.is_valid(at)).map(|words| words.value(at).to_owned())
-        };
-        let message = self.text("message", at)?.unwrap_or_default();
-        Ok(pick(&self.kinds).map(|kind| Reason { kind, step: pick(&self.steps), message }))
+    fn row(&self, at: usize) -> Result<Row> {
+        let flags = self.flags.value(at);
+        Ok(Row {
+            index: self.index.value(at),
+            outcome: Outcome::from_code(self.outcome.value(at))?,
+            reason: self.reason(at),
+            bytes_in: self.bytes_in.value(at),
+            bytes_out: self.bytes_out.value(at),
+            duration_us: self.duration.value(at),
+            attempts: u32::from(self.attempts.value(at)),
+            source: self.source(at),
+            racy: flags & 1 != 0,
+            several_names: flags & 2 != 0,
+            staged: self.staged(at)?,
+            records: text(self.records, at),
+        })
     }
 
-    fn source(&self, at: usize) -> Result<Option<SourceFingerprint>> {
-        let Some(size_bytes) = self.u64("source_size", at)? else { return Ok(None) };
-        Ok(Some(SourceFingerprint {
-            size_bytes,
-            modified_ns: self.i64("source_modified", at)?.unwrap_or_default(),
-            changed_ns: self.i64("source_changed", at)?.unwrap_or_default(),
-            inode: self.u64("source_inode", at)?.unwrap_or_default(),
-        }))
+    fn reason(&self, at: usize) -> Option<Reason> {
+        let (step, message) = (text(&self.steps, at), text(self.message, at).unwrap_or_default());
+        text(&self.kinds, at).map(|kind| Reason { kind, step, message })
+    }
+
+    fn source(&self, at: usize) -> Option<SourceFingerprint> {
+        self.source_size.is_valid(at).then(|| SourceFingerprint {
+            size_bytes: self.source_size.value(at),
+            modified_ns: self.source_modified.value(at),
+            changed_ns: self.source_changed.value(at),
+            inode: self.source_inode.value(at),
+        })
     }
 
     fn staged(&self, at: usize) -> Result<Option<Staged>> {
-        let publish = match self.u8("publish", at)? {
-            None => return Ok(None),
-            Some(1) => Publish::Create,
-            Some(2) => Publish::Replace,
-            Some(code) => return Err(damaged(format!("publish is {code}, known are 1 and 2"))),
+        if self.publish.is_null(at) {
+            return Ok(None);
+        }
+        let publish = match self.publish.value(at) {
+            1 => Publish::Create,
+            2 => Publish::Replace,
+            code => return Err(damaged(format!("publish is {code}, known are 1 and 2"))),
         };
         let identity = Identity {
-            device: self.u64("device", at)?.unwrap_or_default(),
-            inode: self.u64("inode", at)?.unwrap_or_default(),
-            size_bytes: self.u64("size", at)?.unwrap_or_default(),
-            modified_ns: self.i64("modified", at)?.unwrap_or_default(),
-            born_ns: self.i64("born", at)?.unwrap_or_default(),
+            device: self.device.value(at),
+            inode: self.inode.value(at),
+            size_bytes: self.size.value(at),
+            modified_ns: self.modified.value(at),
+            born_ns: self.born.value(at),
         };
-        Ok(Some(Staged { temporary: self.u32("temporary", at)?, publish, identity }))
+        let temporary = self.temporary.is_valid(at).then(|| self.temporary.value(at));
+        Ok(Some(Staged { temporary, publish, identity }))
     }
+}
 
-    fn u8(&self, name: &'static str, at: usize) -> Result<Option<u8>> {
-        let array: &UInt8Array = column(self.batch, name)?.as_primitive();
-        Ok(array.is_valid(at).then(|| array.value(at)))
-    }
-
-    fn u32(&self, name: &'static str, at: usize) -> Result<Option<u32>> {
-        let array: &UInt32Array = column(self.batch, name)?.as_primitive::<UInt32Type>();
-        Ok(array.is_valid(at).then(|| array.value(at)))
-    }
-
-    fn u64(&self, name: &'static str, at: usize) -> Result<Option<u64>> {
-        let array: &UInt64Array = column(self.batch, name)?.as_primitive();
-        Ok(array.is_valid(at).then(|| array.value(at)))
-    }
-
-    fn i64(&self, name: &'static str, at: usize) -> Result<Option<i64>> {
-        let array: &Int64Array = column(self.batch, name)?.as_primitive();
-        Ok(array.is_valid(at).then(|| array.value(at)))
-    }
-
-    fn text(&self, name: &'static str, at: usize) -> Result<Option<String>> {
-        let array: &StringArray = column(self.batch, name)?.as_string();
-        Ok(array.is_valid(at).then(|| array.value(at).to_owned()))
-    }
+fn text(array: &StringArray, at: usize) -> Option<String> {
+    array.is_valid(at).then(|| array.value(at).to_owned())
 }
 
 fn damaged(message: String) -> Error {

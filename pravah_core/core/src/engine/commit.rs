@@ -257,15 +257,12 @@ impl Committer<'_, '_> {
             return Ok(Vec::new()); // there is nothing that could stand there again
         }
         let mut directories: Vec<(Vec<u8>, Vec<NamedMemory>)> = Vec::new();
+        let pipeline_hash: Arc<str> = self.bench.plan.pipeline_hash.as_str().into();
         for row in rows.iter().filter(|row| row.outcome == Outcome::Done) {
             let (Some(source), Some(staged)) = (row.source, row.staged) else { continue };
             let (directory, name) = self.bench.output_name(row.index);
-            let memory = Memory {
-                pipeline_hash: self.bench.plan.pipeline_hash.clone(),
-                source,
-                racy: row.racy,
-                output: staged.identity,
-            };
+            let memory =
+                Memory { pipeline_hash: Arc::clone(&pipeline_hash), source, racy: row.racy, output: staged.identity };
             match directories.last_mut().filter(|(last, _)| *last == directory) {
                 Some((_, memories)) => memories.push((name, memory)),
                 None => directories.push((directory, vec![(name, memory)])),

@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{self, Receiver, Sender, SyncSender},
+        mpsc::{self, Receiver, Sender, SyncSender, TrySendError},
     },
     thread::Scope,
     time::{Duration, Instant},
@@ -31,8 +31,9 @@ use crate::{
 
 /// Most entries of a window (protocol, rule 5).
 const WINDOW_ENTRIES: usize = 4_096;
-/// Longest time that a window is gathered: what a kill can cost.
-const WINDOW_TIME: Duration = Duration::from_secs(1);
+/// Time after which a window goes to the committer as soon as that is free: what a kill can cost, beside the window
+/// that is being committed. Shorter ones would cost slow jobs more transactions than they have files.
+const WINDOW_TIME: Duration = Duration::from_millis(500);
 /// Findings of inspect steps that a window may hold.
 const WINDOW_RECORD_BYTES: usize = 8 << 20;
 /// Entries that are handed to the pool together: enough that its threads rarely wait for the last of a batch.
@@ -203,12 +204,11 @@ impl Crew<'_, '_> {
         if let Some(row) = self.bench.poisoned(index) {
             return Some(row);
         }
-        let entry = self.bench.manifest.entry(index as usize).ok()?;
-        if let Some(problem) = entry.problem {
+        if let Some(problem) = self.bench.manifest.problem(index as usize) {
             let reason = Reason { kind: problem.kind, step: None, message: problem.message };
             return Some(Row::unread(index, Outcome::Failed, reason));
         }
-        match entry.kind {
+        match self.bench.manifest.kind(index as usize).ok()? {
             Kind::File => None,
             Kind::Symlink if self.preserves(Preserve::Links) => None,
             Kind::Directory if self.preserves(Preserve::EmptyDirs) => None,
@@ -265,9 +265,24 @@ impl Crew<'_, '_> {
         let window = &filling.window;
         let full = window.rows.len() >= WINDOW_ENTRIES
             || filling.open_files >= self.open_files
-            || filling.record_bytes >= WINDOW_RECORD_BYTES
-            || (!window.rows.is_empty() && filling.since.elapsed() >= WINDOW_TIME);
-        if full { self.flush(filling) } else { Ok(()) }
+            || filling.record_bytes >= WINDOW_RECORD_BYTES;
+        let due = !window.rows.is_empty() && filling.since.elapsed() >= WINDOW_TIME;
+        match (full, due) {
+            (true, _) => self.flush(filling),
+            (false, true) => self.offer(filling),
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// Hand the window over if the committer waits for one; else it goes on being filled, so that a slow disk holds
+    /// up nobody who still has work.
+    fn offer(&self, filling: &mut Filling) -> Result<(), Closed> {
+        match self.windows.try_send(std::mem::take(&mut filling.window)) {
+            Ok(()) => *filling = Filling::new(),
+            Err(TrySendError::Full(window)) => filling.window = window,
+            Err(TrySendError::Disconnected(_)) => return Err(Closed),
+        }
+        Ok(())
     }
 
     fn flush(&self, filling: &mut Filling) -> Result<(), Closed> {

@@ -87,7 +87,7 @@ impl Bench<'_> {
                 let own = item.place.memories.get(output_name).filter(|memory| sink.same(&found, &memory.output));
                 let Some(memory) = own else { return Err(not_ours()) };
                 let current = !memory.racy
-                    && memory.pipeline_hash == self.plan.pipeline_hash
+                    && *memory.pipeline_hash == *self.plan.pipeline_hash
                     && memory.source == item.place.source.fingerprint(name)?;
                 if current {
                     return Ok(self.skip_unchanged(item, memory));
@@ -114,7 +114,7 @@ impl Bench<'_> {
             Standing::Directory => return Err(Error::ChangedWhileRead("it is a directory now".into())),
         };
         let memory = item.place.memories.get(name).filter(|memory| sink.same(&found, &memory.output));
-        let current = memory.is_some_and(|memory| memory.pipeline_hash == self.plan.pipeline_hash);
+        let current = memory.is_some_and(|memory| *memory.pipeline_hash == *self.plan.pipeline_hash);
         Ok(if current { skip(item, "unchanged") } else { publish(Publish::Replace, Some(found)) })
     }
 
