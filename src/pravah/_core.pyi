@@ -172,6 +172,26 @@ class Control:
     def moved(self) -> int:
         """Give a number that stands still only while the call does."""
 
+@final
+class NameList:
+    """Reads names, then gives them as scan units, each once and in order."""
+
+    def __init__(self, roots: list[bytes], scratch: bytes) -> None: ...
+    def read(self, descriptor: int) -> None:
+        """Read a list from an open descriptor: names, or the account of a job."""
+
+    def read_account(self, lines: bytes) -> None:
+        """Take lines of the account of a job."""
+
+    def finish(self) -> None:
+        """Put all names in order."""
+
+    def next_unit(self) -> bytes | None:
+        """Give the next unit; None where all are given."""
+
+    def digest(self) -> str:
+        """Tell the names from others, once all units are given."""
+
 Difference: TypeAlias = tuple[bytes, str, str | int | bytes | None, str | int | bytes | None]
 
 class DiffCounts(TypedDict):

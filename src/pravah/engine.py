@@ -17,7 +17,7 @@ from pravah.errors import CoreMissingError, EngineError, SpecError
 
 try:
     from pravah import _core
-    from pravah._core import Control, CoreError, Engine, Scanner, die_with_parent
+    from pravah._core import Control, CoreError, Engine, NameList, Scanner, die_with_parent
 except ImportError as missing:
     raise CoreMissingError(
         "pravah._core can't be loaded", causes=(str(missing),), hint="`make build-rust` builds it"
@@ -33,6 +33,7 @@ __all__ = [
     "CoreError",
     "Difference",
     "Engine",
+    "NameList",
     "Results",
     "Scanner",
     "Task",
@@ -54,6 +55,7 @@ __all__ = [
     "split",
     "sweep",
     "translated",
+    "translated_list",
     "undo",
     "unshare",
     "version",
@@ -271,3 +273,17 @@ def translated() -> Iterator[None]:
         yield
     except CoreError as error:
         raise EngineError(error.message, kind=error.kind) from error
+
+
+@contextmanager
+def translated_list() -> Iterator[None]:
+    """Turn what the core has against a list of names into an error of the spec."""
+    try:
+        yield
+    except CoreError as error:
+        raise SpecError(
+            error.message,
+            kind="invalid_list" if error.kind == "invalid_parameter" else error.kind,
+            hint="names are relative to the source, or whole paths below it, one a line or "
+            "with NULs between them",
+        ) from error

@@ -57,6 +57,9 @@ pub enum Error {
     /// A file that a list of checksums does not have.
     #[error("the manifest `{0}` does not name the file")]
     NotInManifest(String),
+    /// A file that a list names, and that is not there.
+    #[error("the list names it, and it is not there")]
+    SourceMissing,
     /// The output that a source was to make room for is not there as it was published.
     #[error("the output is no longer the file that was published, so the source was kept")]
     OutputChanged,
@@ -123,6 +126,7 @@ impl Error {
             Self::VerifyFailed(_) => "verify_failed",
             Self::ChecksumMismatch(_) => "checksum_mismatch",
             Self::NotInManifest(_) => "not_in_manifest",
+            Self::SourceMissing => "source_missing",
             Self::OutputChanged => "output_changed",
             Self::SinkFull(_) => "sink_full",
             Self::SourceIsSink => "source_is_sink",

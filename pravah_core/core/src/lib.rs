@@ -4,6 +4,7 @@
 //!
 //! - [`plan`]: what an engine call is told of its job
 //! - [`scan`]: lists directory trees in parallel, filters, cuts tasks
+//! - [`name_list`], [`sorted`]: names that a job is given; sorting of what does not fit into memory
 //! - [`entry`], [`manifest`]: one listed file; the immutable list of a task's files
 //! - [`processors`], [`pipeline`]: steps, and how they are fused into one pass
 //! - [`stores`]: where bytes live; how an output is staged and published
@@ -23,12 +24,14 @@ pub mod entry;
 pub mod error;
 pub mod fingerprint;
 pub mod manifest;
+pub mod name_list;
 pub mod outcome;
 pub mod pipeline;
 pub mod plan;
 pub mod processors;
 pub mod retry;
 pub mod scan;
+pub mod sorted;
 pub mod stores;
 pub mod wire;
 

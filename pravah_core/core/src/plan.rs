@@ -49,12 +49,26 @@ pub struct Plan {
     /// What symbolic links below the roots lead to counts as if it lay there.
     #[serde(default)]
     pub follow_symlinks: bool,
+    /// What a path that a list names, and that is not there, is.
+    #[serde(default)]
+    pub missing: Missing,
     /// Bytes that all tasks of a process may read in a second.
     #[serde(default)]
     pub read_rate: Option<u64>,
     /// Bytes that they may write in a second.
     #[serde(default)]
     pub write_rate: Option<u64>,
+}
+
+/// What a path that a list names, and that is not there, is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// A failure.
+    #[default]
+    Fail,
+    /// Filtered, and counted.
+    Ignore,
 }
 
 /// What becomes of a source once its output is acknowledged.

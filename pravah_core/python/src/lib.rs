@@ -6,6 +6,7 @@ mod account;
 mod diff;
 mod engine;
 mod error;
+mod name_list;
 mod retry;
 mod scanner;
 mod task;
@@ -25,6 +26,7 @@ mod _core {
         engine::{Control, Engine},
         error::CoreError,
         file_types,
+        name_list::NameList,
         retry::{retry, split},
         scanner::Scanner,
         task::{finish_sources, manifest_directories, merge_fingerprints, sweep, undo, unshare},

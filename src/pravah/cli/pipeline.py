@@ -31,10 +31,11 @@ def step(written: str | Mapping[str, Any]) -> str:
 def sources(spec: Mapping[str, Any]) -> str:
     """Write the source, or the first of them and how many more there are."""
     uris = spec["source"]["uri"]
-    if isinstance(uris, str):
-        return from_uri(uris)
-    more = f" and {len(uris) - 1} more" if len(uris) > 1 else ""
-    return from_uri(uris[0]) + more
+    first, *others = [uris] if isinstance(uris, str) else uris
+    more = f" and {len(others)} more" if others else ""
+    listed = spec["source"].get("files_from")
+    names = f"names of {'stdin' if listed == '-' else from_uri(listed)} below " if listed else ""
+    return f"{names}{from_uri(first)}{more}"
 
 
 def sink(spec: Mapping[str, Any]) -> str | None:

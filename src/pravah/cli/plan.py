@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pravah.cli import pipeline
-from pravah.cli.application import settings_for
+from pravah.cli.application import opened, settings_for
 from pravah.cli.console import Console, die_of_interrupts
 from pravah.cli.figures import counted, duration, rate, share, size
 from pravah.cli.filter_flags import FilterFlags
@@ -25,7 +25,12 @@ def plan(flags: SpecFlags, filters: FilterFlags, console: Console) -> None:
     from pravah.jobs.preview import preview
 
     die_of_interrupts()
-    seen = preview(job_spec(flags, filters), threads=settings_for(console).threads)
+    spec, threads = job_spec(flags, filters), settings_for(console).threads
+    if spec.source.files_from is None:
+        seen = preview(spec, threads=threads)
+    else:
+        with opened(console) as application:
+            seen = preview(spec, threads=threads, jobs=application.jobs)
     if console.json:
         console.data(seen.to_dict())
         return

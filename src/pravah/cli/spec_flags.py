@@ -48,6 +48,13 @@ class Verify(StrEnum):
     CONTENT = "content"
 
 
+class Missing(StrEnum):
+    """What a name of a list is that is not there."""
+
+    FAIL = "fail"
+    IGNORE = "ignore"
+
+
 class WhenExceeded(StrEnum):
     """What becomes of a job in which more files fail than the budget allows."""
 
@@ -69,6 +76,16 @@ class SpecFlags:
     ] = None
     source_path: Annotated[
         list[str] | None, Option(metavar="SOURCE", help="The same as SOURCE.")
+    ] = None
+    files_from: Annotated[
+        str | None,
+        Option(
+            metavar="LIST",
+            help="Work on the names in a file, - (stdin) or job:ID/failed, and on no others.",
+        ),
+    ] = None
+    missing: Annotated[
+        Missing | None, Option(help="What a listed name is that is not there (default: fail).")
     ] = None
     file: Annotated[
         str | None, Option("--file", "-f", metavar="SPEC", help="Read the job from a YAML file.")
@@ -160,6 +177,8 @@ def spec_mapping(
     if flags.to is not None:
         _section(mapping, "sink")["uri"] = _uri(_sink(flags.to))
     for section, key, value in (
+        ("source", "files_from", flags.files_from and _uri(flags.files_from)),
+        ("source", "missing", flags.missing),
         ("sink", "overwrite", flags.overwrite),
         ("sink", "durability", flags.durability),
         ("sink", "verify", flags.verify),

@@ -20,7 +20,7 @@ from pravah.model.status import JobStatus
 
 
 def create(connection: Connection, job: NewJob) -> None:
-    """Store a pending job and the scan task of its roots; once, however often it is sent."""
+    """Store a pending job and its first scan tasks; once, however often it is sent."""
     added = connection.execute(
         query("add_job"),
         {
@@ -41,7 +41,8 @@ def create(connection: Connection, job: NewJob) -> None:
     )
     if added.rowcount == 0:
         return  # The answer to an earlier try was lost; the job was not.
-    add_task(connection, job.id, TaskKind.SCAN)
+    for unit in [None] if job.units is None else job.units:
+        add_task(connection, job.id, TaskKind.SCAN, frontier=unit)
     add_event(connection, job.id, "job_created", {})
 
 

@@ -72,6 +72,8 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
     resolved = spec.resolved(directory)
     steps = [_step(step, directory) for step in resolved.steps]
     roots = _roots(resolved.source.uri)
+    if resolved.source.files_from is not None:
+        _refuse_other_than_trees(roots)
     _refuse_equal_names(roots)
     sink = _sink(resolved, roots)
     if resolved.in_place:
@@ -89,6 +91,7 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
         "pipeline_hash": pipeline_hash(steps),
         "in_place": resolved.in_place,
         "after": source_fate.after(resolved),
+        "missing": resolved.source.missing,
         "follow_symlinks": source_fate.follow_symlinks(resolved),
         **live_keys(resolved),
     }
@@ -168,6 +171,17 @@ def _root(uri: str) -> _Root:
 
 def _name(path: bytes) -> bytes:
     return path.rpartition(b"/")[2]
+
+
+def _refuse_other_than_trees(roots: list[_Root]) -> None:
+    for root in roots:
+        if root.only is not None or root.globs:
+            raise SpecError(
+                f"`files_from` names files below `{shown_path(root.path)}`, which is not a "
+                "directory by itself",
+                kind="files_from_source",
+                hint="name the directory that the names are relative to",
+            )
 
 
 def _refuse_equal_names(roots: list[_Root]) -> None:

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pravah import engine
-from pravah.jobs import planner
+from pravah.errors import NotFoundError
+from pravah.jobs import name_list, planner
 from pravah.jobs.access import check_access
 from pravah.model.ids import new_id
 from pravah.model.ledger import TaskBlobs, Window
 from pravah.model.spec import JobSpec
 from pravah.model.uri import NULL
+
+if TYPE_CHECKING:
+    from pravah.jobs.service import JobService
 
 # Long enough for a rate, short enough to wait for.
 SAMPLE_S = 5.0
@@ -126,14 +131,25 @@ class _Trial:
         return "committed"
 
 
-def preview(spec: JobSpec, *, threads: int | None = None) -> Preview:
-    """List, sample and predict; SpecError and its like where the job would be refused."""
+def preview(
+    spec: JobSpec, *, threads: int | None = None, jobs: JobService | None = None
+) -> Preview:
+    """List, sample and predict; SpecError and its like where the job would be refused.
+
+    Names that come from another job are asked of `jobs`.
+    """
+    if jobs is not None:
+        spec = name_list.with_roots(spec, jobs.get)
     planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id())
     engine.check_steps(planned.plan["steps"])
     engine.check_filters(planned.plan["filter"], planned.globs)
     check_access(planned.plan)
     started = engine.Engine(threads=threads, memory_bytes=spec.limits.memory)
     listing, began_s = _Listing(), time.monotonic()
+    accounts = jobs.files if jobs is not None else _no_accounts
+    scratch = Path(tempfile.gettempdir())
+    with name_list.read(planned.spec, planned.plan, accounts, scratch) as units:
+        listing.units = [None] if units is None else list(units)
     with engine.translated():
         plan = json.dumps(planned.plan)
         while listing.units:
@@ -153,6 +169,10 @@ def preview(spec: JobSpec, *, threads: int | None = None) -> Preview:
         problems=[_problem(line) for line in lines if line.get("error")][:_FIRST_PROBLEMS],
         sample=sample,
     )
+
+
+def _no_accounts(job: str, _outcome: str | None) -> list[bytes]:
+    raise NotFoundError(f"no ledger to look for the job `{job}` in", kind="job_not_found")
 
 
 def _try(

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +28,7 @@ from pravah.model.report import Report, failures
 from pravah.model.status import JobStatus
 
 if TYPE_CHECKING:
+    from pravah.jobs.planner import Planned
     from pravah.jobs.story import End, Mention
     from pravah.jobs.undo import Undone
 
@@ -89,19 +90,29 @@ class JobService:
     def create(self, spec: JobSpec, *, reuse: Reuse = Reuse.UNFINISHED) -> Submission:
         """Store a job; the same spec over an unfinished job goes on with that one."""
         from pravah import engine
-        from pravah.jobs import planner
+        from pravah.jobs import name_list, planner
         from pravah.jobs.access import check_access
 
         registry_check(spec)
-        planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id(), self._locality)
+        named = name_list.with_roots(spec, self.get)
+        planned = planner.plan(named, os.fsencode(Path.cwd()), new_id(), self._locality)
         check_access(planned.plan)
         engine.check_steps(planned.plan["steps"])
         engine.check_filters(planned.plan["filter"], planned.globs)
+        with name_list.read(planned.spec, planned.plan, self.files, self._scratch) as units:
+            missing = planned.spec.source.missing
+            spec_hash = name_list.spec_hash(planned.spec_hash, missing, units)
+            return self._store(planned, spec_hash, units, reuse)
+
+    def _store(
+        self, planned: Planned, spec_hash: str, units: Iterable[bytes] | None, reuse: Reuse
+    ) -> Submission:
+        spec = planned.spec
         job = NewJob(
             id=planned.plan["job"],
-            spec=planned.spec.to_dict(),
+            spec=spec.to_dict(),
             plan=planned.plan,
-            spec_hash=planned.spec_hash,
+            spec_hash=spec_hash,
             pipeline_hash=planned.pipeline_hash,
             scope=planned.scope,
             host=planned.host,
@@ -110,6 +121,7 @@ class JobService:
             labels=spec.labels,
             tasks_limit=spec.limits.tasks,
             waits_for_scan=planned.plan["in_place"],
+            units=units,
         )
         if reuse == Reuse.NOTHING:
             self._ledger.create(job)

@@ -6,7 +6,7 @@ number that it was made under, counters are absolute, and a write that matches n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -189,6 +189,8 @@ class NewJob:
     tasks_limit: int | None = None
     waits_for_scan: bool = False
     """Its entries are worked on only when all are listed."""
+    units: Iterable[bytes] | None = None
+    """What it has to list, to be read once or more; None: its roots."""
 
 
 @dataclass(frozen=True, slots=True)

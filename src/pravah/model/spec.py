@@ -99,7 +99,13 @@ After = Annotated[Literal["keep", "delete"] | Move, BeforeValidator(_read_after)
 class Source(Part):
     """Where entries are listed, and which of them count."""
 
-    uri: list[str] = Field(min_length=1, description="Files, directories and globs.")
+    uri: list[str] = Field(description="Files, directories and globs.")
+    files_from: str | None = Field(
+        None, description="Names to take: a file, `-` (stdin), or job:ID/OUTCOME."
+    )
+    missing: Literal["fail", "ignore"] = Field(
+        "fail", description="What a name is that is not there."
+    )
     include: list[str] = Field([], description="gitignore rules; none: everything.")
     exclude: list[str] = Field([], description="gitignore rules of what is left out.")
     ignore_case: bool = Field(default=False, description="Letters of these rules have no case.")
@@ -121,8 +127,15 @@ class Source(Part):
             value = {"uri": value}
         if isinstance(value, Mapping):
             lists = {key: [v] for key in ("uri", "type") if isinstance(v := value.get(key), str)}
-            return {**value, **lists}
+            # Names lie below the working directory, or where those of the job that they are of lie.
+            return {**({"uri": []} if value.get("files_from") else {}), **value, **lists}
         return value
+
+    @model_validator(mode="after")
+    def _refuse_nothing(self) -> Self:
+        if not self.uri and self.files_from is None:
+            raise ValueError("names no source")
+        return self
 
     @property
     def filters(self) -> Filters:
@@ -248,11 +261,16 @@ class JobSpec(Part):
 
     def resolved(self, directory: bytes) -> Self:
         """Give the same spec with absolute URIs, as typed in `directory`."""
-        uris = [absolute_uri(uri, directory) for uri in self.source.uri]
+        listed = self.source.files_from
+        typed = self.source.uri
+        if listed is not None and not listed.startswith("job:"):
+            typed = typed or ["."]
+            listed = listed if listed == "-" else absolute_uri(listed, directory)
+        uris = [absolute_uri(uri, directory) for uri in typed]
         after = self.source.after
         if isinstance(after, Move):
             after = Move(move=absolute_uri(after.move, directory))
-        source = self.source.model_copy(update={"uri": uris, "after": after})
+        source = self.source.model_copy(update={"uri": uris, "files_from": listed, "after": after})
         if self.sink is None:
             return self.model_copy(update={"source": source})
         sink = self.sink.model_copy(update={"uri": absolute_uri(self.sink.uri, directory)})

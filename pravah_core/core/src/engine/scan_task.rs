@@ -4,6 +4,7 @@
 //! - `frontier`: which of it emitted tasks do not cover yet
 //! - `gather`: on the scanner's threads, one whole directory at a time: order, verdicts, what is known already
 //! - `collisions`: names that would become one output
+//! - `named`: paths that a list names
 //! - `known`: entries of directories that an earlier, killed attempt has handed over in part
 //! - `cutter`: manifests of the right size
 //! - `emitter`: when these are handed over, and with what
@@ -22,6 +23,7 @@ mod emitter;
 mod frontier;
 mod gather;
 mod known;
+pub mod named;
 mod roots;
 mod single;
 mod synthetic;
@@ -129,8 +131,17 @@ impl Scan<'_> {
             lists_empty: plan.sink.as_ref().is_some_and(|sink| sink.preserves(Preserve::EmptyDirs)),
         };
         let roots = Roots::look(plan, &beginning)?;
-        let cutter = Cutter::new(single, **unit == Unit::Roots, pace.entries);
         let effort = effort::begin(CallKind::Scan, Vec::new(), plan.disks(), Effort::default());
+        if let Unit::Named(named) = unit {
+            let Some(emission) = named::emission(plan, &named.paths, &roots.skip, rules)? else {
+                return Ok(Ending::Drained);
+            };
+            return Ok(match on_tasks(Emission { effort: effort.so_far(), ..emission }) {
+                Verdict::Fenced => Ending::Fenced,
+                Verdict::Committed | Verdict::Drain => Ending::Finished,
+            });
+        }
+        let cutter = Cutter::new(single, **unit == Unit::Roots, pace.entries);
         let mut emitter = Emitter::new(pace, effort, control, on_tasks, cutter, Frontier::new(&beginning, pace));
         for found in roots.files(plan, &pipeline, rules)? {
             emitter.take(found)?;

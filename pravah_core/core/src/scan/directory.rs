@@ -173,7 +173,8 @@ impl Directory {
         lock(&self.slot)
     }
 
-    fn root_path(&self) -> &[u8] {
+    /// The path of its root, as it was given.
+    pub(crate) fn root_path(&self) -> &[u8] {
         let mut directory = self;
         while let Some(parent) = &directory.parent {
             directory = parent;

@@ -51,6 +51,13 @@ impl Listing {
         }
     }
 
+    /// Files of which nothing but the names is known.
+    pub(crate) fn of_files(names: &[Vec<u8>]) -> Self {
+        let mut listing = Self::default();
+        names.iter().for_each(|name| listing.push(name, Kind::File, Some(Stat::default())));
+        listing
+    }
+
     pub(super) fn push_fault(&mut self, errno: Errno) {
         self.faults.push((u32::try_from(self.kinds.len() - 1).expect("fewer entries than bytes of names"), errno));
     }

@@ -48,7 +48,7 @@ pub use walk::{End, Origin, Visitor};
 
 pub(crate) use count::{LIST, LOOK};
 pub(crate) use listing::Stat;
-pub(crate) use read::{list, look_at};
+pub(crate) use read::{closed, list, look_at, look_for};
 pub(crate) use walk::identity;
 
 /// How much is learned of each file.

@@ -1,6 +1,10 @@
 //! Reads one open directory: asks for its entries, leaves out what the rules say, looks at files where sizes are wanted.
 
-use std::{ffi::CStr, ops::ControlFlow, os::fd::BorrowedFd};
+use std::{
+    ffi::{CStr, CString},
+    ops::ControlFlow,
+    os::fd::BorrowedFd,
+};
 
 use rustix::{fs::FileType, io::Errno};
 
@@ -178,6 +182,47 @@ pub(crate) fn list(descriptor: BorrowedFd<'_>, directory: &Directory, filter: &F
         Err(Halt::Failed(errno)) => Err(errno),
         Ok(()) | Err(Halt::Stopped) => Ok(listing),
     }
+}
+
+/// Look for entries of a directory, as if it held nothing else; give those that are not there apart.
+pub(crate) fn look_for(
+    descriptor: BorrowedFd<'_>,
+    directory: &Directory,
+    names: &[Vec<u8>],
+    filter: &Filter,
+    links: Links,
+) -> (Listing, Vec<Vec<u8>>) {
+    let rules = &Rules { detail: Detail::Sizes, filter, links, skip_name: None };
+    let (mut listing, mut path, mut missing) = (Listing::default(), directory.relative(), Vec::new());
+    let (whole, depth) = (directory.is_whole(), directory.depth() + 1);
+    for name in names {
+        let before = (listing.len(), listing.filtered.total());
+        let mut sieve = Sieve { descriptor, rules, whole, depth, listing: &mut listing, path: &mut path };
+        // A name that holds a NUL is that of nothing.
+        if let Ok(text) = CString::new(name.as_slice()) {
+            sieve.take(&text, FileType::Unknown);
+        }
+        if (listing.len(), listing.filtered.total()) == before {
+            missing.push(name.clone());
+        }
+    }
+    (listing, missing)
+}
+
+/// Why nothing below a directory is listed, if the rules leave it out, or one above it.
+pub(crate) fn closed(directory: &Directory, filter: &Filter) -> Option<Reason> {
+    let mut next = Some(directory);
+    while let Some(directory) = next.filter(|directory| directory.parent().is_some()) {
+        if is_own(directory.name(), Kind::Directory) {
+            return Some(Reason::Own);
+        }
+        let by_path = || filter.judge(&directory.relative(), Kind::Directory, false);
+        if let Some(reason) = filter.judge_name(directory.name(), Kind::Directory, directory.depth()).or_else(by_path) {
+            return Some(reason);
+        }
+        next = directory.parent().map(AsRef::as_ref);
+    }
+    None
 }
 
 /// List one file that was named by itself, as if its directory held nothing else.

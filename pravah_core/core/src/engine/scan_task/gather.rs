@@ -234,6 +234,7 @@ fn itself(directory: &Directory, problem: Option<Problem>) -> Entry {
     Entry { root, directory: parent, name, kind: Kind::Directory, size_bytes: 0, modified_ns: 0, problem }
 }
 
-fn problem_of(error: &Error) -> Problem {
+/// The verdict that an error makes.
+pub fn problem_of(error: &Error) -> Problem {
     Problem { kind: error.kind().to_owned(), message: error.to_string() }
 }

@@ -11,6 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::named::NamedPath;
 use super::tree::{Mark, Tree, address};
 use crate::{
     Error, Result,
@@ -30,6 +31,15 @@ pub enum Unit {
     Roots,
     /// Directories, and what is below them.
     Directories(Directories),
+    /// Paths that a list names.
+    Named(NamedPaths),
+}
+
+/// Some of the paths that a list names, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedPaths {
+    /// The paths.
+    pub paths: Vec<NamedPath>,
 }
 
 /// Where the scanner begins, and where what is made up does.
@@ -93,6 +103,12 @@ impl Unit {
         Self::Directories(Directories { tree, look_back: LookBack::Everywhere, ..Directories::default() })
     }
 
+    /// Directories to be listed, none of which was before.
+    pub fn whole(directories: impl IntoIterator<Item = (u16, Vec<u8>)>) -> Self {
+        let tree = Tree::of_paths(directories.into_iter().map(|(root, path)| (root, path, Mark::Whole)));
+        Self::Directories(Directories { tree, ..Directories::default() })
+    }
+
     /// Read what the ledger has of a unit; none: nothing yet.
     pub fn decode(blob: Option<&[u8]>) -> Result<Self> {
         let Some(blob) = blob else { return Ok(Self::Roots) };
@@ -110,7 +126,7 @@ impl Unit {
     /// Which tasks hold entries that the scan has to know.
     pub fn look_back(&self) -> LookBack {
         match self {
-            Self::Roots => LookBack::default(),
+            Self::Roots | Self::Named(_) => LookBack::default(),
             Self::Directories(directories) => directories.look_back,
         }
     }
@@ -120,6 +136,7 @@ impl Unit {
         match self {
             Self::Roots => Beginning::at_roots(plan, filter),
             Self::Directories(directories) => Beginning::at(directories, plan, filter),
+            Self::Named(_) => Ok(Beginning::default()),
         }
     }
 

@@ -15,7 +15,7 @@ pub use sink::LocalSink;
 pub use source::LocalSource;
 
 pub(crate) use source::LocalDirectory;
-pub(crate) use walk::{open_below, open_root};
+pub(crate) use walk::{open_below, open_root, open_within};
 
 use rustix::fs::{AtFlags, Statx, StatxFlags};
 

@@ -1,0 +1,124 @@
+"""The names that a job is given in place of what it would find: read when it is created.
+
+They are sorted, told apart and kept as scan units, so that the list itself is needed no more.
+Memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pravah import engine
+from pravah.errors import NotFoundError, SourceMissingError, SpecError
+from pravah.model.uri import shown_path, uri_path
+
+if TYPE_CHECKING:
+    from pravah.model.job import Job
+    from pravah.model.spec import JobSpec
+
+# Gives the account of a job's files of one outcome, as NDJSON lines.
+Accounts = Callable[[str, str | None], Iterable[bytes]]
+_JOB = "job:"
+_OUTCOMES = ("done", "skipped", "failed", "vanished", "poisoned", "remaining")
+# Lines of an account that are handed over at once.
+_LINES = 4096
+
+
+class Units:
+    """Scan units in a scratch file, to be read as often as the ledger wants."""
+
+    def __init__(self, file: Any, digest: str, sizes: list[int]) -> None:  # noqa: ANN401 - tempfile's own
+        self._file = file
+        self._sizes = sizes
+        self.digest = digest
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        for size in self._sizes:
+            yield self._file.read(size)
+
+
+def with_roots(spec: JobSpec, job: Callable[[str], Job]) -> JobSpec:
+    """Give a spec whose names come from another job the sources of that job, if it has none."""
+    listed = spec.source.files_from
+    if listed is None or not listed.startswith(_JOB) or spec.source.uri:
+        return spec
+    roots = job(_reference(listed)[0]).plan["roots"]
+    uris = list(dict.fromkeys(root["uri"] for root in roots))
+    return spec.model_copy(update={"source": spec.source.model_copy(update={"uri": uris})})
+
+
+@contextmanager
+def read(
+    spec: JobSpec, plan: dict[str, Any], accounts: Accounts, scratch: Path
+) -> Iterator[Units | None]:
+    """Read the names of a planned spec; None where it has no list."""
+    if spec.source.files_from is None:
+        yield None
+        return
+    scratch.mkdir(parents=True, exist_ok=True)
+    roots = [uri_path(root["uri"]) for root in plan["roots"]]
+    with engine.translated_list():
+        names = engine.NameList(roots, bytes(scratch))
+        _take(names, spec.source.files_from, accounts)
+        names.finish()
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        sizes = []
+        with engine.translated_list():
+            while (unit := names.next_unit()) is not None:
+                file.write(unit)
+                sizes.append(len(unit))
+        yield Units(file, names.digest(), sizes)
+
+
+def _take(names: engine.NameList, listed: str, accounts: Accounts) -> None:
+    if listed == "-":
+        names.read(0)
+        return
+    if listed.startswith(_JOB):
+        job, outcome = _reference(listed)
+        gathered: list[bytes] = []
+        for line in accounts(job, outcome):
+            gathered.append(line)
+            if len(gathered) == _LINES:
+                names.read_account(b"".join(gathered))
+                gathered.clear()
+        names.read_account(b"".join(gathered))
+        return
+    path = uri_path(listed)
+    try:
+        with Path(os.fsdecode(path)).open("rb") as file:
+            names.read(file.fileno())
+    except FileNotFoundError as error:
+        raise SourceMissingError(f"no list `{shown_path(path)}`") from error
+    except OSError as error:
+        raise SpecError(
+            f"can't read the list `{shown_path(path)}`",
+            kind="unusable_path",
+            causes=(f"{str(error.strerror).lower()} (errno {error.errno})",),
+        ) from error
+
+
+def _reference(listed: str) -> tuple[str, str | None]:
+    job, _, outcome = listed.removeprefix(_JOB).partition("/")
+    if outcome and outcome not in _OUTCOMES:
+        raise SpecError(
+            f"`{listed}` asks for the outcome `{outcome}`",
+            hint=f"known are {', '.join(_OUTCOMES)}",
+        )
+    if not job:
+        raise NotFoundError(f"`{listed}` names no job", kind="job_not_found")
+    return job, outcome or None
+
+
+def spec_hash(planned_hash: str, missing: str, units: Units | None) -> str:
+    """Identify what a job is about, its names included, and what they are where they are not."""
+    if units is None:
+        return planned_hash
+    return hashlib.sha256(f"{planned_hash} {missing} {units.digest}".encode()).hexdigest()
