@@ -258,6 +258,35 @@ class Results:
     def write(self, descriptor: int) -> int:
         """Write everything as NDJSON to an open descriptor; give the number of records."""
 
+@final
+class NameCheck:
+    """Compares the names of all outputs of a job."""
+
+    def __init__(self, plan_json: str, scratch: bytes) -> None: ...
+    def add(self, task_id: int, manifest: bytes, windows: list[Window]) -> None:
+        """Add the entries of a task."""
+
+    def finish(self) -> int:
+        """Decide; gives the number of tasks about which anything was decided."""
+
+    def decision(self, place: int) -> tuple[int, bytes]:
+        """Give one of these tasks' id, and what was decided."""
+
+def template_fields() -> list[str]:
+    """Give the fields that every template knows."""
+
+def read_template(text: str) -> list[str]:
+    """Read a template; gives the names in it that only a capture can give."""
+
+def read_capture(text: str) -> list[str]:
+    """Read a pattern of paths; gives the names that it captures."""
+
+def names_wait(plan_json: str) -> bool:
+    """Tell whether entries wait until all names of the job have been compared."""
+
+def names_at_run_time(plan_json: str) -> bool:
+    """Tell whether names tell the hash of the content."""
+
 def descriptors() -> str:
     """Give the descriptors of all native processors, as JSON."""
 

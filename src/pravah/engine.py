@@ -33,6 +33,8 @@ __all__ = [
     "CoreError",
     "Difference",
     "Engine",
+    "NameCheck",
+    "NameDecisions",
     "NameList",
     "Results",
     "Scanner",
@@ -41,6 +43,7 @@ __all__ = [
     "answer",
     "build_profile",
     "check_filters",
+    "check_names",
     "check_steps",
     "descriptors",
     "die_with_parent",
@@ -51,6 +54,7 @@ __all__ = [
     "look_back",
     "manifest_directories",
     "merge_fingerprints",
+    "names_wait",
     "retry",
     "split",
     "sweep",
@@ -64,6 +68,11 @@ __all__ = [
 ]
 
 version = _core.__version__
+
+_LIST_OF_FIELDS = (
+    "fields are {path} {dir} {name} {stem} {ext} {root} {hash} {index} {mtime:%Y/%m} and what "
+    "`--capture` names"
+)
 build_profile = _core.build_profile
 
 if build_profile != "release" and os.environ.get("PRAVAH_DEV", "0") in ("", "0", "false", "no"):
@@ -127,6 +136,92 @@ def diff(
     """Compare two trees; differences come in lists, in order of their paths."""
     with translated():
         return _core.diff(*trees, by, json.dumps(dict(rules)), threads, on_found)
+
+
+def check_names(plan: Mapping[str, Any]) -> None:
+    """Read the template of names and the pattern of captured ones, to see whether they hold."""
+    template = (plan["sink"] or {}).get("path")
+    try:
+        captured = _core.read_capture(plan["capture"]) if plan.get("capture") else []
+        wanted = _core.read_template(template) if template else []
+    except CoreError as error:
+        raise SpecError(error.message, kind=error.kind, hint=_LIST_OF_FIELDS) from error
+    fields = _core.template_fields()
+    if taken := [name for name in captured if name in fields]:
+        raise SpecError(
+            f"source.capture is `{plan['capture']}`: `{{{taken[0]}}}` is a field of its own",
+            kind="invalid_template",
+            hint="give it another name",
+        )
+    if captured and not template:
+        raise SpecError(
+            "source.capture gives names that nothing uses: there is no sink.path",
+            kind="capture_unused",
+            hint="use them in `--path`, or leave out `--capture`",
+        )
+    for name in wanted:
+        if name not in captured:
+            from difflib import get_close_matches
+
+            meant = get_close_matches(name, [*captured, *fields], n=1)
+            raise SpecError(
+                f"sink.path is `{template}`: unknown field `{{{name}}}`",
+                kind="invalid_template",
+                hint=f"did you mean `{{{meant[0]}}}`?" if meant else _LIST_OF_FIELDS,
+            )
+    _refuse_kept_hashes(plan)
+
+
+def _refuse_kept_hashes(plan: Mapping[str, Any]) -> None:
+    """Refuse another name for what collides where names are known only at run time."""
+    text = json.dumps(dict(plan))
+    keeps = (plan["sink"] or {}).get("on_collision") == "keep_ext"
+    if keeps and _core.names_at_run_time(text):
+        raise SpecError(
+            "`on_collision: keep_ext` needs names that are known before the files are read, and "
+            "`{hash}` is not",
+            kind="keep_ext_with_hash",
+            hint="files of equal content have one output; add `{name}` to keep all",
+        )
+
+
+def names_wait(plan: Mapping[str, Any]) -> bool:
+    """Tell whether a plan's entries wait until all names of the job have been compared."""
+    with translated():
+        return _core.names_wait(json.dumps(dict(plan)))
+
+
+class NameDecisions:
+    """What the comparison of a job's names came to; each call gives it anew, a task at a time."""
+
+    def __init__(self, check: _core.NameCheck, count: int) -> None:
+        self._check = check
+        self._count = count
+
+    def __call__(self) -> Iterator[tuple[int, bytes]]:
+        """Give the tasks about which anything was decided, each with its blob."""
+        for place in range(self._count):
+            with translated():
+                decision = self._check.decision(place)
+            yield decision
+
+
+class NameCheck:
+    """Compares the names of all outputs of a job; `scratch` is a directory for what is many."""
+
+    def __init__(self, plan: str, scratch: bytes) -> None:
+        with translated():
+            self._check = _core.NameCheck(plan, scratch)
+
+    def add(self, task: TaskBlobs) -> None:
+        """Add the entries of a task."""
+        with translated():
+            self._check.add(task.task_id, task.manifest, window_dicts(task.windows))
+
+    def finish(self) -> NameDecisions:
+        """Decide."""
+        with translated():
+            return NameDecisions(self._check, self._check.finish())
 
 
 def files(plan: str, task: TaskBlobs, outcome: str | None, limit: int | None) -> bytes:

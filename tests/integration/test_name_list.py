@@ -13,6 +13,7 @@ from pravah.errors import SpecError
 from pravah.model.job import Job
 from tests.integration.workspace import Workspace
 
+NAMES_OF_A_UNIT = 8192
 FILES = ("a.csv", "deep/b.csv", "deep/er/c.csv", "deep/d.txt", "other/e.csv")
 
 
@@ -76,6 +77,19 @@ def test_name_that_is_missing_may_be_ignored(workspace: Workspace) -> None:
     job = _run(workspace, _list(workspace, b"a.csv\nnone\ngone/none\n"), missing="ignore")
     assert (job.status, job.books.counts.done) == ("completed", 1)
     assert job.books.reasons == {"filtered:missing": 2}
+
+
+def test_names_that_collide_across_units_fail_and_name_each_other(workspace: Workspace) -> None:
+    names = [f"{number:05}.gz" for number in range(NAMES_OF_A_UNIT)]
+    names.append(names[-1].replace(".gz", ".zst"))
+    for name in names[-2:]:
+        workspace.write(name)
+    listed = _list(workspace, "\n".join(names).encode())
+    source = {"uri": str(workspace.source), "files_from": listed, "missing": "ignore"}
+    job = workspace.finish(workspace.submit("decompress", source=source))
+    assert (job.books.counts.failed, job.books.counts.filtered) == (2, NAMES_OF_A_UNIT - 1)
+    (failure,) = workspace.jobs.failures(job.id)
+    assert failure.kind == "output_collision"
 
 
 def test_list_without_names_is_a_job_without_files(workspace: Workspace) -> None:

@@ -1,5 +1,7 @@
 //! One listed file: what the scan saw of it, and what identifies its content.
 
+use crate::naming::Naming;
+
 /// What kind of thing a directory entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -80,6 +82,8 @@ pub struct Entry {
     pub modified_ns: i64,
     /// Why it fails without being read, if it does.
     pub problem: Option<Problem>,
+    /// What was decided about the name of its output.
+    pub naming: Naming,
 }
 
 impl Entry {

@@ -69,6 +69,20 @@ pub enum Error {
     /// The output would take the place of its own source.
     #[error("the output would replace its source: it has the same name in the same directory")]
     SourceIsSink,
+    /// A template of names that can't be read, or that leads out of the sink.
+    #[error("{0}")]
+    InvalidTemplate(String),
+    /// A template that gives an entry's output no usable name.
+    #[error("{0}")]
+    InvalidOutputName(String),
+    /// A path that the pattern for captured names does not match.
+    #[error("the pattern `{pattern}` does not match its path `{path}`")]
+    CaptureMismatch {
+        /// The pattern.
+        pattern: String,
+        /// The path, relative to its root.
+        path: String,
+    },
     /// Two entries of one job would get one output name.
     #[error("{0}")]
     OutputCollision(String),
@@ -130,6 +144,9 @@ impl Error {
             Self::OutputChanged => "output_changed",
             Self::SinkFull(_) => "sink_full",
             Self::SourceIsSink => "source_is_sink",
+            Self::InvalidTemplate(_) => "invalid_template",
+            Self::InvalidOutputName(_) => "invalid_output_name",
+            Self::CaptureMismatch { .. } => "capture_mismatch",
             Self::OutputCollision(_) => "output_collision",
             Self::NameTooLong { .. } => "name_too_long",
             Self::InvalidParameter { .. } => "invalid_parameter",

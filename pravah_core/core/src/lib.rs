@@ -6,6 +6,7 @@
 //! - [`scan`]: lists directory trees in parallel, filters, cuts tasks
 //! - [`name_list`], [`sorted`]: names that a job is given; sorting of what does not fit into memory
 //! - [`entry`], [`manifest`]: one listed file; the immutable list of a task's files
+//! - [`naming`]: how outputs are named, and which names can be equal
 //! - [`processors`], [`pipeline`]: steps, and how they are fused into one pass
 //! - [`stores`]: where bytes live; how an output is staged and published
 //! - [`outcome`], [`fingerprint`]: what became of files; what is remembered of published ones
@@ -25,6 +26,7 @@ pub mod error;
 pub mod fingerprint;
 pub mod manifest;
 pub mod name_list;
+pub mod naming;
 pub mod outcome;
 pub mod pipeline;
 pub mod plan;

@@ -1,8 +1,12 @@
 //! Manifests: the immutable list of a task's entries, as one compressed Arrow blob.
 //!
 //! Columns: `root` u16, `directory` (dictionary of bytes), `name` bytes, `kind` u8, `size` u64, `modified` i64,
-//! and `problem_kind`, `problem_message` where the scan already reached a verdict. An Arrow IPC stream inside one
-//! zstd frame; about 15 bytes an entry, as names and times of one directory are alike.
+//! and `problem_kind`, `problem_message` where the scan already reached a verdict; where something was decided about
+//! names, `keeps_extension` u8 and `ordinal` u64. An Arrow IPC stream inside one zstd frame; about 15 bytes an entry,
+//! as names and times of one directory are alike.
+//!
+//! A manifest never changes. What is decided about names when everything is listed is a blob of its own
+//! ([`Verdicts`]); the ledger hands it out right behind the manifest, and who decodes that sees both.
 
 use std::{collections::HashMap, io::Cursor, sync::Arc};
 
@@ -20,6 +24,7 @@ use arrow_schema::{ArrowError, Schema};
 use crate::{
     Error, Result,
     entry::{Entry, Kind, Problem},
+    naming::{Named, Naming, verdicts::Verdicts},
 };
 
 /// Gathers entries, then encodes them.
@@ -33,6 +38,10 @@ pub struct ManifestBuilder {
     modified: Int64Builder,
     problem_kind: StringBuilder,
     problem_message: StringBuilder,
+    keeps_extension: UInt8Builder,
+    ordinal: UInt64Builder,
+    /// Whether anything was decided about names: most manifests do without these columns.
+    names_decided: bool,
     size_bytes: u64,
 }
 
@@ -47,6 +56,9 @@ impl ManifestBuilder {
         self.modified.append_value(entry.modified_ns);
         self.problem_kind.append_option(entry.problem.as_ref().map(|problem| &problem.kind));
         self.problem_message.append_option(entry.problem.as_ref().map(|problem| &problem.message));
+        self.keeps_extension.append_value(u8::from(entry.naming.keeps_extension));
+        self.ordinal.append_option(entry.naming.ordinal);
+        self.names_decided |= entry.naming != Naming::default();
         self.size_bytes += entry.size_bytes;
         Ok(())
     }
@@ -69,8 +81,9 @@ impl ManifestBuilder {
     /// Encode the entries and start anew.
     pub fn finish(&mut self) -> Result<Vec<u8>> {
         self.size_bytes = 0;
-        let batch = RecordBatch::try_from_iter([
-            ("root", Arc::new(self.root.finish()) as Arc<dyn Array>),
+        let (kept, ordinal) = (self.keeps_extension.finish(), self.ordinal.finish());
+        let mut columns: Vec<(&str, Arc<dyn Array>)> = vec![
+            ("root", Arc::new(self.root.finish())),
             ("directory", Arc::new(self.directory.finish())),
             ("name", Arc::new(self.name.finish())),
             ("kind", Arc::new(self.kind.finish())),
@@ -78,9 +91,11 @@ impl ManifestBuilder {
             ("modified", Arc::new(self.modified.finish())),
             ("problem_kind", Arc::new(self.problem_kind.finish())),
             ("problem_message", Arc::new(self.problem_message.finish())),
-        ])
-        .map_err(damaged)?;
-        encode(&batch)
+        ];
+        if std::mem::take(&mut self.names_decided) {
+            columns.extend([("keeps_extension", Arc::new(kept) as Arc<dyn Array>), ("ordinal", Arc::new(ordinal))]);
+        }
+        encode(&RecordBatch::try_from_iter(columns).map_err(damaged)?)
     }
 }
 
@@ -95,12 +110,19 @@ pub struct Manifest {
     modified: Int64Array,
     problem_kind: StringArray,
     problem_message: StringArray,
+    naming: Option<(UInt8Array, UInt64Array)>,
+    verdicts: Verdicts,
 }
 
 impl Manifest {
-    /// Decode a blob that [`ManifestBuilder::finish`] made.
+    /// Decode a blob that [`ManifestBuilder::finish`] made, perhaps with verdicts behind it.
     pub fn decode(blob: &[u8]) -> Result<Self> {
-        let batch = decode("manifest", blob)?;
+        let batches = decode_all("manifest", blob)?;
+        let batch = batches.first().ok_or_else(|| missing_column("root"))?.clone();
+        let naming = match (batch.column_by_name("keeps_extension"), batch.column_by_name("ordinal")) {
+            (Some(kept), Some(ordinal)) => Some((kept.as_primitive().clone(), ordinal.as_primitive().clone())),
+            _ => None,
+        };
         let directory = column(&batch, "directory")?.as_dictionary::<Int32Type>().clone();
         let directories = directory.values().as_binary::<i32>().clone();
         Ok(Self {
@@ -113,6 +135,8 @@ impl Manifest {
             modified: column(&batch, "modified")?.as_primitive().clone(),
             problem_kind: column(&batch, "problem_kind")?.as_string().clone(),
             problem_message: column(&batch, "problem_message")?.as_string().clone(),
+            naming,
+            verdicts: Verdicts::read(batches.get(1))?,
         })
     }
 
@@ -136,14 +160,38 @@ impl Manifest {
             size_bytes: self.size.value(index),
             modified_ns: self.modified.value(index),
             problem: self.problem(index),
+            naming: self.naming(index),
         })
     }
 
-    /// The verdict that the scan has reached on the entry at `index`, if any.
+    /// The verdict that was reached on the entry at `index`, by the scan or by the comparison of names, if any.
     pub fn problem(&self, index: usize) -> Option<Problem> {
-        self.problem_kind.is_valid(index).then(|| Problem {
+        let listed = self.problem_kind.is_valid(index).then(|| Problem {
             kind: self.problem_kind.value(index).to_owned(),
             message: self.problem_message.value(index).to_owned(),
+        });
+        listed.or_else(|| self.verdicts.of(index).and_then(|verdict| verdict.problem.clone()))
+    }
+
+    /// What names the output of the entry at `index`.
+    pub fn named(&self, index: usize) -> Named<'_> {
+        Named {
+            root: self.root(index),
+            directory: self.directory(index),
+            name: self.name(index),
+            modified_ns: self.modified.value(index),
+            naming: self.naming(index),
+            hash: None,
+        }
+    }
+
+    fn naming(&self, index: usize) -> Naming {
+        if let Some(verdict) = self.verdicts.of(index) {
+            return verdict.naming;
+        }
+        self.naming.as_ref().map_or_else(Naming::default, |(kept, ordinal)| Naming {
+            keeps_extension: kept.value(index) == 1,
+            ordinal: ordinal.is_valid(index).then(|| ordinal.value(index)),
         })
     }
 
@@ -206,19 +254,32 @@ pub(crate) fn encode(batch: &RecordBatch) -> Result<Vec<u8>> {
 
 /// Decode what [`encode`] made.
 pub(crate) fn decode(what: &'static str, blob: &[u8]) -> Result<RecordBatch> {
+    let batch = decode_all(what, blob)?.into_iter().next();
+    Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(Arc::new(Schema::empty()))))
+}
+
+/// Decode several results of [`encode`], one right behind the other.
+pub(crate) fn decode_all(what: &'static str, blob: &[u8]) -> Result<Vec<RecordBatch>> {
     let damaged = |message: String| Error::DamagedBlob { what, message };
     let stream = zstd::stream::decode_all(blob).map_err(|error| damaged(error.to_string()))?;
-    let mut reader = StreamReader::try_new(Cursor::new(stream), None).map_err(|error| damaged(error.to_string()))?;
-    match reader.next() {
-        Some(batch) => batch.map_err(|error| damaged(error.to_string())),
-        None => Ok(RecordBatch::new_empty(Arc::new(Schema::empty()))),
+    let (mut batches, mut cursor) = (Vec::new(), Cursor::new(stream.as_slice()));
+    while cursor.position() < stream.len() as u64 {
+        let mut reader = StreamReader::try_new(&mut cursor, None).map_err(|error| damaged(error.to_string()))?;
+        if let Some(batch) = reader.next() {
+            batches.push(batch.map_err(|error| damaged(error.to_string()))?);
+            // The end of its stream, which the next one begins behind.
+            reader.next().map_or(Ok(()), |rest| rest.map(drop)).map_err(|error| damaged(error.to_string()))?;
+        }
     }
+    Ok(batches)
 }
 
 pub(crate) fn column<'b>(batch: &'b RecordBatch, name: &'static str) -> Result<&'b Arc<dyn Array>> {
-    batch
-        .column_by_name(name)
-        .ok_or_else(|| Error::DamagedBlob { what: "blob", message: format!("no column `{name}`") })
+    batch.column_by_name(name).ok_or_else(|| missing_column(name))
+}
+
+fn missing_column(name: &str) -> Error {
+    Error::DamagedBlob { what: "blob", message: format!("no column `{name}`") }
 }
 
 fn damaged(error: ArrowError) -> Error {
@@ -243,6 +304,7 @@ mod tests {
                 size_bytes: u64::MAX,
                 modified_ns: -1,
                 problem: None,
+                naming: Naming { keeps_extension: true, ordinal: None },
             },
             Entry {
                 root: 1,
@@ -252,6 +314,7 @@ mod tests {
                 size_bytes: 0,
                 modified_ns: i64::MAX,
                 problem: Some(Problem { kind: "permission_denied".into(), message: "can't open".into() }),
+                naming: Naming { keeps_extension: false, ordinal: Some(u64::MAX) },
             },
         ];
         let mut builder = ManifestBuilder::default();

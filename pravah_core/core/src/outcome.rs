@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, Int64Array, RecordBatch, StringArray, UInt8Array, UInt32Array, UInt64Array,
-    builder::{Int64Builder, StringBuilder, StringDictionaryBuilder, UInt8Builder, UInt32Builder, UInt64Builder},
+    Array, BinaryArray, Int64Array, RecordBatch, StringArray, UInt8Array, UInt32Array, UInt64Array,
+    builder::{
+        BinaryBuilder, Int64Builder, StringBuilder, StringDictionaryBuilder, UInt8Builder, UInt32Builder, UInt64Builder,
+    },
     cast::AsArray,
     types::Int32Type,
 };
@@ -16,6 +18,7 @@ use arrow_schema::ArrowError;
 use crate::{
     Error, Result,
     manifest::{column, decode, encode},
+    naming::ContentHash,
 };
 
 /// What became of one entry.
@@ -152,6 +155,8 @@ pub struct Row {
     pub staged: Option<Staged>,
     /// What inspect steps found: one JSON object a line.
     pub records: Option<String>,
+    /// The hash of its content, where the output's name tells it.
+    pub hash: Option<ContentHash>,
 }
 
 /// Times within this many nanoseconds of a read may not change with the content (protocol, rule 23).
@@ -173,6 +178,7 @@ impl Row {
             several_names: false,
             staged: None,
             records: None,
+            hash: None,
         }
     }
 
@@ -261,6 +267,8 @@ struct Columns {
     modified: Int64Builder,
     born: Int64Builder,
     records: StringBuilder,
+    hash: BinaryBuilder,
+    has_hashes: bool,
 }
 
 impl Columns {
@@ -289,12 +297,14 @@ impl Columns {
         self.modified.append_option(identity.map(|identity| identity.modified_ns));
         self.born.append_option(identity.map(|identity| identity.born_ns));
         self.records.append_option(row.records.as_ref());
+        self.hash.append_option(row.hash);
+        self.has_hashes |= row.hash.is_some();
         Ok(())
     }
 
     fn finish(mut self) -> Result<RecordBatch> {
-        RecordBatch::try_from_iter_with_nullable([
-            ("index", Arc::new(self.index.finish()) as Arc<dyn Array>, false),
+        let mut columns: Vec<(&str, Arc<dyn Array>, bool)> = vec![
+            ("index", Arc::new(self.index.finish()), false),
             ("outcome", Arc::new(self.outcome.finish()), false),
             ("kind", Arc::new(self.kind.finish()), true),
             ("step", Arc::new(self.step.finish()), true),
@@ -316,8 +326,11 @@ impl Columns {
             ("modified", Arc::new(self.modified.finish()), true),
             ("born", Arc::new(self.born.finish()), true),
             ("records", Arc::new(self.records.finish()), true),
-        ])
-        .map_err(|error: ArrowError| damaged(error.to_string()))
+        ];
+        if self.has_hashes {
+            columns.push(("hash", Arc::new(self.hash.finish()), true));
+        }
+        RecordBatch::try_from_iter_with_nullable(columns).map_err(|error: ArrowError| damaged(error.to_string()))
     }
 }
 
@@ -345,6 +358,8 @@ struct Decoded<'b> {
     modified: &'b Int64Array,
     born: &'b Int64Array,
     records: &'b StringArray,
+    /// Only where outputs are named by their contents.
+    hashes: Option<&'b BinaryArray>,
 }
 
 impl<'b> Decoded<'b> {
@@ -378,6 +393,7 @@ impl<'b> Decoded<'b> {
             modified: column("modified")?.as_primitive(),
             born: column("born")?.as_primitive(),
             records: column("records")?.as_string(),
+            hashes: batch.column_by_name("hash").map(|hashes| hashes.as_binary()),
         })
     }
 
@@ -396,6 +412,7 @@ impl<'b> Decoded<'b> {
             several_names: flags & 2 != 0,
             staged: self.staged(at)?,
             records: text(self.records, at),
+            hash: self.hash(at)?,
         })
     }
 
@@ -411,6 +428,12 @@ impl<'b> Decoded<'b> {
             changed_ns: self.source_changed.value(at),
             inode: self.source_inode.value(at),
         })
+    }
+
+    fn hash(&self, at: usize) -> Result<Option<ContentHash>> {
+        let hashed = self.hashes.filter(|hashes| hashes.is_valid(at));
+        let hash = hashed.map(|hashes| ContentHash::try_from(hashes.value(at)));
+        hash.transpose().map_err(|_| damaged("a hash has 32 bytes".into()))
     }
 
     fn staged(&self, at: usize) -> Result<Option<Staged>> {
@@ -463,6 +486,7 @@ mod tests {
                 publish: Publish::Replace,
                 identity: Identity { device: 1, inode: 2, size_bytes: 6, modified_ns: 3, born_ns: 0 },
             }),
+            hash: None,
             records: Some("{}".into()),
         }
     }

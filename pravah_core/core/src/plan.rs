@@ -2,7 +2,7 @@
 //!
 //! A plan is JSON; paths in it are percent-encoded `file://` URIs, so that names which are not UTF-8 survive.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
+use std::{collections::BTreeSet, ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use crate::{
     effort::{Disk, disk_of},
     entry::join,
     manifest::Manifest,
+    naming::{Capture, Template},
     pipeline::Pipeline,
     scan::{FilterRules, Glob, Links},
 };
@@ -27,6 +28,9 @@ pub struct Plan {
     /// Which entries count.
     #[serde(default)]
     pub filter: FilterRules,
+    /// Gives names to parts of sources' paths, for the names of outputs.
+    #[serde(default)]
+    pub capture: Option<Capture>,
     /// The steps, in order: processor name and parameters.
     pub steps: Vec<StepConfig>,
     /// Where outputs go; none for a pipeline of inspect steps.
@@ -49,6 +53,9 @@ pub struct Plan {
     /// What symbolic links below the roots lead to counts as if it lay there.
     #[serde(default)]
     pub follow_symlinks: bool,
+    /// Its entries are those of a list of names, and not all that its directories have.
+    #[serde(default)]
+    pub listed: bool,
     /// What a path that a list names, and that is not there, is.
     #[serde(default)]
     pub missing: Missing,
@@ -121,6 +128,12 @@ pub struct SinkPlan {
     /// Percent-encoded name of the one output, where the sink is a file in that directory.
     #[serde(default)]
     pub only: Option<String>,
+    /// How outputs are named; none: as their sources, with the extensions as the steps make them.
+    #[serde(default)]
+    pub path: Option<Template>,
+    /// What becomes of entries whose outputs would get one name.
+    #[serde(default)]
+    pub on_collision: OnCollision,
     /// What happens to a file that has the output's name.
     pub overwrite: Overwrite,
     /// How outputs reach the disk before they are acknowledged.
@@ -174,6 +187,17 @@ pub enum Preserve {
     EmptyDirs,
 }
 
+/// What becomes of entries whose outputs would get one name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCollision {
+    /// Each of them fails.
+    #[default]
+    Fail,
+    /// Each keeps its source's extension; where names collide even so, they fail.
+    KeepExt,
+}
+
 /// What happens to a file that has the output's name already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -218,13 +242,25 @@ impl Plan {
         Pipeline::new(&self.steps)
     }
 
-    /// The distinct directories, relative to the sink, that the outputs of a manifest go to.
+    /// The distinct directories, relative to the sink, under which the outputs of a manifest are remembered.
+    ///
+    /// None for names that are known only at run time: what has such a name is compared itself.
     pub fn output_directories(&self, manifest: &[u8]) -> Result<Vec<Vec<u8>>> {
-        if self.sink.as_ref().is_some_and(|sink| sink.only.is_some()) {
+        if self.only_output().is_some() {
             return Ok(vec![Vec::new()]);
         }
-        let directories = Manifest::decode(manifest)?.directories();
-        Ok(directories.iter().map(|(root, directory)| join(&self.prefix(*root), directory)).collect())
+        if self.names_at_run_time() {
+            return Ok(Vec::new());
+        }
+        let manifest = Manifest::decode(manifest)?;
+        if self.template().is_none() {
+            let directories = manifest.directories();
+            return Ok(directories.iter().map(|(root, directory)| join(&self.prefix(*root), directory)).collect());
+        }
+        let pipeline = self.pipeline()?;
+        let named = |index| self.output_name(&pipeline, &manifest.named(index)).ok();
+        let directories: BTreeSet<_> = (0..manifest.len()).filter_map(named).map(|(directory, _)| directory).collect();
+        Ok(directories.into_iter().collect())
     }
 
     /// The disks that sources are on and outputs go to, as far as they have one of their own.
@@ -247,20 +283,27 @@ impl Plan {
         if relative.is_empty() { root.to_vec() } else { [root, b"/", &relative].concat() }
     }
 
-    /// Name the output of an entry, relative to the sink's directory, as (directory, name).
-    pub fn output_name(&self, pipeline: &Pipeline, root: u16, directory: &[u8], name: &[u8]) -> (Vec<u8>, Vec<u8>) {
-        if let Some(only) = self.sink.as_ref().and_then(|sink| sink.only.as_deref()) {
-            return (Vec::new(), decode(only));
-        }
-        (join(&self.prefix(root), directory), pipeline.output_name(name))
+    /// The name of the one output, where the sink is a file.
+    pub(crate) fn only_output(&self) -> Option<Vec<u8>> {
+        self.sink.as_ref().and_then(|sink| sink.only.as_deref()).map(decode)
     }
 
-    fn prefix(&self, root: u16) -> Vec<u8> {
+    /// Where the outputs of a root go, where no template says it.
+    pub(crate) fn prefix(&self, root: u16) -> Vec<u8> {
         if self.in_place {
             let path = self.source_path(root, b"", b"");
             return path.strip_prefix(b"/").map(<[u8]>::to_vec).unwrap_or(path);
         }
         self.root_prefix(root)
+    }
+
+    /// What a root is called: the name of its directory; a file that is named by itself has none.
+    pub(crate) fn root_name(&self, root: u16) -> Vec<u8> {
+        if self.roots[usize::from(root)].only.is_some() {
+            return Vec::new();
+        }
+        let path = self.source_path(root, b"", b"");
+        path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec()
     }
 
     /// What tells the files of a root from those of the others; empty where there is one root.

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Error, Result,
+    entry::join,
     manifest::Manifest,
     outcome::{Outcome, Recorded, Row},
     pipeline::Pipeline,
@@ -72,6 +73,7 @@ pub enum Question<'q> {
 /// Costs about a millisecond for a task of 8,192 entries that has none.
 pub fn answer(plan: &Plan, manifest: &[u8], windows: &[Recorded], question: Question<'_>) -> Result<Vec<FileLine>> {
     let (manifest, pipeline) = (Manifest::decode(manifest)?, plan.pipeline()?);
+    let sink = plan.sink.as_ref().and_then(|sink| crate::plan::file_path(&sink.uri).ok());
     let found: HashSet<usize> = match question {
         Question::Source(path) => {
             let roots: Vec<_> = (0..plan.roots.len()).map(|root| relative_to(plan, root, path)).collect();
@@ -81,13 +83,24 @@ pub fn answer(plan: &Plan, manifest: &[u8], windows: &[Recorded], question: Ques
             };
             (0..manifest.len()).filter(is_it).collect()
         }
+        Question::Output(path) if plan.names_at_run_time() => {
+            let Some(wanted) = sink.as_deref().and_then(|sink| below(sink, path)) else { return Ok(Vec::new()) };
+            // Only what was acknowledged has a name.
+            let mut found = HashSet::new();
+            for row in acknowledged(windows)? {
+                let named = manifest.named(row.index as usize).read(row.hash);
+                let name = plan.output_name(&pipeline, &named).map(|(directory, name)| join(&directory, &name));
+                if row.staged.is_some() && name.is_ok_and(|name| name == wanted) {
+                    found.insert(row.index as usize);
+                }
+            }
+            found
+        }
         Question::Output(path) => {
-            let sink = plan.sink.as_ref().and_then(|sink| crate::plan::file_path(&sink.uri).ok());
             let Some(wanted) = sink.as_deref().and_then(|sink| below(sink, path)) else { return Ok(Vec::new()) };
             let is_it = |&index: &usize| {
-                let (root, directory, name) = (manifest.root(index), manifest.directory(index), manifest.name(index));
-                let (directory, name) = plan.output_name(&pipeline, root, directory, name);
-                crate::entry::join(&directory, &name) == wanted
+                let named = plan.output_name(&pipeline, &manifest.named(index));
+                named.is_ok_and(|(directory, name)| join(&directory, &name) == wanted)
             };
             (0..manifest.len()).filter(is_it).collect()
         }
@@ -123,26 +136,30 @@ fn lines_of(
     wanted: &dyn Fn(usize) -> bool,
 ) -> Result<Vec<FileLine>> {
     let mut rows: Vec<Option<Row>> = std::iter::repeat_with(|| None).take(manifest.len()).collect();
-    for window in windows.iter().filter(|window| window.acknowledged) {
-        for row in window.rows()? {
-            let place = rows.get_mut(row.index as usize).ok_or_else(|| Error::DamagedBlob {
-                what: "window",
-                message: format!("entry {} of a manifest of {}", row.index, manifest.len()),
-            })?;
-            *place = Some(row);
-        }
+    for row in acknowledged(windows)? {
+        let place = rows.get_mut(row.index as usize).ok_or_else(|| Error::DamagedBlob {
+            what: "window",
+            message: format!("entry {} of a manifest of {}", row.index, manifest.len()),
+        })?;
+        *place = Some(row);
     }
     let sink = plan.sink.as_ref().map(|sink| sink.uri.trim_end_matches('/'));
     let line = |(index, row): (usize, Option<Row>)| {
         let (root, directory, name) = (manifest.root(index), manifest.directory(index), manifest.name(index));
-        let output = row.as_ref().and_then(|row| row.staged).and(sink).map(|sink| {
-            let (directory, name) = plan.output_name(pipeline, root, directory, name);
-            format!("{sink}/{}", percent_encode(&crate::entry::join(&directory, &name), PATH))
+        let published = row.as_ref().filter(|row| row.staged.is_some()).zip(sink);
+        let output = published.and_then(|(row, sink)| {
+            let (directory, name) = plan.output_name(pipeline, &manifest.named(index).read(row.hash)).ok()?;
+            Some(format!("{sink}/{}", percent_encode(&join(&directory, &name), PATH)))
         });
         file_line(&plan.source_path(root, directory, name), manifest.size_bytes(index), row, output)
     };
     let here = |(_, row): &(usize, Option<Row>)| row.as_ref().is_none_or(|row| row.outcome != Outcome::Moved);
     Ok(rows.into_iter().enumerate().filter(|(index, _)| wanted(*index)).filter(here).map(line).collect())
+}
+
+fn acknowledged(windows: &[Recorded]) -> Result<Vec<Row>> {
+    let rows = windows.iter().filter(|window| window.acknowledged).map(Recorded::rows);
+    Ok(rows.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 /// Lines as NDJSON, those of one outcome where one is given, at most `limit` of them.

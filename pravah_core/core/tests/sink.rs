@@ -4,7 +4,7 @@ use std::{fs, sync::Arc};
 
 use pravah_core::{
     outcome::Publish,
-    plan::{Durability, Overwrite, SinkPlan, Verify},
+    plan::{Durability, OnCollision, Overwrite, SinkPlan, Verify},
     stores::{Output, Sink, SinkDirectory, Standing, Temporaries, Temporary, open_sink},
 };
 use tempfile::TempDir;
@@ -19,7 +19,8 @@ fn each(case: impl Fn(&Case, Publish)) {
             let directory = tempfile::tempdir().expect("makes a directory");
             let uri = format!("file://{}/sink", directory.path().display());
             let (overwrite, verify, preserve) = (Overwrite::Changed, Verify::Size, Vec::new());
-            let plan = SinkPlan { uri, only: None, overwrite, durability, verify, preserve };
+            let (path, on_collision) = (None, OnCollision::Fail);
+            let plan = SinkPlan { uri, only: None, path, on_collision, overwrite, durability, verify, preserve };
             let sink = open_sink(&plan, Temporaries::Nameless).expect("opens");
             case(&Case { directory, sink }, publish);
         }
@@ -41,7 +42,8 @@ impl Case {
         let mut staging = directory.stage(&temporary, publish).expect("begins");
         content.chunks(3).for_each(|chunk| staging.write(chunk).expect("writes"));
         let (staged, held) = staging.finish(None).expect("ends");
-        Output { directory: Arc::clone(directory), name: name.into(), temporary, staged, replaces: None, held }
+        let (directory, into, name, replaces) = (Arc::clone(directory), None, name.into(), None);
+        Output { directory, into, name, temporary, staged, replaces, held }
     }
 
     /// Stage and publish, with every wait between.
@@ -178,7 +180,8 @@ fn verify_content_of_an_output_that_was_damaged_is_verify_failed() {
         let directory = tempfile::tempdir().expect("makes a directory");
         let uri = format!("file://{}/sink", directory.path().display());
         let (overwrite, durability, verify) = (Overwrite::Always, Durability::Batch, Verify::Content);
-        let plan = SinkPlan { uri, only: None, overwrite, durability, verify, preserve: Vec::new() };
+        let (path, on_collision, preserve) = (None, OnCollision::Fail, Vec::new());
+        let plan = SinkPlan { uri, only: None, path, on_collision, overwrite, durability, verify, preserve };
         let sink = open_sink(&plan, Temporaries::Named).expect("opens");
         let case = Case { directory, sink };
         let output = case.stage(&case.open(""), "name", b"content", publish);

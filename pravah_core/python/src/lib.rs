@@ -7,6 +7,7 @@ mod diff;
 mod engine;
 mod error;
 mod name_list;
+mod naming;
 mod retry;
 mod scanner;
 mod task;
@@ -27,6 +28,7 @@ mod _core {
         error::CoreError,
         file_types,
         name_list::NameList,
+        naming::{NameCheck, names_at_run_time, names_wait, read_capture, read_template, template_fields},
         retry::{retry, split},
         scanner::Scanner,
         task::{finish_sources, manifest_directories, merge_fingerprints, sweep, undo, unshare},

@@ -32,6 +32,13 @@ class Overwrite(StrEnum):
     ERROR = "error"
 
 
+class OnCollision(StrEnum):
+    """What becomes of files whose outputs would get one name."""
+
+    FAIL = "fail"
+    KEEP_EXT = "keep_ext"
+
+
 class Durability(StrEnum):
     """How outputs reach the disk before they count."""
 
@@ -104,6 +111,18 @@ class SpecFlags:
         ),
     ] = None  # fmt: skip
     name: Annotated[str | None, Option(metavar="NAME", help="Name the job.")] = None
+    path: Annotated[
+        str | None,
+        Option(metavar="TEMPLATE", help="How outputs are named, as in {dir}/{stem}.parquet."),
+    ] = None
+    capture: Annotated[
+        str | None,
+        Option(metavar="PATTERN", help="Name parts of a source's path, as in {host}/{date}.csv."),
+    ] = None
+    on_collision: Annotated[
+        OnCollision | None,
+        Option(help="What to do where outputs would get one name (default: fail)."),
+    ] = None
     overwrite: Annotated[
         Overwrite | None, Option(help="What to do where an output exists (default: changed).")
     ] = None
@@ -179,6 +198,9 @@ def spec_mapping(
     for section, key, value in (
         ("source", "files_from", flags.files_from and _uri(flags.files_from)),
         ("source", "missing", flags.missing),
+        ("source", "capture", flags.capture),
+        ("sink", "path", flags.path),
+        ("sink", "on_collision", flags.on_collision),
         ("sink", "overwrite", flags.overwrite),
         ("sink", "durability", flags.durability),
         ("sink", "verify", flags.verify),

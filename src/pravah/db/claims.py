@@ -97,7 +97,7 @@ def load(connection: Connection, lease: Lease) -> TaskBlobs:
     """Give what a holder needs to know of its task."""
     row = connection.execute(query("get_task_blobs"), {"task_id": lease.task_id}).one()
     return TaskBlobs(
-        lease.task_id, row.blob, windows(connection, lease.task_id), row.summary, row.entries
+        lease.task_id, manifest(row), windows(connection, lease.task_id), row.summary, row.entries
     )
 
 
@@ -125,14 +125,19 @@ def next_blobs(
     row = connection.execute(query("next_blobs"), values).first()
     if row is None:
         return None
-    return TaskBlobs(row.id, row.blob, windows(connection, row.id), row.summary, row.entries)
+    return TaskBlobs(row.id, manifest(row), windows(connection, row.id), row.summary, row.entries)
 
 
 def next_claimed_again(connection: Connection, job_id: str, after: int) -> tuple[int, bytes] | None:
     """Give the next task behind an id that had several holders, and its manifest."""
     values = {"job_id": job_id, "after": after}
     row = connection.execute(query("next_claimed_again"), values).first()
-    return None if row is None else (row.id, row.blob)
+    return None if row is None else (row.id, manifest(row))
+
+
+def manifest(row: Row[Any]) -> bytes:
+    """Give a manifest as the core reads it: what was decided about names stands right behind it."""
+    return bytes(row.blob) + bytes(row.names or b"")
 
 
 def windows(connection: Connection, task_id: int) -> list[Window]:

@@ -37,12 +37,15 @@ def create(connection: Connection, job: NewJob) -> None:
             "share": job.labels.get("team", ""),
             "tasks_limit": job.tasks_limit,
             "waits_for_scan": job.waits_for_scan,
+            "waits_for_names": job.waits_for_names,
         },
     )
     if added.rowcount == 0:
         return  # The answer to an earlier try was lost; the job was not.
     for unit in [None] if job.units is None else job.units:
         add_task(connection, job.id, TaskKind.SCAN, frontier=unit)
+    if job.waits_for_names:
+        add_task(connection, job.id, TaskKind.NAMES)
     add_event(connection, job.id, "job_created", {})
 
 

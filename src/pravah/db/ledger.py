@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pravah.db import claims, closing, jobs, requests, transitions, windows, workers
@@ -209,6 +209,12 @@ class DatabaseLedger(ABC):
         """Store what a scan found, gave away and left."""
         verdict = self._write("emit", windows.emit, lease, emission)
         return _advanced(lease, verdict)
+
+    def decide_names(
+        self, lease: Lease, decided: Callable[[], Iterable[tuple[int, bytes]]]
+    ) -> Verdict:
+        """Store what the comparison of a job's names came to, and end it."""
+        return self._write("names", windows.decide_names, lease, decided)
 
     def commit_window(self, lease: Lease, record: WindowRecord) -> Verdict:
         """Record one window and acknowledge the one before."""

@@ -19,8 +19,8 @@ INSERT INTO events (job_id, at_us, kind, detail) VALUES (:job_id, :now_us, :kind
 
 -- name: add_job
 -- Stores a pending job.
-INSERT INTO jobs (id, name, status, spec, plan, spec_hash, pipeline_hash, scope, round, priority, labels, host, share, created_us, tasks_limit, waits_for_scan)
-VALUES (:id, :name, 'pending', :spec, :plan, :spec_hash, :pipeline_hash, :scope, 1, :priority, :labels, :host, :share, :now_us, :tasks_limit, :waits_for_scan)
+INSERT INTO jobs (id, name, status, spec, plan, spec_hash, pipeline_hash, scope, round, priority, labels, host, share, created_us, tasks_limit, waits_for_scan, waits_for_names)
+VALUES (:id, :name, 'pending', :spec, :plan, :spec_hash, :pipeline_hash, :scope, 1, :priority, :labels, :host, :share, :now_us, :tasks_limit, :waits_for_scan, :waits_for_names)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: lock_spec
@@ -81,7 +81,7 @@ SELECT summary FROM tasks WHERE job_id = :job_id AND summary IS NOT NULL ORDER B
 
 -- name: next_blobs
 -- The next task of entries behind an id, with its manifest.
-SELECT t.id, t.entries, t.summary, m.blob FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id
+SELECT t.id, t.entries, t.summary, m.blob, m.names FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id
 WHERE t.job_id = :job_id AND t.id > :after AND t.entries > 0
   AND (NOT :failed_only OR t.failed + t.vanished + t.poisoned > 0)
 ORDER BY t.id LIMIT 1;
@@ -89,7 +89,7 @@ ORDER BY t.id LIMIT 1;
 -- name: next_claimed_again
 -- The next task behind an id that had several holders, one of which may have died in the middle of something; every
 -- task of a job whose ledger has forgotten some.
-SELECT t.id, m.blob FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id
+SELECT t.id, m.blob, m.names FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id
 WHERE t.job_id = :job_id AND t.id > :after AND t.kind = 'entries' AND (t.attempts > 1
   OR EXISTS (SELECT 1 FROM events AS e WHERE e.job_id = :job_id AND e.kind = 'ledger_rolled_back'))
 ORDER BY t.id LIMIT 1;
@@ -286,6 +286,7 @@ FROM jobs AS j JOIN tasks AS t ON t.job_id = j.id
 WHERE j.status IN ('pending', 'running') AND j.request IS NULL AND j.error IS NULL AND NOT j.deleting
   AND j.host IN ('', :host) AND t.status = 'pending' AND t.kind = :kind AND (:job_id IS NULL OR j.id = :job_id)
   AND (j.scan_complete OR NOT j.waits_for_scan OR t.kind <> 'entries')
+  AND (j.scan_complete OR t.kind <> 'names') AND NOT (j.waits_for_names AND t.kind = 'entries')
   AND (j.tasks_limit IS NULL OR t.kind <> 'entries'
        OR j.tasks_limit > COALESCE((SELECT h.tasks FROM held AS h WHERE h.job_id = j.id), 0))
 ORDER BY j.priority DESC, COALESCE((SELECT SUM(h.tasks) FROM held AS h WHERE h.share = j.share), 0),
@@ -383,7 +384,7 @@ UPDATE jobs SET started_us = COALESCE(started_us, :now_us) WHERE id = :id;
 
 -- name: get_task_blobs
 -- What a new holder of a task needs of it.
-SELECT t.entries, t.summary, m.blob FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id WHERE t.id = :task_id;
+SELECT t.entries, t.summary, m.blob, m.names FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id WHERE t.id = :task_id;
 
 -- name: get_frontier
 -- What a scan unit has to list; none where nothing of it was listed yet.
@@ -457,6 +458,19 @@ RETURNING id;
 -- name: add_manifest
 -- The immutable list of a task's entries.
 INSERT INTO manifests (task_id, blob) VALUES (:task_id, :blob);
+
+-- name: set_names
+-- What was decided about the names of a task's entries; whatever was before is part of it.
+UPDATE manifests SET names = :names WHERE task_id = :task_id;
+
+-- name: names_compared
+-- From here on the entries of a job are worked on.
+UPDATE jobs SET waits_for_names = FALSE WHERE id = :id;
+
+-- name: compare_names_again
+-- A new round may bring new names; of a job that compares them.
+UPDATE jobs SET waits_for_names = TRUE
+WHERE id = :id AND EXISTS (SELECT 1 FROM tasks AS t WHERE t.job_id = jobs.id AND t.kind = 'names');
 
 -- name: free_task
 -- A task is given back; what its attempt left behind is remembered.

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from pravah.db import jobs
-from pravah.db.claims import windows
+from pravah.db.claims import manifest, windows
 from pravah.db.queries import query
 from pravah.db.transactions import Transactions
 from pravah.db.transitions import add_event, move_job, move_task
@@ -127,6 +127,8 @@ def retry(connection: Connection, job_id: str, move: Move, location: str) -> int
     if not reopened.anything:
         raise StatusError(f"nothing to retry in {shown(job_id)}", kind="nothing_to_retry")
     connection.execute(query("set_scan_complete"), {"id": job_id})
+    if connection.execute(query("compare_names_again"), {"id": job_id}).rowcount:
+        jobs.add_task(connection, job_id, TaskKind.NAMES)
     return reopened.entries
 
 
@@ -175,7 +177,7 @@ class _Reopened:
             return
         blob = self._connection.execute(query("get_task_blobs"), {"task_id": row.id}).one()
         listed = windows(self._connection, row.id)
-        moved = move(TaskBlobs(row.id, blob.blob, listed, blob.summary, row.entries))
+        moved = move(TaskBlobs(row.id, manifest(blob), listed, blob.summary, row.entries))
         if moved is not None:
             self._move(row, moved)
 

@@ -67,6 +67,8 @@ jobs = Table(
     _flag("scan_complete"),
     # Entries are worked on only when all are listed: outputs go where sources are.
     _flag("waits_for_scan"),
+    # They are, once the names of all outputs have been compared.
+    _flag("waits_for_names"),
     Column("created_us", BigInteger, nullable=False),
     Column("started_us", BigInteger),
     Column("finished_us", BigInteger),
@@ -145,6 +147,8 @@ manifests = Table(
     metadata,
     _task_id(),
     Column("blob", LargeBinary, nullable=False),
+    # What the comparison of all names has decided about its entries; the manifest itself stays.
+    Column("names", LargeBinary),
 )
 
 windows = Table(

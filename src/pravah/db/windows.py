@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -72,6 +72,19 @@ def emit(connection: Connection, lease: Lease, emission: Emission) -> Verdict:
     if emission.finished:
         end_task(connection, lease, "complete")
         connection.execute(query("set_scan_complete"), {"id": lease.job_id})
+    return verdict(connection, lease.job_id)
+
+
+def decide_names(
+    connection: Connection, lease: Lease, decided: Callable[[], Iterable[tuple[int, bytes]]]
+) -> Verdict:
+    """Store what the comparison of a job's names came to; its entries need not wait any more."""
+    if not advance(connection, lease):
+        return verdict_of_miss(connection, lease)
+    for task_id, names in decided():
+        connection.execute(query("set_names"), {"task_id": task_id, "names": names})
+    end_task(connection, lease, "complete")
+    connection.execute(query("names_compared"), {"id": lease.job_id})
     return verdict(connection, lease.job_id)
 
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pravah import engine
 from pravah.errors import EngineError, PravahError
 from pravah.jobs import after
-from pravah.jobs.supervisor import BEAT_S, Beat
+from pravah.jobs.beating import while_beating
+from pravah.jobs.supervisor import Beat
 from pravah.model.budget import tolerates
 from pravah.model.ids import shown
 from pravah.model.job import Job
@@ -35,8 +34,6 @@ _MERGED_AT_ONCE = 500
 # Records that a job shows of its dataset.
 _FIRST_RECORDS = 3
 
-T = TypeVar("T")
-
 
 class Closing:
     """Closes jobs; `scratch` takes what a dataset's sorting does not keep in memory."""
@@ -48,17 +45,17 @@ class Closing:
         """Close the job of a leased closing task; give it as it ends."""
         job = ledger.job(lease.job_id)
         _merge_fingerprints(ledger, job, beat)
-        _while_beating(beat, lambda: _sweep(ledger, job))
+        while_beating(beat, lambda: _sweep(ledger, job))
         error, results = job.error, None
         if _finds_records(job) and _sink_directory(job) is not None:
             try:
-                results = _while_beating(beat, lambda: self._write_dataset(ledger, job))
+                results = while_beating(beat, lambda: self._write_dataset(ledger, job))
             except (OSError, EngineError) as problem:
                 error = error or _unwritable(problem)
         aftermath = None
         if after.concerns(job):
             try:
-                aftermath = _while_beating(beat, lambda: after.finish_sources(ledger, job))
+                aftermath = while_beating(beat, lambda: after.finish_sources(ledger, job))
             except EngineError as problem:
                 error = error or problem.to_dict()
         error = error or _unexplained(job) or (aftermath.error() if aftermath else None)
@@ -160,12 +157,3 @@ def _unwritable(problem: Exception) -> dict[str, Any]:
         kind="results_unwritable",
         hint="`pravah jobs results` still gives it",
     ).to_dict()
-
-
-def _while_beating(beat: Beat, work: Callable[[], T]) -> T:
-    """Do something long on another thread, and show signs of life meanwhile."""
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(work)
-        while not wait([future], BEAT_S).done:
-            beat()
-        return future.result()

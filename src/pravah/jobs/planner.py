@@ -28,9 +28,12 @@ from pravah.registry import registry
 
 if TYPE_CHECKING:
     # Pydantic costs a tenth of a second, and a worker needs only the hash of a stored plan.
-    from pravah.model.spec import JobSpec, Step
+    from pravah.model.spec import JobSpec, Sink, Step
 
 Identity = tuple[int, int]
+
+# Keys of the spec's sink that the engine is told as they are.
+_SINK_OPTIONS = {"path", "on_collision", "overwrite", "durability", "verify", "preserve"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +89,14 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
         "job": job_id,
         "roots": [root.to_dict(prefixed=len(roots) > 1) for root in roots],
         "filter": resolved.source.filters.rules(time.time_ns()),
+        "capture": resolved.source.capture,
         "steps": steps,
         "sink": sink,
         "pipeline_hash": pipeline_hash(steps),
         "in_place": resolved.in_place,
         "after": source_fate.after(resolved),
         "missing": resolved.source.missing,
+        "listed": resolved.source.files_from is not None,
         "follow_symlinks": source_fate.follow_symlinks(resolved),
         **live_keys(resolved),
     }
@@ -204,7 +209,8 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
         _refuse_missing_sink(spec)
         return None
     source_fate.refuse_links(spec)
-    options = sink.model_dump(include={"overwrite", "durability", "verify", "preserve"})
+    _refuse_preserving_names(sink)
+    options = sink.model_dump(include=_SINK_OPTIONS)
     if sink.uri == NULL:
         return {"uri": NULL, "only": None, **options}
     path = uri_path(sink.uri)
@@ -213,6 +219,12 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
         return {"uri": path_uri(path), "only": None, **options}
     one_file = len(roots) == 1 and roots[0].only is not None
     if one_file and not sink.uri.endswith("/"):
+        if sink.path is not None:
+            raise SpecError(
+                f"the sink `{shown_path(path)}` is one file, and sink.path names files in it",
+                kind="path_with_file_sink",
+                hint="add a `/` to `--to` to mean a directory, or leave out `--path`",
+            )
         parent, name = os.path.split(path)
         return {"uri": path_uri(parent), "only": quote(name), **options}
     if found is not None:
@@ -222,6 +234,17 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
             hint="name a directory after `--to`",
         )
     return {"uri": path_uri(path), "only": None, **options}
+
+
+def _refuse_preserving_names(sink: Sink) -> None:
+    """Refuse what only means something at the paths of the sources."""
+    kept = [what for what in ("links", "empty_dirs") if what in sink.preserve]
+    if kept and sink.path is not None:
+        raise SpecError(
+            f"`preserve: {kept[0]}` keeps the paths of the sources, and sink.path makes others",
+            kind="preserve_needs_paths",
+            hint=f"leave out `{kept[0]}`, or `--path`",
+        )
 
 
 def _refuse_missing_sink(spec: JobSpec) -> None:
@@ -329,11 +352,21 @@ def _spec_hash(plan: dict[str, Any], filters: Filters, host: str) -> str:
             "filter": asdict(filters),
             "steps": plan["steps"],
             "sink": sink and [sink["uri"], sink["only"], sink["overwrite"], sink["preserve"]],
+            **_names(plan),
             "in_place": plan["in_place"],
             "after": plan["after"],
             **({"host": host} if host else {}),
         }
     )
+
+
+def _names(plan: dict[str, Any]) -> dict[str, Any]:
+    """Give what is said about names; nothing where nothing is."""
+    sink = plan["sink"] or {}
+    on_collision = sink.get("on_collision", "fail")
+    said = {"path": sink.get("path"), "capture": plan["capture"]}
+    said["on_collision"] = None if on_collision == "fail" else on_collision
+    return {key: value for key, value in said.items() if value is not None}
 
 
 def _scope(plan: dict[str, Any], host: str) -> str | None:

@@ -94,7 +94,10 @@ class Preview:
 
 @dataclass(slots=True)
 class _Listing:
-    """Gathers what the scan emits; of the manifests only the first is kept."""
+    """Gathers what the scan emits; of the manifests only the first is kept.
+
+    Where names depend on all that is listed, they are compared as the job would.
+    """
 
     entries: int = 0
     size_bytes: int = 0
@@ -102,16 +105,27 @@ class _Listing:
     first: bytes | None = None
     # What is still to be listed; None: what the job names.
     units: list[bytes | None] = field(default_factory=lambda: [None])
+    check: engine.NameCheck | None = None
+    tasks: int = 0
 
     def take(self, record: Mapping[str, Any]) -> engine.Verdict:
         for manifest in record["manifests"]:
             self.first = self.first or manifest["blob"]
+            self.tasks += 1
+            if self.check is not None:
+                self.check.add(TaskBlobs(self.tasks, manifest["blob"], [], None))
             self.entries += manifest["entries"]
             self.size_bytes += manifest["bytes"]
         self.units += record["units"]
         if record["finished"]:  # counts are of the whole unit
             self.filtered += record["counts"].get("filtered", 0)
         return "committed"
+
+    def named(self) -> bytes | None:
+        """Give the first manifest with what was decided about its names."""
+        if self.first is None or self.check is None:
+            return self.first
+        return self.first + dict(islice(self.check.finish()(), 1)).get(1, b"")
 
 
 @dataclass(slots=True)
@@ -143,22 +157,26 @@ def preview(
     planned = planner.plan(spec, os.fsencode(Path.cwd()), new_id())
     engine.check_steps(planned.plan["steps"])
     engine.check_filters(planned.plan["filter"], planned.globs)
+    engine.check_names(planned.plan)
     check_access(planned.plan)
     started = engine.Engine(threads=threads, memory_bytes=spec.limits.memory)
-    listing, began_s = _Listing(), time.monotonic()
-    accounts = jobs.files if jobs is not None else _no_accounts
-    scratch = Path(tempfile.gettempdir())
-    with name_list.read(planned.spec, planned.plan, accounts, scratch) as units:
-        listing.units = [None] if units is None else list(units)
-    with engine.translated():
+    with tempfile.TemporaryDirectory() as scratch:
+        listing, began_s = _Listing(), time.monotonic()
         plan = json.dumps(planned.plan)
-        while listing.units:
-            unit = listing.units.pop()
-            started.run_scan(plan, unit, [], engine.Control(started), listing.take)
-    listed_in_s = time.monotonic() - began_s
+        if engine.names_wait(planned.plan):
+            listing.check = engine.NameCheck(plan, os.fsencode(scratch))
+        accounts = jobs.files if jobs is not None else _no_accounts
+        with name_list.read(planned.spec, planned.plan, accounts, Path(scratch)) as units:
+            listing.units = [None] if units is None else list(units)
+        with engine.translated():
+            while listing.units:
+                unit = listing.units.pop()
+                started.run_scan(plan, unit, [], engine.Control(started), listing.take)
+        listed_in_s = time.monotonic() - began_s
+        first = listing.named()
     sample, lines = None, list[dict[str, Any]]()
-    if listing.first is not None:
-        sample, lines = _try(started, planned.plan, listing.first)
+    if first is not None:
+        sample, lines = _try(started, planned.plan, first)
     return Preview(
         spec=planned.spec,
         entries=listing.entries,

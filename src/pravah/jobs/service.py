@@ -20,7 +20,7 @@ from pravah.errors import NotFoundError, SpecError
 from pravah.jobs.locality import ONE_HOST, Locality
 from pravah.jobs.observer import Observer, Unobserved
 from pravah.jobs.runner_process import RunnerProcess
-from pravah.jobs.supervisor import Idle, Supervisor, Work, WorkEnd
+from pravah.jobs.supervisor import Desk, Idle, Supervisor, Work, WorkEnd
 from pravah.model.ids import new_id, shown, typed
 from pravah.model.job import Event, Failure, Job
 from pravah.model.ledger import Ledger, NewJob, Request, Worker
@@ -99,6 +99,7 @@ class JobService:
         check_access(planned.plan)
         engine.check_steps(planned.plan["steps"])
         engine.check_filters(planned.plan["filter"], planned.globs)
+        engine.check_names(planned.plan)
         with name_list.read(planned.spec, planned.plan, self.files, self._scratch) as units:
             missing = planned.spec.source.missing
             spec_hash = name_list.spec_hash(planned.spec_hash, missing, units)
@@ -107,6 +108,8 @@ class JobService:
     def _store(
         self, planned: Planned, spec_hash: str, units: Iterable[bytes] | None, reuse: Reuse
     ) -> Submission:
+        from pravah import engine
+
         spec = planned.spec
         job = NewJob(
             id=planned.plan["job"],
@@ -121,6 +124,7 @@ class JobService:
             labels=spec.labels,
             tasks_limit=spec.limits.tasks,
             waits_for_scan=planned.plan["in_place"],
+            waits_for_names=engine.names_wait(planned.plan),
             units=units,
         )
         if reuse == Reuse.NOTHING:
@@ -140,14 +144,15 @@ class JobService:
     ) -> Supervisor:
         """Prepare to work on a job, or on any; the caller runs it, and may drain it."""
         from pravah.jobs.closing import Closing
+        from pravah.jobs.name_check import NameComparison
 
         runner, self._runner = self._runner, None
         job_id = self.find(job) if job else None
         if job_id is not None and idle == Idle.WAIT:
             self._locality.check(self._ledger.job(job_id))
         work = Work(job_id, idle, self._threads, self._retention_s)
-        closing = Closing(self._scratch)
-        return Supervisor(self._ledger, work, observer or Unobserved(), closing, runner)
+        desk = Desk(Closing(self._scratch), NameComparison(self._scratch))
+        return Supervisor(self._ledger, work, observer or Unobserved(), desk, runner)
 
     def work(
         self, job: str | None, *, observer: Observer | None = None, idle: Idle = Idle.WAIT

@@ -78,6 +78,15 @@ class WorkEnd:
 
 Beat = Callable[[], None]
 Close = Callable[[Ledger, Lease, Beat], Job]
+Compare = Callable[[Ledger, Lease, Beat], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Leased work that a supervisor does itself: closing jobs, comparing names of outputs."""
+
+    close: Close
+    compare: Compare
 
 
 class Supervisor:
@@ -92,13 +101,13 @@ class Supervisor:
         ledger: Ledger,
         work: Work,
         observer: Observer,
-        close: Close,
+        desk: Desk,
         runner: RunnerProcess | None = None,
     ) -> None:
         self._ledger = ledger
         self._work = work
         self._observer = observer
-        self._close = close
+        self._desk = desk
         self._crew = Crew(ledger, work.threads, runner)
         self._jobs: dict[str, Job] = {}
         self._paces: dict[str, Pace] = {}
@@ -274,16 +283,25 @@ class Supervisor:
             chronicle.stopping(job_id, glance)
 
     def _close_jobs(self) -> bool:
-        """Pause or close jobs in which nothing else is left to do; tell whether one was closed."""
+        """Pause or close jobs in which nothing else is left to do, and compare the names of others.
+
+        Tells whether there was anything to do.
+        """
         job_id = self._work.job_id
         for candidate in [job_id] if job_id else self._ledger.closable():
             if not self._ledger.open_closing(candidate) and self._ledger.apply_pause(candidate):
                 self._stopping.discard(candidate)
                 log.info("job paused", job=candidate)
-        leases = self._ledger.claim(job_id, {TaskKind.CLOSING: CLOSED_AT_ONCE})
+        wanted = {TaskKind.CLOSING: CLOSED_AT_ONCE, TaskKind.NAMES: CLOSED_AT_ONCE}
+        leases = self._ledger.claim(job_id, wanted)
         for lease in leases:
             held = {each.task_id for each in leases} | self._crew.held
-            closed = self._close(self._ledger, lease, partial(self._ledger.beat, held))
+            beat = partial(self._ledger.beat, held)
+            if lease.kind == TaskKind.NAMES:
+                self._desk.compare(self._ledger, lease, beat)
+                self._clock.hurry("claim")
+                continue
+            closed = self._desk.close(self._ledger, lease, beat)
             self._jobs.pop(lease.job_id, None)
             self._paces.pop(lease.job_id, None)
             self._stopping.discard(lease.job_id)

@@ -20,6 +20,7 @@ class TaskKind(StrEnum):
     """What a task is about."""
 
     SCAN = "scan"
+    NAMES = "names"  # the comparison of all outputs' names, once everything is listed
     ENTRIES = "entries"
     CLOSING = "closing"
 
@@ -189,6 +190,8 @@ class NewJob:
     tasks_limit: int | None = None
     waits_for_scan: bool = False
     """Its entries are worked on only when all are listed."""
+    waits_for_names: bool = False
+    """They are when the names of all outputs have been compared, too."""
     units: Iterable[bytes] | None = None
     """What it has to list, to be read once or more; None: its roots."""
 
@@ -397,6 +400,15 @@ class Ledger(Protocol):
 
     def emit(self, lease: Lease, emission: Emission) -> Verdict:
         """Store what a scan found, gave away and left."""
+
+    def decide_names(
+        self, lease: Lease, decided: Callable[[], Iterable[tuple[int, bytes]]]
+    ) -> Verdict:
+        """Store what was decided about the names of tasks, by id, and end the comparison.
+
+        One transaction; `decided` may be called again. Manifests are handed out with it from here
+        on, right behind each.
+        """
 
     def commit_window(self, lease: Lease, record: WindowRecord) -> Verdict:
         """Record one window and acknowledge the one before."""

@@ -119,6 +119,9 @@ class Source(Part):
         default=False, description="What links lead to counts as if it lay there."
     )
     after: After = Field("keep", description="What becomes of a source whose output is safe.")
+    capture: str | None = Field(
+        None, description="Names for parts of the relative path, as in {host}/{date}.csv."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -180,6 +183,10 @@ class Sink(Part):
     """Where and how outputs are published."""
 
     uri: str
+    path: str | None = Field(
+        None, description="Template of the outputs' names, as in {dir}/{stem}.parquet."
+    )
+    on_collision: Literal["fail", "keep_ext"] = "fail"
     overwrite: Literal["changed", "never", "newer", "always", "error"] = "changed"
     durability: Literal["none", "batch", "always"] = "batch"
     verify: Literal["size", "checksum", "content"] = "size"

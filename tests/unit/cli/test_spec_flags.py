@@ -7,7 +7,14 @@ import pytest
 
 from pravah.cli.filter_flags import FilterFlags
 from pravah.cli.spec_file import assign, load
-from pravah.cli.spec_flags import Durability, Overwrite, SpecFlags, job_spec, spec_mapping
+from pravah.cli.spec_flags import (
+    Durability,
+    OnCollision,
+    Overwrite,
+    SpecFlags,
+    job_spec,
+    spec_mapping,
+)
 from pravah.errors import NotFoundError, NotYetError, SpecError
 from pravah.registry import registry
 
@@ -147,3 +154,18 @@ def test_assign_sets_one_key(
 ) -> None:
     assign(before, assignment)
     assert before == after
+
+
+def test_flags_about_names_become_keys_of_source_and_sink() -> None:
+    flags = SpecFlags(
+        sources=["data"],
+        to="out",
+        step=["copy"],
+        path="{date}/{host}.csv",
+        capture="{host}/{date}.csv",
+        on_collision=OnCollision.KEEP_EXT,
+    )
+    spec = job_spec(flags)
+    assert spec.source.capture == "{host}/{date}.csv"
+    assert spec.sink is not None
+    assert (spec.sink.path, spec.sink.on_collision) == ("{date}/{host}.csv", "keep_ext")

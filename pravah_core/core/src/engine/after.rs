@@ -70,6 +70,8 @@ pub(super) struct Finisher<'j> {
 
 struct Place {
     key: (u16, usize),
+    /// Where its outputs are.
+    directory: Vec<u8>,
     source: Option<Arc<dyn SourceDirectory>>,
     sink: Option<Arc<dyn SinkDirectory>>,
 }
@@ -78,6 +80,8 @@ struct Place {
 enum Ended {
     /// It is gone from its place.
     Gone,
+    /// The output has taken its place.
+    Replaced,
     /// It is not the file that was read: it stays.
     Changed,
 }
@@ -91,11 +95,9 @@ impl<'j> Finisher<'j> {
     /// Deal with the source of an acknowledged entry.
     pub fn finish(&mut self, row: &Row, account: &mut Account) {
         let Some(read) = row.source.filter(|_| concerns(row)) else { return };
-        if self.job.plan.in_place && self.output_name(row.index).1 == self.job.manifest.name(row.index as usize) {
-            return; // the output has taken its place
-        }
         let ended = match self.try_to(row, read) {
             Ok(Ended::Gone) => Row::done(row.index),
+            Ok(Ended::Replaced) => return,
             Ok(Ended::Changed) => Row::skipped(row.index, "source_changed"),
             Err(error) => failed(row.index, &error),
         };
@@ -116,8 +118,12 @@ impl<'j> Finisher<'j> {
 
     fn try_to(&mut self, row: &Row, read: SourceFingerprint) -> Result<Ended> {
         let name = self.job.manifest.name(row.index as usize);
-        let (_, output_name) = self.output_name(row.index);
-        let (source, sink) = self.open(row.index)?;
+        let named = self.job.manifest.named(row.index as usize).read(row.hash);
+        let (directory, output_name) = self.job.plan.output_name(self.job.pipeline, &named)?;
+        if self.job.plan.in_place && output_name == name {
+            return Ok(Ended::Replaced);
+        }
+        let (source, sink) = self.open(row.index, directory)?;
         let Some(source) = source else { return Ok(Ended::Gone) };
         let found = match source.fingerprint(name) {
             Err(error) if error.is_vanished() => return Ok(Ended::Gone),
@@ -148,23 +154,22 @@ impl<'j> Finisher<'j> {
     }
 
     #[expect(clippy::type_complexity, reason = "two directories, each of which may be gone")]
-    fn open(&mut self, index: u32) -> Result<(Option<Arc<dyn SourceDirectory>>, Option<Arc<dyn SinkDirectory>>)> {
+    fn open(
+        &mut self,
+        index: u32,
+        directory: Vec<u8>,
+    ) -> Result<(Option<Arc<dyn SourceDirectory>>, Option<Arc<dyn SinkDirectory>>)> {
         let at = index as usize;
         let key = (self.job.manifest.root(at), self.job.manifest.directory_id(at));
-        if self.place.as_ref().is_none_or(|place| place.key != key) {
+        if self.place.as_ref().is_none_or(|place| place.key != key || place.directory != directory) {
             let source = match self.job.source.open_directory(key.0, self.job.manifest.directory(at)) {
                 Err(error) if error.is_vanished() => None,
                 opened => Some(opened?),
             };
-            let sink = self.job.sink.find_directory(&self.output_name(index).0)?;
-            self.place = Some(Place { key, source, sink });
+            let sink = self.job.sink.find_directory(&directory)?;
+            self.place = Some(Place { key, directory, source, sink });
         }
         Ok(self.place.as_ref().map_or((None, None), |place| (place.source.clone(), place.sink.clone())))
-    }
-
-    fn output_name(&self, index: u32) -> (Vec<u8>, Vec<u8>) {
-        let (at, manifest) = (index as usize, self.job.manifest);
-        self.job.plan.output_name(self.job.pipeline, manifest.root(at), manifest.directory(at), manifest.name(at))
     }
 
     /// Where a source is moved to, below the keeper: its path below its root, and that root's name among several.

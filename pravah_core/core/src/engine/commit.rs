@@ -2,7 +2,10 @@
 //!
 //! Protocol, rule 5. Everything here happens in order on one thread, while the crew fills the next window.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     account::{Account, Counts},
@@ -199,7 +202,7 @@ impl Committer<'_, '_> {
         let mut seen = HashSet::new();
         for (output, &position) in window.outputs.iter_mut().zip(&window.output_rows) {
             let row = &mut window.rows[position];
-            match self.publish_one(output, row.source) {
+            match self.enter(output).and_then(|()| self.publish_one(output, row.source)) {
                 Ok(None) => {
                     if seen.insert(output.directory.id()) {
                         directories.push(Arc::clone(&output.directory));
@@ -234,8 +237,19 @@ impl Committer<'_, '_> {
         }
     }
 
+    /// Go to the directory that only the content tells: it is made now, as the ledger knows of it (rule 5).
+    fn enter(&self, output: &mut Output) -> Result<()> {
+        if let (Some(directory), Some(sink)) = (output.into.take(), self.bench.sink) {
+            output.directory = sink.open_directory(&directory)?;
+        }
+        Ok(())
+    }
+
     /// Give the output its name. Where something came to have it since it was decided, `overwrite` decides again.
     fn publish_one(&self, output: &mut Output, source: Option<SourceFingerprint>) -> Result<Option<&'static str>> {
+        if self.bench.plan.names_at_run_time() {
+            return self.bench.publish_if_free(output);
+        }
         if !still_there(output)?
             && let Some(reason) = self.bench.decide_again(output, source)?
         {
@@ -257,16 +271,22 @@ impl Committer<'_, '_> {
             return Ok(Vec::new()); // there is nothing that could stand there again
         }
         let mut directories: Vec<(Vec<u8>, Vec<NamedMemory>)> = Vec::new();
+        if self.bench.plan.names_at_run_time() {
+            return Ok(Vec::new()); // what has such a name is compared itself
+        }
         let pipeline_hash: Arc<str> = self.bench.plan.pipeline_hash.as_str().into();
         for row in rows.iter().filter(|row| row.outcome == Outcome::Done) {
             let (Some(source), Some(staged)) = (row.source, row.staged) else { continue };
-            let (directory, name) = self.bench.output_name(row.index);
+            let (directory, name) = self.bench.output_name(row.index, None)?;
             let memory =
                 Memory { pipeline_hash: Arc::clone(&pipeline_hash), source, racy: row.racy, output: staged.identity };
             match directories.last_mut().filter(|(last, _)| *last == directory) {
                 Some((_, memories)) => memories.push((name, memory)),
                 None => directories.push((directory, vec![(name, memory)])),
             }
+        }
+        if self.bench.plan.template().is_some() {
+            directories = joined(directories); // entries of one directory may take turns
         }
         directories
             .into_iter()
@@ -276,6 +296,15 @@ impl Committer<'_, '_> {
             })
             .collect()
     }
+}
+
+/// Put what belongs to one directory together.
+fn joined(directories: Vec<(Vec<u8>, Vec<NamedMemory>)>) -> Vec<(Vec<u8>, Vec<NamedMemory>)> {
+    let mut joined: BTreeMap<Vec<u8>, Vec<NamedMemory>> = BTreeMap::new();
+    for (directory, memories) in directories {
+        joined.entry(directory).or_default().extend(memories);
+    }
+    joined.into_iter().collect()
 }
 
 /// Whether what is to be replaced is what was looked at, so that nothing that came later is lost.

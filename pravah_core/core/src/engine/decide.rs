@@ -40,6 +40,9 @@ impl Bench<'_> {
         if output_name.len() > NAME_BYTES {
             return Err(Error::NameTooLong { length_bytes: output_name.len(), limit_bytes: NAME_BYTES });
         }
+        if self.plan.names_at_run_time() {
+            return Ok(publish(Publish::Create, None)); // it has no name yet
+        }
         if item.place.same_directory && output_name == name {
             return self.decide_in_place(item, &**sink, name);
         }
@@ -147,6 +150,26 @@ impl Bench<'_> {
             }
             (Overwrite::Error, _) => Err(refused()),
             (Overwrite::Changed, _) => Err(not_ours()),
+        }
+    }
+
+    /// Give an output a name that only its source's content told: never in place of anything.
+    ///
+    /// What has the name already and holds the same is as good (two sources of one content, or an earlier job); some:
+    /// that reason to leave it alone.
+    pub fn publish_if_free(&self, output: &mut Output) -> Result<Option<&'static str>> {
+        match output.publish(Publish::Create) {
+            Err(error) if error.kind() == "output_exists" => {}
+            answer => return answer.map(|()| None),
+        }
+        match self.overwrite() {
+            Overwrite::Never => Ok(Some("exists")),
+            Overwrite::Error => Err(refused()),
+            _ if output.directory.has_equal(output)? => Ok(Some("same_content")),
+            _ => Err(Error::OutputExists(
+                "a file with other content has the output's name, and what is named by its hash is never replaced"
+                    .into(),
+            )),
         }
     }
 

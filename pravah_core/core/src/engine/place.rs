@@ -26,6 +26,12 @@ pub struct Place {
     pub memories: HashMap<Vec<u8>, Memory>,
 }
 
+/// Places of one source directory that are kept open: two descriptors each.
+const OPEN_PLACES: usize = 16;
+
+/// Places, or why they can't be opened, by the directories of their outputs.
+type ByOutputs = HashMap<Vec<u8>, Result<Arc<Place>, Closed>>;
+
 /// Opens places one after the other; entries of one directory follow each other in a manifest.
 pub struct Places<'t> {
     plan: &'t Plan,
@@ -34,7 +40,8 @@ pub struct Places<'t> {
     source: &'t dyn Source,
     sink: Option<&'t dyn Sink>,
     fingerprints: HashMap<&'t [u8], Vec<&'t [u8]>>,
-    current: Option<(u16, usize, Result<Arc<Place>, Closed>)>,
+    /// The source directory at hand, and the places of its entries by the directories of their outputs.
+    current: Option<((u16, usize), ByOutputs)>,
 }
 
 /// Why a place can't be opened, for each of its entries.
@@ -84,18 +91,34 @@ impl<'t> Places<'t> {
     /// The place of the entry at `index`.
     pub fn of(&mut self, index: usize) -> Result<Arc<Place>, Closed> {
         let key = (self.manifest.root(index), self.manifest.directory_id(index));
-        match &self.current {
-            Some((root, directory, place)) if (*root, *directory) == key => place.clone(),
-            _ => {
-                let place = self.open(index).map(Arc::new).map_err(|error| Closed::new(&error));
-                // What passes is not remembered: another try may open it.
-                self.current = match &place {
-                    Err(closed) if closed.is_starved => None,
-                    _ => Some((key.0, key.1, place.clone())),
-                };
-                place
-            }
+        if self.current.as_ref().is_none_or(|(current, _)| *current != key) {
+            self.current = Some((key, HashMap::new()));
         }
+        // Without a template all entries of a source directory have one place.
+        let directory = match (self.sink, self.plan.template()) {
+            (None, _) | (_, None) => Vec::new(),
+            _ => self.directory(index).map_err(|error| Closed::new(&error))?,
+        };
+        let known = self.current.as_ref().and_then(|(_, places)| places.get(&directory)).cloned();
+        known.unwrap_or_else(|| self.open_anew(index, directory))
+    }
+
+    fn open_anew(&mut self, index: usize, directory: Vec<u8>) -> Result<Arc<Place>, Closed> {
+        let place = self.open(index).map(Arc::new).map_err(|error| Closed::new(&error));
+        let Some((_, places)) = &mut self.current else { return place };
+        if places.len() >= OPEN_PLACES {
+            places.clear();
+        }
+        // What passes is not remembered: another try may open it.
+        if !matches!(&place, Err(closed) if closed.is_starved) {
+            places.insert(directory, place.clone());
+        }
+        place
+    }
+
+    /// Where the output of an entry is staged.
+    fn directory(&self, index: usize) -> Result<Vec<u8>, Error> {
+        self.plan.staging_directory(self.pipeline, &self.manifest.named(index))
     }
 
     fn open(&self, index: usize) -> Result<Place, Error> {
@@ -104,7 +127,7 @@ impl<'t> Places<'t> {
         let Some(sink) = self.sink else {
             return Ok(Place { source, sink: None, same_directory: false, memories: HashMap::new() });
         };
-        let (directory, _) = self.plan.output_name(self.pipeline, root, directory, self.manifest.name(index));
+        let directory = self.directory(index)?;
         let blobs = self.fingerprints.get(directory.as_slice()).map(Vec::as_slice).unwrap_or_default();
         let memories = decode_memories(blobs.iter().copied())?;
         let sink = if self.plan.in_place {

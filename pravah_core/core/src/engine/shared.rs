@@ -46,6 +46,7 @@ impl Bench<'_> {
         let staged = directory.stage_shared(&temporary, publishing.how, (&*root, shared))?;
         Ok(staged.map(|(staged, held)| Output {
             directory: Arc::clone(directory),
+            into: None,
             name: output_name.to_vec(),
             temporary,
             staged,

@@ -16,7 +16,7 @@ use super::{
     decide::{Decision, Publishing},
     place::Place,
     rates::Rates,
-    stream::{PIECES, QUEUED_BYTES},
+    stream::{PIECES, QUEUED_BYTES, Read},
     target::Target,
 };
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     effort::{self, Activity},
     entry::{Kind, join},
     manifest::Manifest,
+    naming::ContentHash,
     outcome::{Outcome, RACY_NS, Reason, Row, SourceFingerprint},
     pipeline::{Failure, Pipeline, Workers},
     plan::{Plan, Preserve},
@@ -80,15 +81,17 @@ pub enum Staged {
 }
 
 impl Bench<'_> {
-    /// The name of the entry's output.
-    pub fn output_name(&self, index: u32) -> (Vec<u8>, Vec<u8>) {
-        let at = index as usize;
-        self.plan.output_name(
-            self.pipeline,
-            self.manifest.root(at),
-            self.manifest.directory(at),
-            self.manifest.name(at),
-        )
+    /// The directory and the name of the entry's output; `hash` is that of its content, where the name tells it.
+    pub fn output_name(&self, index: u32, hash: Option<ContentHash>) -> Result<(Vec<u8>, Vec<u8>)> {
+        self.plan.output_name(self.pipeline, &self.manifest.named(index as usize).read(hash))
+    }
+
+    /// The name of the entry's output in its place; empty where only the content tells it.
+    fn name_in_place(&self, index: u32) -> Result<Vec<u8>> {
+        if self.plan.names_at_run_time() {
+            return Ok(Vec::new());
+        }
+        self.output_name(index, None).map(|(_, name)| name)
     }
 
     /// The row of an entry that has killed its process too often to be tried again.
@@ -167,7 +170,7 @@ impl Bench<'_> {
             return Ok((self.make_directory(item)?, None));
         }
         let name = self.manifest.name(item.index as usize);
-        let (_, output_name) = self.output_name(item.index);
+        let output_name = self.name_in_place(item.index)?;
         let publishing = match self.decide(item, name, &output_name)? {
             Decision::Publish(publishing) => publishing,
             Decision::Skip(row) => return Ok((*row, None)),
@@ -210,20 +213,36 @@ impl Bench<'_> {
         if self.sink.is_some() {
             target.begin()?; // an empty output is an output
         }
-        let bytes_in = self.run(&mut *reading, (item.index, before.size_bytes), &mut target, workers)?;
+        let Read { bytes: bytes_in, hash } =
+            self.run(&mut *reading, (item.index, before.size_bytes), &mut target, workers)?;
         let (after, attributes) = reading.look()?;
         unchanged(before, after)?;
         let (bytes_out, records) = (target.bytes_out, target.records.take());
-        let output = target.finish(output_name, Some(&attributes).filter(|_| self.keeps_attributes()))?;
+        let name = self.final_name(item.index, hash, output_name)?;
+        let output = target.finish(name, Some(&attributes).filter(|_| self.keeps_attributes()))?;
         let output = match (output, &shared) {
             (Some(output), Some(shared)) => Some(self.share(item, publishing, shared, output)?),
             (output, _) => output,
         };
         let staged = output.as_ref().map(|output| output.staged);
         let several_names = looked.names > 1;
-        let row = Row { bytes_in, bytes_out, racy, several_names, staged, records, ..Row::done(item.index) };
+        let row = Row { bytes_in, bytes_out, racy, several_names, staged, records, hash, ..Row::done(item.index) };
         let row = Row { source: Some(before), ..row };
         Ok((row, output))
+    }
+
+    /// Where an output goes: into its place under its name, or where the content's hash tells.
+    fn final_name(
+        &self,
+        index: u32,
+        hash: Option<ContentHash>,
+        in_place: Vec<u8>,
+    ) -> Result<(Option<Vec<u8>>, Vec<u8>)> {
+        if hash.is_none() {
+            return Ok((None, in_place));
+        }
+        let (directory, name) = self.output_name(index, hash)?;
+        Ok((Some(directory), name))
     }
 
     /// A link that stays a link: nothing is read, and nothing followed.
@@ -235,7 +254,8 @@ impl Bench<'_> {
         let temporary = self.temporary();
         let (staged, held) = sink.stage_link(&temporary, publishing.how, &target)?;
         let replaces = publishing.replaces;
-        let output = Output { directory: Arc::clone(sink), name: output_name, temporary, staged, replaces, held };
+        let directory = Arc::clone(sink);
+        let output = Output { directory, into: None, name: output_name, temporary, staged, replaces, held };
         let racy = before.changed_ns > now_ns().saturating_sub(RACY_NS);
         Ok((Row { source: Some(before), racy, staged: Some(staged), ..Row::done(item.index) }, Some(output)))
     }
@@ -244,7 +264,7 @@ impl Bench<'_> {
     fn make_directory(&self, item: &Item) -> Result<Row> {
         let at = item.index as usize;
         let path = join(self.manifest.directory(at), self.manifest.name(at));
-        let (directory, _) = self.plan.output_name(self.pipeline, self.manifest.root(at), &path, b"");
+        let directory = join(&self.plan.prefix(self.manifest.root(at)), &path);
         if let Some(sink) = self.sink {
             let made = sink.open_directory(&directory)?;
             sink.make_published_durable(&[made, item.place.sink.clone().unwrap_or(sink.open_directory(b"")?)])?;

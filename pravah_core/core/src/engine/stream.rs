@@ -19,6 +19,7 @@ use super::{
 use crate::{
     Error, Result,
     effort::{self, Activity},
+    naming::ContentHash,
     pipeline::{Failure, Workers, panicked},
     processors::{Event, PULL_BYTES},
     stores::Reading,
@@ -39,21 +40,30 @@ pub const QUEUED_BYTES: u64 = (QUEUED_EVENTS as u64 + 2) * PULL_BYTES as u64;
 /// Pieces of the file that are read ahead of the one that the steps get.
 pub const PIECES: u64 = 2;
 
+/// What was read of a file.
+#[derive(Default)]
+pub struct Read {
+    pub bytes: u64,
+    /// Of its content, where the output's name tells it.
+    pub hash: Option<ContentHash>,
+}
+
 impl Bench<'_> {
-    /// Read the file through the steps into the target; gives the bytes read.
+    /// Read the file through the steps into the target.
     pub fn run(
         &self,
         reading: &mut dyn Reading,
         (index, size_bytes): (u32, u64),
         target: &mut Target<'_, '_>,
         workers: Workers<'_>,
-    ) -> Result<u64, Failure> {
+    ) -> Result<Read, Failure> {
         if size_bytes <= SMALL_BYTES {
             return self.feed(reading, (index, size_bytes), workers, &mut |event| target.take(event));
         }
         reading.read_through();
-        if self.pipeline.passes_bytes() {
-            return Ok(self.transfer(reading, size_bytes, target)?);
+        if self.pipeline.passes_bytes() && !self.plan.names_at_run_time() {
+            let bytes = self.transfer(reading, size_bytes, target)?;
+            return Ok(Read { bytes, hash: None });
         }
         thread::scope(|scope| {
             let (events, queue) = mpsc::sync_channel(QUEUED_EVENTS);
@@ -87,13 +97,14 @@ impl Bench<'_> {
         (index, size_bytes): (u32, u64),
         workers: Workers<'_>,
         output: &mut dyn FnMut(Event) -> Result<()>,
-    ) -> Result<u64, Failure> {
+    ) -> Result<Read, Failure> {
         let piece_bytes = self.pipeline.piece_bytes();
         let mut flow = self.pipeline.open(workers)?;
         let name = Bytes::copy_from_slice(self.manifest.name(index as usize));
         let path = self.pipeline.wants_path().then(|| self.listed_path(index));
         flow.feed(Event::Begin { name, size_bytes: Some(size_bytes), path }, output)?;
         let (mut total, mut pieces) = (0, Pieces::default());
+        let mut hasher = self.plan.names_at_run_time().then(Box::<blake3::Hasher>::default);
         loop {
             let wanted = match self.rates.read.portion(size_bytes.saturating_sub(total)) {
                 0 if size_bytes > 0 => break,
@@ -111,13 +122,16 @@ impl Bench<'_> {
             total += filled as u64;
             self.rates.read.pass(filled as u64, self.control)?;
             self.control.count_bytes(filled as u64);
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&buffer);
+            }
             flow.feed(Event::Bytes(pieces.lend(buffer)), output)?;
             if size_bytes > SMALL_BYTES && self.control.giving_up() {
                 return Err(Error::Cancelled.into());
             }
         }
         flow.feed(Event::End, output)?;
-        Ok(total)
+        Ok(Read { bytes: total, hash: hasher.map(|hasher| *hasher.finalize().as_bytes()) })
     }
 
     /// Copy a large file: by the system where it can, and without its holes, so that sparse files stay sparse.

@@ -48,8 +48,8 @@ fn sweep_below(
     let mut removed = 0;
     let mut seen = HashSet::new();
     for index in 0..manifest.len() {
-        let (root, directory, name) = (manifest.root(index), manifest.directory(index), manifest.name(index));
-        let (directory, _) = plan.output_name(pipeline, root, directory, name);
+        // What has no name was never staged.
+        let Ok(directory) = plan.staging_directory(pipeline, &manifest.named(index)) else { continue };
         if seen.contains(&directory) {
             continue;
         }
@@ -101,7 +101,7 @@ enum Adopted {
 
 fn adopt_row(bench: &Bench<'_>, row: &Row) -> Result<Adopted> {
     let (Some(staged), Some(sink)) = (&row.staged, bench.sink) else { return Ok(Adopted::Unpublished) };
-    let (directory, name) = bench.output_name(row.index);
+    let (directory, name) = bench.output_name(row.index, row.hash)?;
     let Some(directory) = sink.find_directory(&directory)? else { return Ok(Adopted::Nothing) };
     Ok(if directory.adopt(&name, staged)? { Adopted::Own(directory) } else { Adopted::Nothing })
 }
@@ -110,9 +110,8 @@ fn adopt_row(bench: &Bench<'_>, row: &Row) -> Result<Adopted> {
 /// must not be processed again.
 fn lost_in_place(bench: &Bench<'_>, source: &dyn Source, row: &Row) -> bool {
     let at = row.index as usize;
-    let (_, output_name) = bench.output_name(row.index);
     let name = bench.manifest.name(at);
-    if !bench.plan.in_place || output_name != name {
+    if !bench.plan.in_place || bench.output_name(row.index, None).is_ok_and(|(_, output_name)| output_name != name) {
         return false;
     }
     let found = source

@@ -92,13 +92,17 @@ impl<'b, 't> Target<'b, 't> {
         Ok(read as u64)
     }
 
-    /// All has come: what was staged, if anything.
-    pub fn finish(self, name: Vec<u8>, attributes: Option<&Attributes>) -> Result<Option<Output>> {
+    /// All has come: what was staged, if anything. `into` is the directory of the name, where it is another one.
+    pub fn finish(
+        self,
+        (into, name): (Option<Vec<u8>>, Vec<u8>),
+        attributes: Option<&Attributes>,
+    ) -> Result<Option<Output>> {
         let (Some((temporary, staging)), Some(sink)) = (self.staging, &self.item.place.sink) else { return Ok(None) };
         effort::now(Activity::Writing);
         let (staged, held) = staging.finish(attributes)?;
         let replaces = self.publishing.replaces;
-        Ok(Some(Output { directory: Arc::clone(sink), name, temporary, staged, replaces, held }))
+        Ok(Some(Output { directory: Arc::clone(sink), into, name, temporary, staged, replaces, held }))
     }
 }
 

@@ -55,9 +55,8 @@ pub fn undo(plan: &Plan, manifest: &[u8], windows: &[Recorded], how: Undo) -> Re
                 undone.replaced += 1;
                 continue;
             }
-            let at = row.index as usize;
-            let (directory, name) =
-                plan.output_name(&pipeline, manifest.root(at), manifest.directory(at), manifest.name(at));
+            let named = manifest.named(row.index as usize).read(row.hash);
+            let (directory, name) = plan.output_name(&pipeline, &named)?;
             let path = || String::from_utf8_lossy(&crate::entry::join(&directory, &name)).into_owned();
             let open = match directories.get(&directory) {
                 Some(open) => open.clone(),

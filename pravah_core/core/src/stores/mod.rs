@@ -157,7 +157,7 @@ pub trait SinkDirectory: Send + Sync {
     /// Tell whether the file at this name is the one that was staged: its publishing had come about.
     fn adopt(&self, name: &[u8], staged: &Staged) -> Result<bool>;
 
-    /// Tell whether what stands at a staged output's name is equal to it.
+    /// Tell whether what stands at a staged output's name is equal to it, byte for byte.
     fn has_equal(&self, output: &Output) -> Result<bool>;
 
     /// Remove a published output.
@@ -193,8 +193,10 @@ pub trait Staging: Send {
 
 /// A staged output on its way to its name.
 pub struct Output {
-    /// Where it is published.
+    /// Where it is staged, and published.
     pub directory: Arc<dyn SinkDirectory>,
+    /// The directory that it is published in, where that is another one: it is made when the ledger knows of it.
+    pub into: Option<Vec<u8>>,
     /// Its final name.
     pub name: Vec<u8>,
     /// Its temporary name.

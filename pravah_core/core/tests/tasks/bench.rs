@@ -11,6 +11,7 @@ use pravah_core::{
     engine::{Account, Control, Ending, Engine, Task, Verdict, WindowRecord, after},
     entry::{Entry, Kind},
     manifest::ManifestBuilder,
+    naming::Naming,
     outcome::Recorded,
     plan::Plan,
 };
@@ -100,6 +101,7 @@ impl Bench {
                     size_bytes: fs::symlink_metadata(&path).expect("is there").len(),
                     modified_ns: 0,
                     problem: None,
+                    naming: Naming::default(),
                 })
                 .expect("pushes");
         }

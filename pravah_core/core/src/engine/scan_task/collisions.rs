@@ -1,21 +1,33 @@
-//! Names of one directory that would become one output: each of them fails, and nothing is overwritten.
+//! Names of one directory that would become one output: each fails, or keeps its source's extension; nothing is
+//! overwritten.
 //!
-//! Outputs keep the directories of their sources, so a directory needs to be compared with itself only. A
+//! Where outputs keep the directories of their sources, a directory needs to be compared with itself only. A
 //! subdirectory is an output directory of the same name; whether anything below it will be published is not known
-//! yet, so a file whose output has its name fails in any case.
+//! yet, so a file whose output has its name collides in any case. Names of other classes are compared later.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     Error,
     entry::{Kind, Problem},
+    naming::{Class, Named, Naming, class},
     pipeline::Pipeline,
-    plan::Plan,
+    plan::{OnCollision, Plan},
     scan::Listing,
 };
 
+/// What is to become of an entry whose output collides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Collision {
+    /// It fails.
+    Fails(Problem),
+    /// Its output keeps its source's extension, and has a name of its own so.
+    KeepsExtension,
+}
+
 /// How a job names its outputs, as far as one directory is concerned.
 pub struct Collisions<'p> {
+    plan: &'p Plan,
     pipeline: &'p Pipeline,
     /// Whether there are outputs with names of their own at all.
     has_outputs: bool,
@@ -25,29 +37,53 @@ pub struct Collisions<'p> {
 
 impl<'p> Collisions<'p> {
     /// The rules of a plan. A sink that is one file is looked after elsewhere: it takes one entry of the whole job.
-    pub fn new(plan: &Plan, pipeline: &'p Pipeline) -> Self {
+    pub fn new(plan: &'p Plan, pipeline: &'p Pipeline) -> Self {
         let has_outputs = plan.sink.as_ref().is_some_and(|sink| sink.only.is_none());
-        Self { pipeline, has_outputs, in_place: plan.in_place }
+        let has_outputs = has_outputs && class(plan) == Class::Directory;
+        Self { plan, pipeline, has_outputs, in_place: plan.in_place }
     }
 
     /// Find the entries of a whole directory whose outputs collide, by index.
-    pub fn find(&self, listing: &Listing) -> Vec<(u32, Problem)> {
+    pub fn find(&self, root: u16, directory: &[u8], listing: &Listing) -> Vec<(u32, Collision)> {
         if !self.has_outputs {
             return Vec::new();
         }
         let of_kind = |wanted| listing.iter().filter(move |listed| listed.kind == wanted).map(|listed| listed.name);
         let directories: HashSet<&[u8]> = of_kind(Kind::Directory).collect();
-        if directories.is_empty() && !self.pipeline.names_can_collide() && !self.in_place {
+        let can_collide = self.pipeline.names_can_collide() || self.plan.template().is_some();
+        if directories.is_empty() && !can_collide && !self.in_place {
             return Vec::new();
         }
+        let name = |index: u32, naming: Naming| {
+            let file = listing.get(index as usize);
+            let named = Named { modified_ns: file.modified_ns, naming, ..Named::plain(root, directory, file.name) };
+            // What can't be named fails when it is its turn.
+            Some((self.plan.output_name(self.pipeline, &named).ok()?.1, file.name, index))
+        };
         let files = (0_u32..).zip(listing.iter()).filter(|(_, listed)| listed.kind == Kind::File);
-        let mut outputs: Vec<_> =
-            files.map(|(index, file)| (self.pipeline.output_name(file.name), file.name, index)).collect();
+        let mut outputs: Vec<_> = files.filter_map(|(index, _)| name(index, Naming::default())).collect();
         outputs.sort_unstable();
         outputs.dedup_by(|one, other| one.1 == other.1); // a name that a changing directory gave twice is one entry
         let alike = outputs.chunk_by(|one, other| one.0 == other.0);
-        let found: Vec<_> = alike.flat_map(|group| collide(group, &directories)).collect();
-        if self.in_place { found.into_iter().chain(takes_a_source(&outputs)).collect() } else { found }
+        let mut found: HashMap<u32, Problem> = alike.flat_map(|group| collide(group, &directories)).collect();
+        if self.in_place {
+            found.extend(takes_a_source(&outputs));
+        }
+        let keeps = self.plan.sink.as_ref().is_some_and(|sink| sink.on_collision == OnCollision::KeepExt);
+        if !keeps {
+            return found.into_iter().map(|(index, problem)| (index, Collision::Fails(problem))).collect();
+        }
+        let kept = Naming { keeps_extension: true, ordinal: None };
+        let again = outputs.iter().filter_map(|output| {
+            if found.contains_key(&output.2) { name(output.2, kept) } else { Some(output.clone()) }
+        });
+        let mut again: Vec<_> = again.collect();
+        again.sort_unstable();
+        let alike = again.chunk_by(|one, other| one.0 == other.0);
+        let mut still: HashMap<u32, Problem> = alike.flat_map(|group| collide(group, &directories)).collect();
+        // Whoever has a plain name of its own keeps it, whatever comes near it.
+        let mut verdict = |index| still.remove(&index).map_or(Collision::KeepsExtension, Collision::Fails);
+        found.into_keys().map(|index| (index, verdict(index))).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Makes entries of the scanner's finds, on the scanner's threads: a whole directory at a time.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     mem::{swap, take},
     ops::ControlFlow,
     sync::{
@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    collisions::Collisions,
+    collisions::{Collision, Collisions},
     frontier::cost,
     known::Known,
     tree::{Mark, address, root_of},
@@ -22,6 +22,7 @@ use crate::{
     Error, Result,
     engine::Control,
     entry::{Entry, Kind, Problem, join},
+    naming::Naming,
     scan::{Directory, End, Filter, Filtered, LIST, LOOK, Listing, Names, Reason, Visitor},
 };
 
@@ -100,6 +101,8 @@ pub struct Found {
     /// Indices into the listing, in bytewise order of the names.
     order: Vec<u32>,
     problems: HashMap<u32, Problem>,
+    /// Whose outputs keep their sources' extensions.
+    kept: HashSet<u32>,
     /// The directory itself, where it could not be read, or is to be made though it is empty.
     itself: Option<Entry>,
     /// What was left out.
@@ -116,7 +119,13 @@ impl Found {
         order.sort_unstable_by(|one, other| name(one).cmp(name(other)));
         order.dedup_by(|one, other| name(one) == name(other)); // some file systems repeat what changes while it is read
         rules.control.count_listed(order.len() as u64, listing.sizes().iter().sum());
-        let mut problems: HashMap<u32, Problem> = rules.collisions.find(&listing).into_iter().collect();
+        let (mut problems, mut kept) = (HashMap::new(), HashSet::new());
+        for (index, collision) in rules.collisions.find(root, &directory, &listing) {
+            match collision {
+                Collision::Fails(problem) => drop(problems.insert(index, problem)),
+                Collision::KeepsExtension => drop(kept.insert(index)),
+            }
+        }
         let looks = listing.faults().iter().map(|(index, errno)| (*index, problem_of(&Error::system(LOOK)(*errno))));
         problems.extend(looks);
         if !rules.known.is_empty() && rules.mark(at).is_known() {
@@ -124,7 +133,7 @@ impl Found {
         }
         let filtered = listing.filtered;
         let (below, away) = (Names::default(), Names::default());
-        Self { at: at.clone(), below, away, root, directory, listing, order, problems, itself: None, filtered }
+        Self { at: at.clone(), below, away, root, directory, listing, order, problems, kept, itself: None, filtered }
     }
 
     /// Bytes of the directory's path.
@@ -145,7 +154,8 @@ impl Found {
     /// Give the entries, one after the other, in bytewise order of their names.
     pub fn for_each(mut self, mut take: impl FnMut(&Entry) -> Result<()>) -> Result<()> {
         let (root, directory, name) = (self.root, self.directory, Vec::new());
-        let mut entry = Entry { root, directory, name, kind: Kind::File, size_bytes: 0, modified_ns: 0, problem: None };
+        let (kind, naming) = (Kind::File, Naming::default());
+        let mut entry = Entry { root, directory, name, kind, size_bytes: 0, modified_ns: 0, problem: None, naming };
         for index in self.order {
             let listed = self.listing.get(index as usize);
             entry.name.clear();
@@ -154,6 +164,7 @@ impl Found {
             entry.size_bytes = listed.size_bytes;
             entry.modified_ns = listed.modified_ns;
             entry.problem = self.problems.remove(&index);
+            entry.naming.keeps_extension = self.kept.contains(&index);
             take(&entry)?;
         }
         self.itself.iter().try_for_each(take)
@@ -230,8 +241,8 @@ fn itself(directory: &Directory, problem: Option<Problem>) -> Entry {
         Some(parent) => (parent.relative(), directory.name().to_vec()),
         None => (Vec::new(), Vec::new()),
     };
-    let root = root_of(directory);
-    Entry { root, directory: parent, name, kind: Kind::Directory, size_bytes: 0, modified_ns: 0, problem }
+    let (root, kind, naming) = (root_of(directory), Kind::Directory, Naming::default());
+    Entry { root, directory: parent, name, kind, size_bytes: 0, modified_ns: 0, problem, naming }
 }
 
 /// The verdict that an error makes.

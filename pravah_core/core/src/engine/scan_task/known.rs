@@ -57,13 +57,15 @@ mod tests {
     use crate::{
         entry::{Entry, Kind},
         manifest::ManifestBuilder,
+        naming::Naming,
         plan::StepConfig,
     };
 
     #[test]
     fn read_in_place_knows_the_outputs_beside_their_sources() {
         let (directory, name) = (b"d".to_vec(), b"a".to_vec());
-        let entry = Entry { root: 0, directory, name, kind: Kind::File, size_bytes: 0, modified_ns: 0, problem: None };
+        let (root, kind, naming) = (0, Kind::File, Naming::default());
+        let entry = Entry { root, directory, name, kind, size_bytes: 0, modified_ns: 0, problem: None, naming };
         let mut builder = ManifestBuilder::default();
         builder.push(&entry).expect("pushes");
         let manifest = builder.finish().expect("encodes");

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    naming::{Class, Named, class},
     pipeline::Pipeline,
     plan::{After, Plan, Root, file_path},
     scan::{Directory, Skip, identity, look_at},
@@ -58,18 +59,19 @@ impl Roots {
     /// Make entries of the files that are named by themselves; these are compared with each other.
     pub fn files(&self, plan: &Plan, pipeline: &Pipeline, rules: &Rules<'_>) -> Result<Vec<Found>> {
         let mut by_output: HashMap<_, Vec<Vec<u8>>> = HashMap::new();
+        let output = |root: u16, name: &[u8]| plan.output_name(pipeline, &Named::plain(root, b"", name)).ok();
         for (root, name) in (0_u16..).zip(&plan.roots).filter_map(|(root, each)| Some((root, each.only_name()?))) {
-            let output = plan.output_name(pipeline, root, b"", &name);
-            by_output.entry(output).or_default().push(plan.source_path(root, b"", &name));
+            by_output.entry(output(root, &name)).or_default().push(plan.source_path(root, b"", &name));
         }
         let has_outputs = plan.sink.as_ref().is_some_and(|sink| sink.only.is_none());
+        let has_outputs = has_outputs && class(plan) == Class::Directory;
         let look = |file: &Arc<Directory>| {
             let root = root_of(file);
             let name = plan.roots[usize::from(root)].only_name().unwrap_or_default();
             let path = plan.source_path(root, b"", &name);
             let listing = look_at(&path, &name, &rules.filter).map_err(Error::system("look at the source"))?;
             let mut found = Found::new(rules, file, listing);
-            let alike = &by_output[&plan.output_name(pipeline, root, b"", &name)];
+            let alike = &by_output[&output(root, &name)];
             if let Some(other) = alike.iter().find(|other| **other != path).filter(|_| has_outputs) {
                 found.fail(&problem(&format!("that of `{}`", String::from_utf8_lossy(other))));
             }

@@ -18,6 +18,7 @@ use super::*;
 use crate::{
     entry::{Entry, Kind},
     manifest::Manifest,
+    naming::Naming,
     scan::Reason,
 };
 
@@ -370,5 +371,14 @@ fn test_directory_unreadable_on_the_second_look_is_listed_again_without_what_lie
 
 fn directory(path: &str, modified_ns: i64) -> Entry {
     let (kind, name) = (Kind::Directory, path.as_bytes().to_vec());
-    Entry { root: 0, directory: Vec::new(), name, kind, size_bytes: 0, modified_ns, problem: None }
+    Entry {
+        root: 0,
+        directory: Vec::new(),
+        name,
+        kind,
+        size_bytes: 0,
+        modified_ns,
+        problem: None,
+        naming: Naming::default(),
+    }
 }

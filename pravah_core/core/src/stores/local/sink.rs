@@ -36,6 +36,9 @@ use crate::{
 /// From this many directories on, one `syncfs` is cheaper than a flush for each.
 const FLUSH_DIRECTORIES: usize = 4;
 
+/// Bytes of two files that are compared at once.
+const COMPARED_BYTES: usize = 256 << 10;
+
 /// A directory tree that outputs are published into.
 pub struct LocalSink {
     root: OwnedFd,
@@ -237,15 +240,17 @@ impl LocalDirectory {
         }
     }
 
-    fn rename(&self, from: &str, to: &[u8], publish: Publish) -> rustix::io::Result<()> {
+    /// Give a temporary its final name; it may lie in another directory.
+    fn rename(&self, named: &TemporaryName, to: &[u8], publish: Publish) -> rustix::io::Result<()> {
+        let (directory, from) = (named.directory.as_ref().unwrap_or(&self.handle), &named.name);
         if publish == Publish::Replace {
-            return rustix::fs::renameat(&self.handle, from, &self.handle, to);
+            return rustix::fs::renameat(directory, from, &self.handle, to);
         }
-        match rustix::fs::renameat_with(&self.handle, from, &self.handle, to, RenameFlags::NOREPLACE) {
+        match rustix::fs::renameat_with(directory, from, &self.handle, to, RenameFlags::NOREPLACE) {
             // File systems without this flag have links, which never replace either.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                rustix::fs::linkat(&self.handle, from, &self.handle, to, AtFlags::empty())?;
-                rustix::fs::unlinkat(&self.handle, from, AtFlags::empty())
+                rustix::fs::linkat(directory, from, &self.handle, to, AtFlags::empty())?;
+                rustix::fs::unlinkat(directory, from, AtFlags::empty())
             }
             answer => answer,
         }
@@ -366,7 +371,8 @@ impl SinkDirectory for LocalDirectory {
                     link(file, &self.handle, named.name.as_bytes()).map_err(Error::system("publish the output"))?;
                     held.named = Some(named);
                 }
-                self.rename(&output.temporary.name(), &output.name, publish)
+                let beside = self.temporary_name(&output.temporary);
+                self.rename(held.named.as_ref().unwrap_or(&beside), &output.name, publish)
             }
         };
         match answer {
@@ -398,12 +404,31 @@ impl SinkDirectory for LocalDirectory {
         if !matches!(self.look(&output.name)?, Standing::File(found) if found.size_bytes == size_bytes) {
             return Ok(false);
         }
-        let open = output.held.downcast_ref::<Held>().and_then(|held| held.file.as_ref());
-        let staged = match open {
-            Some(file) => Some(checksum(file, std::slice::from_ref(&(0..size_bytes)))?),
-            None => self.checksum(output.temporary.name().as_bytes(), size_bytes)?,
+        let held = output.held.downcast_ref::<Held>();
+        let look = Error::system("compare the output with what has its name");
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let there = match rustix::fs::openat(&self.handle, output.name.as_slice(), flags, Mode::empty()) {
+            Ok(there) => there,
+            Err(Errno::LOOP) if held.is_some_and(|held| held.is_link) => {
+                let staged = self.checksum(output.temporary.name().as_bytes(), size_bytes)?;
+                return Ok(staged.is_some() && self.checksum(&output.name, size_bytes)? == staged);
+            }
+            Err(Errno::LOOP | Errno::NOENT | Errno::NXIO) => return Ok(false),
+            Err(errno) => return Err(look(errno)),
         };
-        Ok(staged.is_some() && self.checksum(&output.name, size_bytes)? == staged)
+        let mine = match (held.and_then(|held| held.file.as_ref()), held.and_then(|held| held.named.as_ref())) {
+            (Some(file), _) => rustix::io::fcntl_dupfd_cloexec(file, 0).map_err(&look)?,
+            (None, Some(named)) => {
+                let directory = named.directory.as_ref().unwrap_or(&self.handle);
+                match rustix::fs::openat(directory, &named.name, flags, Mode::empty()) {
+                    Ok(mine) => mine,
+                    Err(Errno::LOOP | Errno::NOENT) => return Ok(false),
+                    Err(errno) => return Err(look(errno)),
+                }
+            }
+            (None, None) => return Ok(false),
+        };
+        equal(&there, &mine).map_err(look)
     }
 
     fn remove(&self, name: &[u8]) -> Result<()> {
@@ -450,6 +475,40 @@ pub fn make_below(at: OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
         }),
         answer => answer,
     }
+}
+
+/// Compare two files, byte for byte.
+fn equal(one: &OwnedFd, other: &OwnedFd) -> rustix::io::Result<bool> {
+    let (found, mine) = (rustix::fs::fstat(one)?, rustix::fs::fstat(other)?);
+    if rustix::fs::FileType::from_raw_mode(found.st_mode) != rustix::fs::FileType::RegularFile
+        || found.st_size != mine.st_size
+    {
+        return Ok(false);
+    }
+    let mut buffers = [vec![0; COMPARED_BYTES], vec![0; COMPARED_BYTES]];
+    let mut offset = 0;
+    loop {
+        let [left, right] = &mut buffers;
+        let read = [read_full(one, left, offset)?, read_full(other, right, offset)?];
+        if read[0] != read[1] || left[..read[0]] != right[..read[1]] {
+            return Ok(false);
+        }
+        if read[0] == 0 {
+            return Ok(true);
+        }
+        offset += read[0] as u64;
+    }
+}
+
+fn read_full(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> rustix::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match rustix::io::pread(file, &mut buffer[filled..], offset + filled as u64)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
 }
 
 fn local(directory: &dyn SinkDirectory) -> Result<&LocalDirectory> {

@@ -33,6 +33,11 @@ def upgrade() -> None:
         "waits_for_scan", sa.Boolean(), server_default=sa.false(), nullable=False
     )
     op.add_column("jobs", flag)
+    waits: sa.Column[bool] = sa.Column(
+        "waits_for_names", sa.Boolean(), server_default=sa.false(), nullable=False
+    )
+    op.add_column("jobs", waits)
+    op.add_column("manifests", sa.Column("names", sa.LargeBinary()))
     op.add_column("leases", sa.Column("expires_us", sa.BigInteger()))
     asked: sa.Column[bool] = sa.Column(
         "asked", sa.Boolean(), server_default=sa.false(), nullable=False
@@ -59,9 +64,13 @@ def downgrade() -> None:
     with op.batch_alter_table("leases") as leases:
         leases.drop_column("asked")
         leases.drop_column("expires_us")
+    with op.batch_alter_table("manifests") as manifests:
+        manifests.drop_column("names")
     with op.batch_alter_table("tasks") as tasks:
         tasks.drop_column("suspects")
         tasks.drop_column("deaths")
     with op.batch_alter_table("jobs") as jobs:
-        for name in ("revision", "forgiven", "paused_by", "tasks_limit", "waits_for_scan", "share"):
+        for name in ("revision", "forgiven", "paused_by", "tasks_limit", "share"):
             jobs.drop_column(name)
+        jobs.drop_column("waits_for_scan")
+        jobs.drop_column("waits_for_names")
