@@ -11,10 +11,10 @@ from tests.integration.workspace import Workspace
 from tests.postgres import PostgresServer, served
 from tests.postgres_proxy import proxied
 
-FILES = 400
+FILES = 600
 SIZE_BYTES = 1_000
 # Slow enough that a worker is in the middle of its job while the standby lags.
-RATE = "40kB/s"
+RATE = "12kB/s"
 PATIENCE_S = 120.0
 
 
