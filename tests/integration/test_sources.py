@@ -66,7 +66,7 @@ def test_glob_below_nothing_is_a_missing_source(workspace: Workspace) -> None:
 
 def test_glob_that_is_none_is_refused(workspace: Workspace) -> None:
     with pytest.raises(SpecError) as refused:
-        workspace.submit("copy", source=f"{workspace.source}/[a")
+        workspace.submit("copy", source=f"{workspace.source}/[b-a]")
     assert refused.value.kind == "invalid_pattern"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from pravah.errors import SpecError
 
-_META = b"*?[{"
+# A bracket that nothing closes is a letter of a name.
+_PATTERN = re.compile(rb"[*?]|\[.+\]|\{.*\}", re.DOTALL)
 
 
 def split_glob(path: bytes) -> tuple[bytes, bytes] | None:
@@ -14,12 +16,12 @@ def split_glob(path: bytes) -> tuple[bytes, bytes] | None:
 
     A file that is there under this very name is meant by it: ask for that first.
 
-    >>> split_glob(b"data/**/*.csv"), split_glob(b"*.csv"), split_glob(b"/a"), split_glob(b"/*/")
+    >>> split_glob(b"data/**/*.csv"), split_glob(b"*.csv"), split_glob(b"/a[b"), split_glob(b"/*/")
     ((b'data', b'**/*.csv'), (b'.', b'*.csv'), None, (b'/', b'*/'))
     """
     names = path.split(b"/")
     for index, name in enumerate(names):
-        if any(letter in _META for letter in name):
+        if _PATTERN.search(name):
             above = b"/".join(names[:index])
             root = above or (b"/" if path.startswith(b"/") else b".")
             return root, b"/".join(names[index:])
