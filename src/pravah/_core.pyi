@@ -14,6 +14,9 @@ Verdict: TypeAlias = Literal["committed", "fenced", "drain"]
 Ending: TypeAlias = Literal["finished", "fenced", "drained"]
 Fingerprint: TypeAlias = tuple[bytes, bytes]
 
+class PanicException(BaseException):
+    """A panic of the core."""
+
 class CoreError(Exception):
     """An error of the engine."""
 
@@ -176,7 +179,7 @@ class Control:
 class NameList:
     """Reads names, then gives them as scan units, each once and in order."""
 
-    def __init__(self, roots: list[bytes], scratch: bytes) -> None: ...
+    def __init__(self, roots: list[bytes], follow_symlinks: bool, scratch: bytes) -> None: ...
     def read(self, descriptor: int) -> None:
         """Read a list from an open descriptor: names, or the account of a job."""
 

@@ -368,6 +368,9 @@ def translated() -> Iterator[None]:
         yield
     except CoreError as error:
         raise EngineError(error.message, kind=error.kind) from error
+    except _core.PanicException as error:
+        # A panic is a bug of ours: it ends what was asked for, and never the worker.
+        raise EngineError(f"the core panicked: {error}", kind="engine_panicked") from error
 
 
 @contextmanager

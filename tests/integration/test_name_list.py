@@ -73,6 +73,28 @@ def test_name_that_is_missing_fails_by_default(workspace: Workspace) -> None:
     assert kinds == {"source_missing"}
 
 
+def test_name_that_was_missing_is_done_by_a_retry(workspace: Workspace) -> None:
+    job = _run(workspace, _list(workspace, b"a.csv\nlate.csv\n"))
+    assert job.books.counts.failed == 1
+    workspace.write("late.csv", b"late")
+    retried = workspace.finish(workspace.jobs.retry(job.id))
+    assert (retried.status, retried.books.counts.done) == ("completed", 2)
+    assert workspace.outputs()["late.csv"] == b"late"
+
+
+def test_name_below_a_file_is_missing(workspace: Workspace) -> None:
+    job = _run(workspace, _list(workspace, b"a.csv\na.csv/below\n"))
+    assert (job.books.counts.done, job.books.counts.failed) == (1, 1)
+    (line,) = workspace.lines(job, "failed")
+    assert line["error"]["kind"] == "source_missing"
+
+
+def test_list_without_ends_of_lines_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(SpecError) as refused:
+        _run(workspace, _list(workspace, b"x" * 70_000))
+    assert refused.value.kind == "invalid_list"
+
+
 def test_name_that_is_missing_may_be_ignored(workspace: Workspace) -> None:
     job = _run(workspace, _list(workspace, b"a.csv\nnone\ngone/none\n"), missing="ignore")
     assert (job.status, job.books.counts.done) == ("completed", 1)

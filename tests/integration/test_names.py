@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from pravah import engine
 from pravah.errors import SpecError
@@ -35,6 +37,44 @@ def named(workspace: Workspace, path: str, *steps: str, capture: str | None = No
 def run(workspace: Workspace, spec: JobSpec) -> Job:
     """Create the job of a spec and work on it until it ends."""
     return workspace.finish(workspace.jobs.create(spec).job)
+
+
+@pytest.mark.parametrize(
+    ("template", "step", "old", "new"),
+    [
+        ("{name}", "copy", "a/x", "b/x"),
+        ("{index:03}", "copy", "b/x", "a/x"),
+        ("{path}", "decompress", "x.gz", "x.zst"),
+    ],
+)
+def test_output_is_never_replaced_by_that_of_another_source(
+    workspace: Workspace, template: str, step: str, old: str, new: str
+) -> None:
+    """The first source is gone by then: its output is the only copy of it."""
+
+    def arrive(name: str, content: bytes) -> None:
+        codec = {"gz": gzip.compress, "zst": zstandard.compress}.get(name.rpartition(".")[2], bytes)
+        workspace.write(name, codec(content))
+
+    source = {"uri": str(workspace.source), "after": "delete"}
+    sink = {"uri": str(workspace.sink), "path": template}
+    spec = workspace.spec(step, source=source, sink=sink)
+    arrive(old, b"the old one")
+    assert run(workspace, spec).status == JobStatus.COMPLETED
+    arrive(new, b"the new one")
+    again = run(workspace, spec)
+    assert (again.status, again.books.counts.failed) == (JobStatus.FAILED, 1)
+    assert list(workspace.outputs().values()) == [b"the old one"]
+    assert (workspace.source / new).exists()
+    (failure,) = workspace.jobs.failures(again.id)
+    assert failure.kind == "output_exists"
+
+
+def test_form_of_a_time_that_can_not_be_written_is_refused(workspace: Workspace) -> None:
+    workspace.write("a")
+    with pytest.raises(SpecError) as refused:
+        workspace.jobs.create(named(workspace, "{name}-{mtime:%#z}"))
+    assert refused.value.kind == "invalid_template"
 
 
 @pytest.mark.parametrize(

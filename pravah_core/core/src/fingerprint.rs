@@ -21,6 +21,8 @@ use crate::{
 /// What is remembered of one published output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
+    /// Which entry it was made from (see [`entry_key`]); none: remembered before that was.
+    pub entry: Option<u64>,
     /// Steps, versions and parameters that made it.
     pub pipeline_hash: Arc<str>,
     /// The source as it was read.
@@ -31,17 +33,27 @@ pub struct Memory {
     pub output: Identity,
 }
 
+/// Tell a source's path from that of another one whose output has the same name: 64 bits of BLAKE3, as each is
+/// compared with one other only.
+pub fn entry_key(source_path: &[u8]) -> u64 {
+    let mut key = [0; 8];
+    blake3::Hasher::new().update(source_path).finalize_xof().fill(&mut key);
+    u64::from_le_bytes(key)
+}
+
 /// Encode what is remembered of one directory, by name of the output.
 pub fn encode_memories<'m>(memories: impl IntoIterator<Item = (&'m [u8], &'m Memory)>) -> Result<Vec<u8>> {
     let mut name = BinaryBuilder::new();
     let mut hash = StringDictionaryBuilder::<Int32Type>::new();
     let mut racy = UInt8Builder::new();
+    let mut entry = UInt64Builder::new();
     let mut unsigned: [UInt64Builder; 5] = Default::default();
     let mut signed: [Int64Builder; 4] = Default::default();
     for (key, memory) in memories {
         name.append_value(key);
         hash.append_value(&memory.pipeline_hash);
         racy.append_value(u8::from(memory.racy));
+        entry.append_option(memory.entry);
         let output = &memory.output;
         let values = [memory.source.size_bytes, memory.source.inode, output.device, output.inode, output.size_bytes];
         unsigned.iter_mut().zip(values).for_each(|(builder, value)| builder.append_value(value));
@@ -52,6 +64,7 @@ pub fn encode_memories<'m>(memories: impl IntoIterator<Item = (&'m [u8], &'m Mem
         ("name", Arc::new(name.finish())),
         ("pipeline_hash", Arc::new(hash.finish())),
         ("racy", Arc::new(racy.finish())),
+        ("entry", Arc::new(entry.finish())),
     ];
     for (column, builder) in UNSIGNED.iter().zip(&mut unsigned) {
         columns.push((column, Arc::new(builder.finish())));
@@ -89,6 +102,7 @@ struct Columns<'b> {
     hash: &'b Int32Array,
     hashes: Vec<Arc<str>>,
     racy: &'b UInt8Array,
+    entry: Option<&'b UInt64Array>,
     unsigned: [&'b UInt64Array; 5],
     signed: [&'b Int64Array; 4],
 }
@@ -105,6 +119,7 @@ impl<'b> Columns<'b> {
             hash: hash.keys(),
             hashes: hash.values().as_string::<i32>().iter().map(|hash| hash.unwrap_or_default().into()).collect(),
             racy: column(batch, "racy")?.as_primitive::<UInt8Type>(),
+            entry: batch.column_by_name("entry").map(|array| array.as_primitive::<UInt64Type>()),
             unsigned: [
                 unsigned(size)?,
                 unsigned(inode)?,
@@ -120,6 +135,7 @@ impl<'b> Columns<'b> {
         let [size_bytes, inode, device, output_inode, output_size_bytes] = self.unsigned.map(|array| array.value(at));
         let [modified_ns, changed_ns, output_modified_ns, born_ns] = self.signed.map(|array| array.value(at));
         let memory = Memory {
+            entry: self.entry.filter(|array| array.is_valid(at)).map(|array| array.value(at)),
             pipeline_hash: Arc::clone(&self.hashes[self.hash.value(at) as usize]),
             source: SourceFingerprint { size_bytes, modified_ns, changed_ns, inode },
             racy: self.racy.value(at) == 1,
@@ -144,6 +160,7 @@ mod tests {
 
     fn memory(size_bytes: u64) -> Memory {
         Memory {
+            entry: (size_bytes != 2).then_some(size_bytes + 1),
             pipeline_hash: "abc".into(),
             source: SourceFingerprint { size_bytes, modified_ns: -1, changed_ns: 2, inode: 3 },
             racy: size_bytes == 1,

@@ -4,8 +4,10 @@
 //! what lies below a directory that is named too, as that is listed with it.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{BufRead, BufReader, Cursor, Read},
+    os::unix::ffi::OsStrExt,
     path::Path,
 };
 
@@ -20,6 +22,7 @@ use crate::{
         named::NamedPath,
         unit::{NamedPaths, Unit},
     },
+    scan::Links,
     sorted::{Sorted, Sorter},
 };
 
@@ -27,13 +30,14 @@ use crate::{
 pub struct NameList {
     /// Where names lie: a relative one below the only root, an absolute one below any.
     roots: Vec<Vec<u8>>,
+    links: Links,
     sorter: Sorter,
 }
 
 impl NameList {
     /// Read names that lie below these roots; `scratch` is a directory for what does not fit into memory.
-    pub fn new(roots: Vec<Vec<u8>>, scratch: &Path) -> Self {
-        Self { roots, sorter: Sorter::new(scratch) }
+    pub fn new(roots: Vec<Vec<u8>>, links: Links, scratch: &Path) -> Self {
+        Self { roots, links, sorter: Sorter::new(scratch) }
     }
 
     /// Read a file or a stream, in whichever form it is: names that end in NULs, where there is one in its first
@@ -48,8 +52,12 @@ impl NameList {
         let is_account = end == b'\n' && beginning.starts_with(b"{\"path\":");
         let mut lines = BufReader::with_capacity(1 << 20, Cursor::new(beginning).chain(file));
         let (mut line, mut number) = (Vec::new(), 0_u64);
-        while lines.read_until(end, &mut line).map_err(Error::io(READ))? > 0 {
+        let longest = if is_account { LONGEST_RECORD_BYTES } else { LONGEST_NAME_BYTES };
+        while (&mut lines).take(longest + 1).read_until(end, &mut line).map_err(Error::io(READ))? > 0 {
             number += 1;
+            if line.len() as u64 > longest {
+                return Err(refused(format!("line {number} is longer than {longest} bytes")));
+            }
             let text = line.strip_suffix(&[end]).unwrap_or(&line);
             let taken = if is_account { self.take_record(text) } else { self.take(text) };
             taken.map_err(|message| refused(format!("line {number} {message}")))?;
@@ -67,8 +75,11 @@ impl NameList {
     /// Put the names in order.
     pub fn finish(self) -> Result<Units> {
         Ok(Units {
+            roots: self.roots,
+            links: self.links,
             sorted: self.sorter.finish()?,
             last: None,
+            last_lists: None,
             has_given: false,
             names: 0,
             hasher: blake3::Hasher::new(),
@@ -147,8 +158,12 @@ impl NameList {
 
 /// The names in order, as scan units.
 pub struct Units {
+    roots: Vec<Vec<u8>>,
+    links: Links,
     sorted: Sorted,
     last: Option<Vec<u8>>,
+    /// Whether the last name is a directory, so that what lies below it comes with it; none: nobody asked yet.
+    last_lists: Option<bool>,
     has_given: bool,
     names: u64,
     hasher: blake3::Hasher,
@@ -171,18 +186,46 @@ impl Units {
         let mut bytes = 0;
         while paths.len() < UNIT_NAMES && bytes < UNIT_BYTES {
             let Some((key, _)) = self.sorted.next().transpose()? else { break };
-            if self.last.as_ref().is_some_and(|last| covers(last, &key)) {
+            if self.comes_with_the_last(&key) {
                 continue;
             }
             bytes += key.len();
             self.names += 1;
             self.hasher.update(&(key.len() as u64).to_le_bytes()).update(&key);
             paths.push(path_of(&key));
-            self.last = Some(key);
+            (self.last, self.last_lists) = (Some(key), None);
         }
         let is_first = !std::mem::replace(&mut self.has_given, true);
         if paths.is_empty() && !is_first { Ok(None) } else { Unit::Named(NamedPaths { paths }).encode().map(Some) }
     }
+}
+
+impl Units {
+    /// Whether a name is the last one again, or lies below it and is listed with it.
+    fn comes_with_the_last(&mut self, key: &[u8]) -> bool {
+        let Some(last) = self.last.as_deref().filter(|last| covers(last, key)) else { return false };
+        if last == key {
+            return true;
+        }
+        let (roots, links) = (&self.roots, self.links);
+        *self.last_lists.get_or_insert_with(|| is_directory(roots, links, last))
+    }
+}
+
+/// Whether the path of a key is a directory now; of one that is none, nothing is listed with it.
+fn is_directory(roots: &[Vec<u8>], links: Links, key: &[u8]) -> bool {
+    let (root, below) = split_key(key);
+    if below.is_empty() {
+        return true; // a root is one
+    }
+    let Some(root) = roots.get(usize::from(root)) else { return false };
+    let path = [root.as_slice(), b"/", &below].concat();
+    let path = Path::new(OsStr::from_bytes(&path));
+    let looked = match links {
+        Links::Skip => path.symlink_metadata(),
+        Links::Follow => path.metadata(),
+    };
+    looked.is_ok_and(|found| found.is_dir())
 }
 
 /// The key by which a path is ordered. With NUL for the slash a directory is followed by all that lies below it.
@@ -191,9 +234,14 @@ fn key_of(root: u16, path: &[u8]) -> Vec<u8> {
     root.to_be_bytes().into_iter().chain(ordered).collect()
 }
 
+fn split_key(key: &[u8]) -> (u16, Vec<u8>) {
+    let path = key[2..].iter().map(|&byte| if byte == 0 { b'/' } else { byte }).collect();
+    (u16::from_be_bytes([key[0], key[1]]), path)
+}
+
 fn path_of(key: &[u8]) -> NamedPath {
-    let path: Vec<u8> = key[2..].iter().map(|&byte| if byte == 0 { b'/' } else { byte }).collect();
-    NamedPath::new(u16::from_be_bytes([key[0], key[1]]), &path)
+    let (root, path) = split_key(key);
+    NamedPath::new(root, &path)
 }
 
 /// Whether a path is another one, or lies below it.
@@ -216,6 +264,11 @@ const READ: &str = "read the list of names";
 /// How much is looked at to tell the form of a list.
 const BEGINNING_BYTES: u64 = 64 << 10;
 
+/// Longest name that is taken: more than any file system has.
+const LONGEST_NAME_BYTES: u64 = 64 << 10;
+/// Longest line of an account: a name that is escaped, its error and its findings.
+const LONGEST_RECORD_BYTES: u64 = 1 << 20;
+
 /// Names of one unit: as many as the entries of a task, so that it is one.
 const UNIT_NAMES: usize = 8192;
 const UNIT_BYTES: usize = 1 << 20;
@@ -228,7 +281,8 @@ mod tests {
 
     fn units(roots: &[&str], text: &[u8]) -> Result<(Vec<Unit>, String)> {
         let scratch = tempfile::tempdir().expect("creates");
-        let mut list = NameList::new(roots.iter().map(|root| root.as_bytes().to_vec()).collect(), scratch.path());
+        let mut list =
+            NameList::new(roots.iter().map(|root| root.as_bytes().to_vec()).collect(), Links::Skip, scratch.path());
         let mut file = tempfile::tempfile().expect("creates");
         file.write_all(text).expect("writes");
         file.rewind().expect("rewinds");
@@ -255,9 +309,17 @@ mod tests {
     }
 
     #[test]
-    fn test_names_are_given_once_in_order_and_not_below_others() {
+    fn test_names_are_given_once_in_order_and_not_below_directories_that_are_named() {
+        let root = tempfile::tempdir().expect("creates");
+        std::fs::create_dir(root.path().join("b")).expect("creates");
+        std::fs::write(root.path().join("file"), b"").expect("writes");
+        let root = [root.path().to_str().expect("is text")];
         let text = b"b\na/x\n./a//y/\na/x\nb/below\nb-c\n\nlast";
-        assert_eq!(paths(&["/d"], text), named(&[(0, "a/x"), (0, "a/y"), (0, "b"), (0, "b-c"), (0, "last")]));
+        assert_eq!(paths(&root, text), named(&[(0, "a/x"), (0, "a/y"), (0, "b"), (0, "b-c"), (0, "last")]));
+        // What is no directory lists nothing, and neither does what is not there.
+        let text = b"file\nfile/below\ngone\ngone/below\ngone/below";
+        let each = ["file", "file/below", "gone", "gone/below"].map(|path| (0, path));
+        assert_eq!(paths(&root, text), named(&each));
         assert_eq!(paths(&["/d"], b"a\n.\nb\n"), named(&[(0, "")]));
     }
 

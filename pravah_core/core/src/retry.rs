@@ -18,6 +18,9 @@ use crate::{
 /// What opening and publishing a file costs, as bytes read: some 50 µs at 1 GB/s.
 const ENTRY_BYTES: u64 = 50_000;
 
+/// The verdict of a scan that stays: others are looked at again, but two names of one output are as equal as before.
+const COLLISION: &str = "output_collision";
+
 /// A failure group: entries that failed alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
@@ -110,7 +113,10 @@ fn take(
             }
             continue;
         }
-        let entry = manifest.entry(index)?;
+        let mut entry = manifest.entry(index)?;
+        if !matches!(selection, Selection::Remaining) {
+            entry.problem = entry.problem.filter(|problem| problem.kind == COLLISION);
+        }
         if entry.kind == Kind::Directory {
             directories.push(entry);
         } else {

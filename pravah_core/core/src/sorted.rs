@@ -17,6 +17,9 @@ use crate::{Error, Result};
 /// Bytes of records that are sorted in memory at once.
 const RUN_BYTES: usize = 64 << 20;
 
+/// Runs that are merged at once: each has a descriptor and a decoder open.
+const MOST_RUNS: usize = 64;
+
 /// What a record costs in memory beside its bytes: two vectors.
 const RECORD_BYTES: usize = 48;
 
@@ -50,33 +53,37 @@ impl Sorter {
     /// Give all records in order.
     pub fn finish(mut self) -> Result<Sorted> {
         self.gathered.sort_unstable();
-        let mut sources: Vec<Source> = vec![Box::new(std::mem::take(&mut self.gathered).into_iter().map(Ok))];
-        for mut run in self.runs {
-            run.rewind().map_err(Error::io(READ))?;
-            sources.push(Box::new(Run(BufReader::new(zstd::Decoder::new(run).map_err(Error::io(READ))?))));
-        }
-        let mut sorted = Sorted { sources, heads: BinaryHeap::new() };
-        (0..sorted.sources.len()).try_for_each(|number| sorted.advance(number))?;
-        Ok(sorted)
+        Sorted::of(self.gathered, self.runs)
     }
 
     fn spill(&mut self) -> Result<()> {
-        let spilled = Error::io("write a scratch file");
         self.gathered.sort_unstable();
-        let file = scratch_file(&self.scratch)?;
-        let mut writer = BufWriter::new(zstd::Encoder::new(&file, LEVEL).map_err(&spilled)?);
-        for (key, value) in self.gathered.drain(..) {
-            for part in [key, value] {
-                writer.write_all(&(part.len() as u64).to_le_bytes()).map_err(&spilled)?;
-                writer.write_all(&part).map_err(&spilled)?;
-            }
-        }
-        let encoder = writer.into_inner().map_err(|error| spilled(error.into_error()))?;
-        encoder.finish().map_err(&spilled)?;
+        let run = write_run(&self.scratch, self.gathered.drain(..).map(Ok))?;
         self.gathered_bytes = 0;
-        self.runs.push(file);
+        self.runs.push(run);
+        if self.runs.len() == MOST_RUNS {
+            let merged = Sorted::of(Vec::new(), std::mem::take(&mut self.runs))?;
+            self.runs.push(write_run(&self.scratch, merged)?);
+        }
         Ok(())
     }
+}
+
+/// Write records, which are in order, to a scratch file.
+fn write_run(scratch: &Path, records: impl Iterator<Item = Result<Record>>) -> Result<File> {
+    let spilled = Error::io("write a scratch file");
+    let file = scratch_file(scratch)?;
+    let mut writer = BufWriter::new(zstd::Encoder::new(&file, LEVEL).map_err(&spilled)?);
+    for record in records {
+        let (key, value) = record?;
+        for part in [key, value] {
+            writer.write_all(&(part.len() as u64).to_le_bytes()).map_err(&spilled)?;
+            writer.write_all(&part).map_err(&spilled)?;
+        }
+    }
+    let encoder = writer.into_inner().map_err(|error| spilled(error.into_error()))?;
+    encoder.finish().map_err(&spilled)?;
+    Ok(file)
 }
 
 /// Make a file without a name in a scratch directory.
@@ -99,6 +106,18 @@ pub struct Sorted {
 }
 
 impl Sorted {
+    /// Merge what is sorted already: records in memory, and runs on disk.
+    fn of(gathered: Vec<Record>, runs: Vec<File>) -> Result<Self> {
+        let mut sources: Vec<Source> = vec![Box::new(gathered.into_iter().map(Ok))];
+        for mut run in runs {
+            run.rewind().map_err(Error::io(READ))?;
+            sources.push(Box::new(Run(BufReader::new(zstd::Decoder::new(run).map_err(Error::io(READ))?))));
+        }
+        let mut sorted = Self { sources, heads: BinaryHeap::new() };
+        (0..sorted.sources.len()).try_for_each(|number| sorted.advance(number))?;
+        Ok(sorted)
+    }
+
     fn advance(&mut self, number: usize) -> Result<()> {
         self.heads.extend(self.sources[number].next().transpose()?.map(|record| Reverse((record, number))));
         Ok(())
@@ -153,10 +172,11 @@ mod tests {
         let key = |number: usize| format!("d{}/{number}\n", number * 7919 % 100).into_bytes();
         for number in 0..300 {
             sorter.push(key(number), vec![0xff; number % 3]).expect("takes it");
-            if number % 70 == 69 {
+            if number % 3 == 2 {
                 sorter.spill().expect("spills");
             }
         }
+        assert!(sorter.runs.len() < MOST_RUNS, "{} runs are open at once", sorter.runs.len());
         assert_eq!(scratch.path().read_dir().expect("lists").count(), 0);
         let sorted: Vec<Record> = sorter.finish().expect("sorts").collect::<Result<_>>().expect("reads");
         let mut expected: Vec<Record> = (0..300).map(|number| (key(number), vec![0xff; number % 3])).collect();

@@ -38,6 +38,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("PanicException", module.py().get_type::<pyo3::panic::PanicException>())?;
         module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })
     }
 }

@@ -8,7 +8,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use pravah_core::name_list::{NameList as List, Units};
+use pravah_core::{
+    name_list::{NameList as List, Units},
+    scan::Links,
+};
 use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyBytes};
 
 use crate::error::raise;
@@ -27,9 +30,10 @@ enum Stage {
 impl NameList {
     /// `roots` are the paths that names lie below; `scratch` is a directory for what does not fit into memory.
     #[new]
-    fn new(roots: Vec<Vec<u8>>, scratch: &[u8]) -> Self {
+    fn new(roots: Vec<Vec<u8>>, follow_symlinks: bool, scratch: &[u8]) -> Self {
+        let links = if follow_symlinks { Links::Follow } else { Links::Skip };
         let scratch = Path::new(OsStr::from_bytes(scratch));
-        Self(Mutex::new(Stage::Reading(Box::new(List::new(roots, scratch)))))
+        Self(Mutex::new(Stage::Reading(Box::new(List::new(roots, links, scratch)))))
     }
 
     /// Read a list from a descriptor, which stays open: names, or the account of a job.

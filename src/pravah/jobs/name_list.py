@@ -65,7 +65,7 @@ def read(
     scratch.mkdir(parents=True, exist_ok=True)
     roots = [uri_path(root["uri"]) for root in plan["roots"]]
     with engine.translated_list():
-        names = engine.NameList(roots, bytes(scratch))
+        names = engine.NameList(roots, spec.source.follow_symlinks, bytes(scratch))
         _take(names, spec.source.files_from, accounts)
         names.finish()
     with tempfile.TemporaryFile(dir=scratch) as file:

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Error, Result,
     effort::{self, Activity},
-    fingerprint::{Memory, encode_memories},
+    fingerprint::{Memory, encode_memories, entry_key},
     outcome::{Outcome, Publish, Row, SourceFingerprint, encode_rows},
     pipeline::Failure,
     plan::{SinkPlan, Verify},
@@ -278,8 +278,9 @@ impl Committer<'_, '_> {
         for row in rows.iter().filter(|row| row.outcome == Outcome::Done) {
             let (Some(source), Some(staged)) = (row.source, row.staged) else { continue };
             let (directory, name) = self.bench.output_name(row.index, None)?;
-            let memory =
-                Memory { pipeline_hash: Arc::clone(&pipeline_hash), source, racy: row.racy, output: staged.identity };
+            let entry = Some(entry_key(&self.bench.source_path(row.index)));
+            let pipeline_hash = Arc::clone(&pipeline_hash);
+            let memory = Memory { entry, pipeline_hash, source, racy: row.racy, output: staged.identity };
             match directories.last_mut().filter(|(last, _)| *last == directory) {
                 Some((_, memories)) => memories.push((name, memory)),
                 None => directories.push((directory, vec![(name, memory)])),

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use super::stage::{Bench, Item};
 use crate::{
     Error, Result,
-    fingerprint::Memory,
+    fingerprint::{Memory, entry_key},
     outcome::{Identity, Publish, Row, SourceFingerprint, Staged},
     plan::{After, Overwrite},
     stores::{Output, SinkDirectory, Standing},
@@ -87,7 +87,8 @@ impl Bench<'_> {
                 Ok(if newer { publish(Publish::Replace, Some(found)) } else { skip(item, "not_newer") })
             }
             Overwrite::Changed => {
-                let own = item.place.memories.get(output_name).filter(|memory| sink.same(&found, &memory.output));
+                let own = item.place.memories.get(output_name);
+                let own = own.filter(|memory| self.made_from(memory, item) && sink.same(&found, &memory.output));
                 let Some(memory) = own else { return Err(not_ours()) };
                 let current = !memory.racy
                     && *memory.pipeline_hash == *self.plan.pipeline_hash
@@ -104,6 +105,12 @@ impl Bench<'_> {
                 }
             }
         }
+    }
+
+    /// Whether an output was made from this entry: another one can have had its name.
+    fn made_from(&self, memory: &Memory, item: &Item) -> bool {
+        let one_to_one = || self.plan.template().is_none() && !self.pipeline.names_can_collide();
+        memory.entry.map_or_else(one_to_one, |entry| entry == entry_key(&self.source_path(item.index)))
     }
 
     /// The output takes its source's place, unless that is such an output already.

@@ -2,10 +2,7 @@
 
 use std::fmt::Write as _;
 
-use chrono::{
-    DateTime,
-    format::{Item, StrftimeItems},
-};
+use chrono::{DateTime, Utc};
 
 use super::braces::{Piece, pieces};
 use crate::{Error, Result, entry::join};
@@ -185,13 +182,19 @@ fn part(name: &str, spec: Option<&str>) -> Result<Part, String> {
         }
         "mtime" => {
             let form = spec.unwrap_or(DAY);
-            if form.is_empty() || StrftimeItems::new(form).any(|item| matches!(item, Item::Error)) {
+            if form.is_empty() || written(&DateTime::UNIX_EPOCH, form).is_none() {
                 return Err(format!("`{form}` is no form of a time, as `%Y/%m` is"));
             }
             Ok(Part::Modified(form.to_owned()))
         }
         other => plain(Part::Captured(other.to_owned())),
     }
+}
+
+/// A time in a form; none where that is no form, or one that can only be read.
+fn written(time: &DateTime<Utc>, form: &str) -> Option<String> {
+    let mut text = String::new();
+    write!(text, "{}", time.format(form)).ok().map(|()| text)
 }
 
 impl Values<'_> {
@@ -231,7 +234,7 @@ impl Values<'_> {
             }
             Part::Modified(form) => {
                 let time = DateTime::from_timestamp_nanos(self.modified_ns);
-                path.extend(time.format(form).to_string().into_bytes());
+                path.extend(written(&time, form).ok_or_else(|| missing("time"))?.into_bytes());
             }
             Part::Captured(name) => {
                 let value = self.captured.iter().find(|(given, _)| given == name);

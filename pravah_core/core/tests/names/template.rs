@@ -75,6 +75,7 @@ fn parse_of_a_template_that_leads_out_of_the_sink_or_names_no_file_is_refused() 
         "{hash:65}",
         "{index:6}",
         "{mtime:%Q}",
+        "{mtime:%#z}",
         "{name:3}",
         "{stem}.{ext}",
         "{Name}",
