@@ -21,6 +21,7 @@ _HEADLINES = {
 MOST_GROUPS = 10
 # A part of the CPU that others took is told from here on.
 _NOTABLE = 0.1
+_RETRY = "retry: pravah jobs retry "
 # How people call what a job waited for.
 _BOTTLENECKS = {
     "syncing": "syncing to disk",
@@ -99,34 +100,56 @@ def books(job: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
     return [f"  {name:<10}{value}" for name, value in rows]
 
 
-def failure_groups(failures: Sequence[Mapping[str, Any]], job_id: str, columns: int) -> list[str]:
-    """Write the groups of failures: how many of a kind, why, examples, and how to try again."""
+def failure_groups(
+    failures: Sequence[Mapping[str, Any]], job_id: str, columns: int, *, whole: bool = False
+) -> list[str]:
+    """Write the groups of failures: how many of a kind, why, examples, and how to try again.
+
+    What is too long or too much is left to `pravah jobs failures`, which asks for the `whole`.
+    """
     total = sum(failure["count"] for failure in failures)
     lines = [f"  failures ({counted(total, 'file')}, {counted(len(failures), 'cause')})"]
-    shown = failures[:MOST_GROUPS]
-    ids = max(len(failure["id"]) for failure in shown)
-    counts = max(len(count(failure["count"])) for failure in shown)
-    kinds = max(len(failure["kind"]) for failure in shown)
-    steps = max(len(failure["step"] or "-") for failure in shown)
-    for failure in shown:
-        head = f"    {failure['id']:<{ids}}  {count(failure['count']):>{counts}} ×  "
-        cause = f"{failure['kind']:<{kinds}}  {failure['step'] or '-':<{steps}}  "
-        lines.append(cut(head + cause + printable(failure["message"]), columns))
-        indent = " " * width(head)
-        retry = f"retry: pravah jobs retry {job_id} --group {failure['id']}"
-        examples = ", ".join(from_path(example) for example in failure["examples"])
-        lines += _side_by_side(f"{indent}{examples}", f"{indent}{retry}", columns)
+    told = failures if whole else failures[:MOST_GROUPS]
+    groups = _failure_lines(told, job_id, columns)
+    if whole:
+        return lines + groups
+    fitted = [cut(line, columns) if _may_be_cut(line) else line for line in groups]
+    lines += fitted
     if len(failures) > MOST_GROUPS:
         more = counted(len(failures) - MOST_GROUPS, "more cause")
         lines.append(f"    {more}: pravah jobs failures {job_id}")
+    elif fitted != groups:
+        lines.append(f"    in full: pravah jobs failures {job_id}")
     return lines
+
+
+def _failure_lines(failures: Sequence[Mapping[str, Any]], job_id: str, columns: int) -> list[str]:
+    ids = max(len(failure["id"]) for failure in failures)
+    counts = max(len(count(failure["count"])) for failure in failures)
+    kinds = max(len(failure["kind"]) for failure in failures)
+    steps = max(len(failure["step"] or "-") for failure in failures)
+    lines = []
+    for failure in failures:
+        head = f"    {failure['id']:<{ids}}  {count(failure['count']):>{counts}} ×  "
+        cause = f"{failure['kind']:<{kinds}}  {failure['step'] or '-':<{steps}}  "
+        lines.append(head + cause + printable(failure["message"]))
+        indent = " " * width(head)
+        retry = f"{_RETRY}{job_id} --group {failure['id']}"
+        examples = ", ".join(from_path(example) for example in failure["examples"])
+        lines += _side_by_side(f"{indent}{examples}", f"{indent}{retry}", columns)
+    return lines
+
+
+def _may_be_cut(line: str) -> bool:
+    """Tell what may be shortened: a command to copy is of no use without its end."""
+    return not line.lstrip().startswith(_RETRY)
 
 
 def _side_by_side(left: str, right: str, columns: int) -> list[str]:
     """Put two texts on one line where they fit, else one below the other."""
     if width(left) + width(right.lstrip()) + 2 <= columns:
         return [ends(left, right.lstrip(), columns)]
-    return [cut(left, columns), right]
+    return [left, right]
 
 
 def _in_and_out(job: Mapping[str, Any]) -> str:

@@ -51,6 +51,15 @@ def test_run_of_failing_files_groups_them_and_says_how_to_retry(cli: Cli, data: 
     assert re.search(r"retry: pravah jobs retry job_\w{26} --group F1", ran.err)
 
 
+def test_failures_off_a_terminal_are_whole_and_without_rows_of_blanks(cli: Cli, data: Path) -> None:
+    assert data.exists()
+    job = cli.job("data", "--to", "out", "-s", "decompress")
+    told = cli.ok("jobs", "failures", job["id"])
+    assert "retry: pravah jobs retry " in told.out
+    assert "…" not in told.out
+    assert " " * 100 not in told.out
+
+
 def test_failures_within_the_budget_are_no_failure_of_the_job(cli: Cli, data: Path) -> None:
     import gzip
 

@@ -97,6 +97,22 @@ def test_only_the_first_groups_are_shown_and_the_rest_is_counted() -> None:
     assert all(width(line) <= 100 for line in lines)
 
 
+def test_message_that_is_cut_says_where_it_is_whole() -> None:
+    long = FAILURE | {"message": "no room " * 30}
+    lines = failure_groups([long], JOB_ID, 100)
+    assert lines[-1] == f"    in full: pravah jobs failures {JOB_ID}"
+    assert all(width(line) <= 100 for line in lines)
+
+
+def test_failures_in_full_are_neither_cut_nor_left_out() -> None:
+    long = FAILURE | {"message": "no room " * 30 + "at all", "examples": ["d/" * 80 + "e"]}
+    many = [long | {"id": f"F{number}"} for number in range(1, 14)]
+    lines = failure_groups(many, JOB_ID, 100, whole=True)
+    assert sum(line.endswith("at all") for line in lines) == 13
+    assert sum(line.endswith("d/e") for line in lines) == 13
+    assert lines[-1] == f"{' ' * 14}retry: pravah jobs retry {JOB_ID} --group F13"
+
+
 BOTTLENECK: dict[str, Any] = {
     "name": "cpu",
     "share": 0.97,

@@ -9,9 +9,10 @@ from typer import Argument, Option
 
 from pravah.cli import account
 from pravah.cli.application import opened
-from pravah.cli.console import Console
+from pravah.cli.console import PLAIN_COLUMNS, Console
 from pravah.cli.figures import size
 from pravah.cli.names import from_path, from_uri, printable
+from pravah.model.ids import shown
 
 JobId = Annotated[str, Argument(metavar="JOB", help="The job's id, or how it begins.")]
 
@@ -54,9 +55,8 @@ def failures(job: JobId, console: Console) -> None:
         for group in groups:
             console.data(group)
     elif groups:
-        console.lines(
-            account.failure_groups(groups, found.to_dict()["id"], console.columns or 10_000)
-        )
+        columns = console.columns or PLAIN_COLUMNS
+        console.lines(account.failure_groups(groups, shown(found.id), columns, whole=True))
     else:
         console.say("no failures")
 

@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from pravah.cli import account, pipeline
 from pravah.cli.application import opened
-from pravah.cli.console import Console
+from pravah.cli.console import PLAIN_COLUMNS, Console
 from pravah.cli.figures import duration, size
 from pravah.cli.names import from_path, printable
 from pravah.cli.render import Column, pairs, table
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # By the end of --output's name: the report, or the account of each file.
 SUFFIXES = (".json", ".ndjson", ".parquet")
-PLAIN_COLUMNS = 100
 
 
 def report(
