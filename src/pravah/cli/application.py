@@ -32,7 +32,7 @@ class Talk(Enum):
     """How much of the log a command shows."""
 
     ALL = "all"  # from LOG_LEVEL on
-    TROUBLE = "trouble"  # it has a display of its own: warnings only, unless more is asked for
+    TROUBLE = "trouble"  # it has a display of its own: what that does not tell, unless by `-v`
 
 
 def start_log(console: Console, settings: Settings, talk: Talk) -> None:
@@ -46,7 +46,8 @@ def start_log(console: Console, settings: Settings, talk: Talk) -> None:
         level = "DEBUG"
     elif talk is Talk.TROUBLE and not console.verbose and level in ("DEBUG", "INFO"):
         level = "WARNING"
-    log.configure(level, str(settings.get("PRAVAH_LOG_FORMAT")))
+    form, outcomes = str(settings.get("PRAVAH_LOG_FORMAT")), talk is Talk.ALL or console.verbose
+    log.configure(level, form, outcomes=outcomes)
 
 
 @contextmanager

@@ -116,7 +116,11 @@ def on(console: Console, application: Application, job: Job, *, wait: bool) -> i
 
 def follow(console: Console, application: Application, job_id: str) -> ExitCode:
     """Follow a job that somebody else works on until it stops; say how it ended."""
+    from pravah.jobs import log
+
     display = _display(console, job_id)
+    start_log(console, application.settings, Talk.TROUBLE)
+    log.make_room(display.close)
     job = application.jobs.get(job_id)
     if job.status == JobStatus.PENDING:
         console.say("waiting for a worker: `pravah worker --until-idle` takes the job")

@@ -36,9 +36,9 @@ def claimed(lease: Lease, *, alone: bool) -> None:
 def ended(attempt: Attempt, how: str, error: Mapping[str, str] | None = None) -> None:
     """Tell the end of an attempt: `finished`, `given back`, `split`, `lease lost`, `failed`."""
     lease, counts = attempt.lease, attempt.counts
-    write = log.warning if error or how == "lease lost" else log.info
-    write(
+    log.outcome(
         "task ended",
+        well=error is None and how != "lease lost",
         job=lease.job_id,
         task=lease.task_id,
         how=how,
@@ -77,9 +77,9 @@ def stopped(job: Job) -> None:
     """Tell how a job has ended."""
     counts = {name: number for name, number in job.books.counts.to_dict().items() if number}
     error = job.error or {}
-    write = log.info if job.status == "completed" else log.warning
-    write(
+    log.outcome(
         "job ended",
+        well=job.status == "completed",
         job=job.id,
         status=job.status,
         **counts,

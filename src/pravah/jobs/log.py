@@ -28,9 +28,16 @@ _logger = logging.getLogger("pravah")
 _worker: str | None = None
 
 
-def configure(level: str, form: str, stream: TextIO | None = None) -> None:
-    """Write the log to stderr from now on: `level` by its name, `form` is `text` or `json`."""
+def configure(
+    level: str, form: str, stream: TextIO | None = None, *, outcomes: bool = True
+) -> None:
+    """Write the log to stderr from now on: `level` by its name, `form` is `text` or `json`.
+
+    Without `outcomes` where something else tells them.
+    """
     handler = _Handler(stream or sys.stderr)
+    if not outcomes:
+        handler.addFilter(lambda record: not getattr(record, "outcome", False))
     handler.setFormatter(_Json() if form == "json" else _Text())
     _logger.handlers = [handler]
     _logger.propagate = False
@@ -75,14 +82,21 @@ def error(message: str, **fields: object) -> None:
     _write(logging.ERROR, message, fields)
 
 
+def outcome(message: str, *, well: bool, **fields: object) -> None:
+    """Tell what became of something, which the account of its job tells as well."""
+    _write(logging.INFO if well else logging.WARNING, message, fields, outcome=True)
+
+
 def relay(level: str, message: str, fields: Mapping[str, object]) -> None:
     """Write a line that another process has asked for."""
     _write(logging.getLevelNamesMapping().get(level, logging.WARNING), message, fields)
 
 
-def _write(level: int, message: str, fields: Mapping[str, object]) -> None:
+def _write(
+    level: int, message: str, fields: Mapping[str, object], *, outcome: bool = False
+) -> None:
     if _logger.isEnabledFor(level):
-        _logger.log(level, "%s", message, extra={"fields": fields})
+        _logger.log(level, "%s", message, extra={"fields": fields, "outcome": outcome})
 
 
 class _Handler(logging.StreamHandler[TextIO]):

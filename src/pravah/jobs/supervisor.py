@@ -156,7 +156,7 @@ class Supervisor:
 
     def _take_over(self) -> None:
         if freed := self._ledger.take_over():
-            log.warning("tasks of a dead worker are taken over", tasks=freed)
+            log.outcome("tasks of a dead worker are taken over", well=False, tasks=freed)
 
     def _ending(self) -> Ending | None:
         if self._crew.busy:

@@ -69,6 +69,19 @@ def test_run_is_as_quiet_as_its_account_unless_more_is_asked_for(cli: Cli, data:
     assert " INFO    task claimed  job=job_" in told.err
 
 
+def test_what_the_account_tells_is_not_logged_beside_it(cli: Cli, data: Path) -> None:
+    assert data.is_dir()
+    failed = cli("run", "data", "--to", "out", "-s", "decompress")
+    assert failed.code == 1
+    assert "✗ failed" in failed.err
+    assert "job ended" not in failed.err
+    cancelled = cli.ok("jobs", "cancel", created(cli))
+    assert len(cancelled.err.splitlines()) == 1
+    assert "is cancelled" in cancelled.err
+    told = cli("jobs", "cancel", created(cli), "-v")
+    assert " WARNING job ended  job=job_" in told.err
+
+
 def test_password_of_the_ledger_is_nowhere(cli: Cli, data: Path, postgres_url: str) -> None:
     assert data.is_dir()
     secret = postgres_url.replace(":secret@", ":s3cr3t@")

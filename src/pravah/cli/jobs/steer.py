@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from pravah.cli import spec_file, work
-from pravah.cli.application import opened
+from pravah.cli.application import Talk, opened, start_log
 from pravah.cli.console import Console
 from pravah.cli.figures import counted
 from pravah.cli.names import printable
@@ -29,18 +29,21 @@ Adopt = Annotated[
 def cancel(job: JobId, console: Console) -> None:
     """Give a job up; what is done stays."""
     with opened(console) as application:
+        start_log(console, application.settings, Talk.TROUBLE)
         _tell(console, application.jobs.cancel(job), JobStatus.CANCELLED)
 
 
 def pause(job: JobId, console: Console) -> None:
     """Stop a job so that it can go on later."""
     with opened(console) as application:
+        start_log(console, application.settings, Talk.TROUBLE)
         _tell(console, application.jobs.pause(job), JobStatus.PAUSED)
 
 
 def resume(job: JobId, console: Console, *, wait: Wait = True, adopt: Adopt = False) -> int:
     """Go on with a job here."""
     with opened(console) as application:
+        start_log(console, application.settings, Talk.TROUBLE)
         resumed = application.jobs.resume(job, adopt=adopt)
         return work.on(console, application, resumed, wait=wait)
 
@@ -56,6 +59,7 @@ def retry(
 ) -> int:
     """Try a job's failed files again here."""
     with opened(console) as application:
+        start_log(console, application.settings, Talk.TROUBLE)
         retried = application.jobs.retry(job, group)
         remaining = counted(retried.books.counts.remaining, "file")
         console.say(f"{shown(retried.id)}: trying {remaining} again, round {retried.round}")
