@@ -141,8 +141,12 @@ def diff(
 def check_names(plan: Mapping[str, Any]) -> None:
     """Read the template of names and the pattern of captured ones, to see whether they hold."""
     template = (plan["sink"] or {}).get("path")
+    if template == "":
+        raise SpecError(
+            "sink.path is empty, and names no output", kind="invalid_template", hint=_LIST_OF_FIELDS
+        )
     try:
-        captured = _core.read_capture(plan["capture"]) if plan.get("capture") else []
+        captured = [] if plan["capture"] is None else _core.read_capture(plan["capture"])
         wanted = _core.read_template(template) if template else []
     except CoreError as error:
         raise SpecError(error.message, kind=error.kind, hint=_LIST_OF_FIELDS) from error

@@ -50,6 +50,8 @@ CASES = [
     ("run data -s compress", 2, "", ""),
     ("run data -s copy --overwrite maybe", 2, "invalid value for ", ""),
     ("run data -s copy --exlude a", 2, "no such option: --exlude", "did you mean `--exclude`"),
+    ("run data --to out -s copy --path=", 2, "sink.path is empty", "fields are {path} {dir}"),
+    ("run data --to out -s copy --capture=", 2, "source.capture is ``: it names nothing", "fields"),
     ("rnu", 2, "no such command `rnu`", "did you mean `run`? "),
     ("jobs shwo x", 2, "no such command `shwo`", "did you mean `show`? "),
     ("run -f none.yaml", 3, "there is no spec `none.yaml`", None),
