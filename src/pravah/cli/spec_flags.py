@@ -287,7 +287,32 @@ def _complete(mapping: dict[str, Any]) -> None:
             f"{_joined([key for key, _ in missing])} missing",
             hint=", ".join(how for _, how in missing),
         )
+    sink = mapping.get("sink")
+    if isinstance(sink, dict) and not sink.get("uri") and (keys := _SINK_FLAGS & sink.keys()):
+        raise _without_sink(sorted(keys), in_place=bool(mapping.get("in_place")))
 
+
+def _without_sink(keys: list[str], *, in_place: bool) -> SpecError:
+    flags = " and ".join(f"`--{key.replace('_', '-')}`" for key in keys)
+    if in_place:
+        return SpecError(
+            f"`--in-place` replaces the sources, and {flags} {_are(keys)} for a sink",
+            kind="in_place_with_sink",
+            hint=f"leave out {flags}, or write to a directory by `--to` in place of `--in-place`",
+        )
+    return SpecError(
+        f"the sink is missing, which {flags} {_are(keys)} for",
+        kind="sink_missing",
+        hint="name a directory after `--to`",
+    )
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+# What says how outputs are written, and nothing of where.
+_SINK_FLAGS = {"path", "on_collision", "overwrite", "durability", "verify", "preserve"}
 
 _NEEDED = (
     ("source", "name a directory or a file to work on"),

@@ -52,6 +52,13 @@ CASES = [
     ("run data -s copy --exlude a", 2, "no such option: --exlude", "did you mean `--exclude`"),
     ("run data --to out -s copy --path=", 2, "sink.path is empty", "fields are {path} {dir}"),
     ("run data --to out -s copy --capture=", 2, "source.capture is ``: it names nothing", "fields"),
+    (
+        "run data -s copy --in-place --path {name}",
+        2,
+        "`--in-place` replaces the sources, and `--path` is for a sink",
+        "leave out `--path`, or ",
+    ),
+    ("run data -s copy --path {name}", 2, "the sink is missing, ", "name a directory after `--to`"),
     ("rnu", 2, "no such command `rnu`", "did you mean `run`? "),
     ("jobs shwo x", 2, "no such command `shwo`", "did you mean `show`? "),
     ("run -f none.yaml", 3, "there is no spec `none.yaml`", None),
