@@ -176,6 +176,15 @@ def test_cancelled_job_says_so_by_status_and_exit_code(cli: Cli, data: Path) -> 
     assert cli("jobs", "show", job["id"]).code == 3
 
 
+def test_retry_of_a_job_that_listed_nothing_yet_goes_on_with_that(cli: Cli, data: Path) -> None:
+    assert data.exists()
+    (job,) = cli.ok("jobs", "create", "data", "--to", "out", "-s", "copy", "--json").objects()
+    cli.ok("jobs", "cancel", job["id"])
+    ran = cli.ok("jobs", "retry", job["id"])
+    assert ran.err.startswith(f"{job['id']}: going on with the listing, round 2\n")
+    assert re.search(r"^  done +5 ", ran.err, re.MULTILINE)
+
+
 def test_new_starts_another_job_where_one_is_unfinished(cli: Cli, data: Path) -> None:
     assert data.exists()
     create = ("jobs", "create", "data", "--to", "out", "-s", "copy", "--json")

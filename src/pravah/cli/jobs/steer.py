@@ -61,8 +61,7 @@ def retry(
     with opened(console) as application:
         start_log(console, application.settings, Talk.TROUBLE)
         retried = application.jobs.retry(job, group)
-        remaining = counted(retried.books.counts.remaining, "file")
-        console.say(f"{shown(retried.id)}: trying {remaining} again, round {retried.round}")
+        console.say(f"{shown(retried.id)}: {_tried_again(retried)}, round {retried.round}")
         return work.on(console, application, retried, wait=wait)
 
 
@@ -97,6 +96,15 @@ def delete(job: JobId, console: Console) -> None:
         console.data({"deleted": shown(found.id)})
     else:
         console.say(f"{shown(found.id)} is deleted; its outputs stay")
+
+
+def _tried_again(job: Job) -> str:
+    """Tell what a round is about; how much it is nobody knows before everything is listed."""
+    remaining = job.books.counts.remaining
+    files = f"trying {counted(remaining, 'file')} again"
+    if job.scan_complete:
+        return files
+    return f"{files}, and what is still to be listed" if remaining else "going on with the listing"
 
 
 def _tell(console: Console, job: Job, wanted: JobStatus) -> None:
