@@ -298,7 +298,7 @@ def _refuse_overlap(roots: list[_Root], sink: bytes, *, is_file: bool) -> None:
             raise OverlapError(
                 f"the source `{shown_path(root.path)}` lies in the sink `{shown_path(sink)}`",
                 kind="source_below_sink",
-                hint="name a `--to` outside of the source",
+                hint="name a `--to` that does not contain the source",
             )
 
 
