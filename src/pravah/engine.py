@@ -94,10 +94,13 @@ def check_steps(steps: Sequence[Mapping[str, Any]]) -> None:
     try:
         _core.check_steps(json.dumps(list(steps)))
     except CoreError as error:
+        names = [str(step["name"]) for step in steps]
+        # The core begins with the step that it means.
+        meant = next((name for name in names if error.message.startswith(f"{name}: ")), names[0])
         raise SpecError(
             error.message,
             kind=error.kind,
-            hint="`pravah processors show NAME` shows the parameters",
+            hint=f"`pravah processors show {meant}` shows the parameters",
         ) from error
 
 

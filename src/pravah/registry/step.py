@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from pravah.errors import SpecError
 from pravah.registry.descriptor import Descriptor
@@ -52,9 +52,7 @@ def parameters(rest: str | Mapping[str, Any], descriptor: Descriptor, text: str)
             for key, value in pairs
         }
     if len(parts) > 1:
-        raise _unreadable(
-            text, f"`{next(p for p in parts if '=' not in p)}` is no `parameter=value`"
-        )
+        return _refuse_mixed(parts, descriptor, text)
     if descriptor.primary is None:
         raise SpecError(
             f"{descriptor.name}: `{rest}` is no `parameter=value`, "
@@ -63,6 +61,15 @@ def parameters(rest: str | Mapping[str, Any], descriptor: Descriptor, text: str)
             hint=f"`pravah processors show {descriptor.name}` shows its parameters",
         )
     return {descriptor.primary: _typed(rest, descriptor, descriptor.primary, text)}
+
+
+def _refuse_mixed(parts: list[str], descriptor: Descriptor, text: str) -> NoReturn:
+    """Refuse a value beside `parameter=value`; what it is probably meant for is the hint."""
+    bare = [part for part in parts if "=" not in part]
+    error = _unreadable(text, f"`{bare[0]}` is no `parameter=value`")
+    if descriptor.primary and bare == parts[:1]:
+        error.hint = f"did you mean `{descriptor.name}:{descriptor.primary}={','.join(parts)}`?"
+    raise error
 
 
 def _of_map(step: Mapping[str, Any], text: str) -> tuple[str, Mapping[str, Any]]:

@@ -23,7 +23,7 @@ CASES = [
         "run data --to out -s compress:codec=zstd,level=99",
         2,
         "compress: level is 99, zstd takes 1 to 22",
-        "`pravah processors show NAME` shows the parameters",
+        "`pravah processors show compress` shows the parameters",
     ),
     (
         "run data --to out -s compress:levle=3",
@@ -32,7 +32,12 @@ CASES = [
         "did you mean `level`? `pravah processors show compress` shows what it takes",
     ),
     ("run data --to data -s compress", 2, "source and sink are the same directory, `", ""),
-    ("run data/deep --to data -s compress", 2, "", ""),
+    (
+        "run data/deep --to data -s compress",
+        2,
+        "",
+        "name a `--to` that does not contain the source",
+    ),
     ("run data/a.csv --to data/a.csv -s copy --overwrite always", 2, "source and sink are", ""),
     (
         "run data --to out -s copy --include [",
@@ -50,6 +55,12 @@ CASES = [
     ("run data -s compress", 2, "", ""),
     ("run data -s copy --overwrite maybe", 2, "invalid value for ", ""),
     ("run data -s copy --exlude a", 2, "no such option: --exlude", "did you mean `--exclude`"),
+    (
+        "run data -s verify:SHA256SUMS,unlisted=pass",
+        2,
+        "can't read the step `verify:SHA256SUMS,unlisted=pass`",
+        "did you mean `verify:manifest=SHA256SUMS,unlisted=pass`?",
+    ),
     ("run data --to out -s copy --path=", 2, "sink.path is empty", "fields are {path} {dir}"),
     ("run data --to out -s copy --capture=", 2, "source.capture is ``: it names nothing", "fields"),
     (
