@@ -64,7 +64,9 @@ def scan(
         str | None,
         Option(metavar="N", help="With --by dir: levels below the source (default: 1)."),
     ] = None,
-    stat: Annotated[bool, Option("--stat", help="Look up sizes and times too.")] = False,
+    stat: Annotated[
+        bool, Option("--stat", help="Sizes and times too, in all formats but paths.")
+    ] = False,
 ) -> int:
     """List the files below directories."""
     levels = _levels(by, depth)
