@@ -38,7 +38,8 @@ class Filters:
                 try:
                     values[key] = read(values[key])
                 except ValueError as error:
-                    raise SpecError(f"{key} {error}") from None
+                    hint = getattr(error, "hint", None)
+                    raise SpecError(f"{key} {error}", hint=hint) from None
         return cls(**values)
 
     def rules(self, now_ns: int) -> dict[str, Any]:

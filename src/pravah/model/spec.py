@@ -290,8 +290,14 @@ def _listed(part: type[Part]) -> str:
 
 def _spec_error(error: ValidationError) -> SpecError:
     lines = [_line(problem) for problem in error.errors(include_url=False)]
-    hints = [p.get("ctx", {}).get("hint") for p in error.errors(include_url=False)]
+    hints = [_hint(problem) for problem in error.errors(include_url=False)]
     return SpecError(lines[0], hint=next(filter(None, hints), None), causes=tuple(lines[1:]))
+
+
+def _hint(problem: ErrorDetails) -> str | None:
+    about = problem.get("ctx", {})
+    hint: str | None = about.get("hint") or getattr(about.get("error"), "hint", None)
+    return hint
 
 
 def _line(problem: ErrorDetails) -> str:

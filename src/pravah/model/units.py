@@ -15,6 +15,14 @@ _DURATIONS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\Z")
 
 
+class QuantityError(ValueError):
+    """A text that is no quantity; `hint` names the units that there are."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 def read_size(value: object) -> int:
     """Read a size in bytes.
 
@@ -123,5 +131,8 @@ def _quantity(value: object, units: dict[str, float], *, bare: str | None, examp
     found = _QUANTITY.match(value.strip()) if isinstance(value, str) else None
     unit = (found.group(2) or bare) if found else None
     if found is None or unit not in units:
-        raise ValueError(f"is `{value}`, a number with a unit such as `{example}` is expected")
+        raise QuantityError(
+            f"is `{value}`, a number with a unit such as `{example}` is expected",
+            hint=f"units are {', '.join(units)}",
+        )
     return float(found.group(1)) * units[unit]

@@ -58,7 +58,7 @@ WRONG: list[tuple[dict[str, Any], str, str | None]] = [
     (
         {"limits": {"memory": "1XB"}},
         "limits.memory is `1XB`, a number with a unit such as `64MiB` is expected",
-        None,
+        "units are B, KiB, MiB, GiB, TiB, kB, MB, GB, TB",
     ),
     (
         {"on_error": {"budget": "-1"}},
