@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pravah.errors import SettingError
+from pravah.errors import LedgerError, SettingError
 from pravah.model.units import read_duration
 from pravah.settings import Settings
 
@@ -120,6 +120,21 @@ def _retention_s(settings: Settings) -> float | None:
         raise SettingError(
             f"PRAVAH_RETENTION {error}", hint="as in `30d`; unset: for ever"
         ) from None
+
+
+def require_ledger(settings: Settings) -> None:
+    """Refuse an embedded ledger that is not there, where somebody has named it."""
+    from pravah.db.open import is_postgresql, sqlite_path
+
+    url = settings.get("DATABASE_URL")
+    if url is None or is_postgresql(str(url)):
+        return
+    path = sqlite_path(str(url))
+    if not path.exists():
+        raise LedgerError(
+            f"there is no ledger {path}",
+            hint="check --ledger and DATABASE_URL; `pravah run` makes a ledger where there is none",
+        )
 
 
 def ledger_facts(settings: Settings) -> LedgerFacts:

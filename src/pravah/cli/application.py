@@ -51,6 +51,16 @@ def start_log(console: Console, settings: Settings, talk: Talk) -> None:
 
 
 @contextmanager
+def existing(console: Console) -> Iterator[Application]:
+    """Open the application for jobs that there are: a ledger that was named is not made."""
+    from pravah.bootstrap import require_ledger
+
+    require_ledger(settings_for(console))
+    with opened(console) as application:
+        yield application
+
+
+@contextmanager
 def opened(console: Console) -> Iterator[Application]:
     """Open the application, and close its ledger at the end."""
     from pravah.bootstrap import application

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from pravah.cli.application import opened
+from pravah.cli.application import existing
 from pravah.cli.console import Console
 from pravah.cli.figures import ago, moment, size
 from pravah.cli.names import from_path, from_uri, printable
@@ -43,7 +43,7 @@ def which(
 
 def _tell(typed: str, end: End, console: Console, jobs: int) -> None:
     path = os.fsencode(typed)
-    with opened(console) as application:
+    with existing(console) as application:
         found = application.jobs.story(path, end, jobs)
         first = next(found, None)
         if first is None:

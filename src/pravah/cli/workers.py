@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pravah.cli.application import opened
+from pravah.cli.application import existing
 from pravah.cli.console import Console
 from pravah.cli.figures import count, duration, moment
 from pravah.cli.names import printable
@@ -25,7 +25,7 @@ _COLUMNS = [
 
 def list_workers(console: Console) -> None:
     """List workers and what they work on."""
-    with opened(console) as application:
+    with existing(console) as application:
         workers = [worker.to_dict() for worker in application.jobs.workers()]
     if console.json:
         for worker in workers:

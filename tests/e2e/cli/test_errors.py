@@ -118,6 +118,19 @@ def test_jobs_command_on_an_unknown_job_names_the_ledger(cli: Cli, command: str)
     assert hint.endswith("--ledger chooses another ledger")
 
 
+@pytest.mark.parametrize("command", ["jobs list", "jobs show x", "jobs cancel x", "why x"])
+def test_ledger_that_was_named_and_is_not_there_is_not_made(cli: Cli, command: str) -> None:
+    by_flag = cli(*command.split(), "--ledger", "nodir/x.db")
+    url = {"DATABASE_URL": f"sqlite:///{cli.directory}/nodir/x.db"}
+    for ran in (by_flag, cli(*command.split(), env=url)):
+        assert ran.code == 7
+        error, hint = ran.err.splitlines()
+        assert error == f"error: there is no ledger {cli.directory}/nodir/x.db"
+        assert hint.startswith("hint: check --ledger and DATABASE_URL; ")
+    assert not (cli.directory / "nodir").exists()
+    assert cli("jobs", "list").code == 0
+
+
 def test_error_has_no_full_stop_no_traceback_and_no_escape_sequence(cli: Cli) -> None:
     ran = cli("run", "da\x1b[31mta", "--to", "out", "-s", "copy")
     assert ran.code == 3

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from pravah.cli import account
-from pravah.cli.application import opened
+from pravah.cli.application import existing
 from pravah.cli.console import PLAIN_COLUMNS, Console
 from pravah.cli.figures import size
 from pravah.cli.names import from_path, from_uri, printable
@@ -36,7 +36,7 @@ def files(
     limit: Annotated[int | None, Option(min=1, help="At most so many.")] = None,
 ) -> None:
     """List what became of each file."""
-    with opened(console) as application:
+    with existing(console) as application:
         lines = application.jobs.files(job, outcome=outcome, limit=limit)
         if console.json:
             console.raw(lines)
@@ -48,7 +48,7 @@ def files(
 
 def failures(job: JobId, console: Console) -> None:
     """List the failures, grouped by cause."""
-    with opened(console) as application:
+    with existing(console) as application:
         found = application.jobs.get(job)
         groups = [failure.to_dict() for failure in application.jobs.failures(found.id)]
     if console.json:
@@ -63,7 +63,7 @@ def failures(job: JobId, console: Console) -> None:
 
 def results(job: JobId, console: Console) -> None:
     """Print what inspect steps found, as NDJSON."""
-    with opened(console) as application:
+    with existing(console) as application:
         console.raw(application.jobs.results(job))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from pravah.cli.application import opened
+from pravah.cli.application import existing
 from pravah.cli.console import Console
 from pravah.cli.figures import counted, size
 from pravah.cli.names import printable
@@ -31,7 +31,7 @@ def logs(
     ] = False,
 ) -> None:
     """Print what happened to a job, in order."""
-    with opened(console) as application:
+    with existing(console) as application:
         found = application.jobs.find(job)
         for event in _events(application.jobs, found, follow=follow):
             if console.json:

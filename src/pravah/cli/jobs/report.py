@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from pravah.cli import account, pipeline
-from pravah.cli.application import opened
+from pravah.cli.application import existing
 from pravah.cli.console import PLAIN_COLUMNS, Console
 from pravah.cli.figures import duration, size
 from pravah.cli.names import from_path, printable
@@ -43,7 +43,7 @@ def report(
             f"can't tell the format of `{printable(os.fsencode(output))}`",
             hint=f"its name may end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}",
         )
-    with opened(console) as application:
+    with existing(console) as application:
         found = application.jobs.get(job)
         if output is not None:
             _write(application.jobs, found.id, output)

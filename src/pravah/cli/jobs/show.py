@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from pravah.cli import account, pipeline
-from pravah.cli.application import opened
+from pravah.cli.application import existing
 from pravah.cli.console import Console
 from pravah.cli.figures import age, ago, count, moment, rate, share
 from pravah.cli.names import printable
@@ -35,7 +35,7 @@ def list_jobs(
     limit: Annotated[int, Option(min=1, help="How many.")] = 20,
 ) -> None:
     """List jobs, the latest first."""
-    with opened(console) as application:
+    with existing(console) as application:
         jobs = [job.to_dict() for job in islice(application.jobs.all(status), limit)]
     if console.json:
         for job in jobs:
@@ -51,7 +51,7 @@ def show(
     console: Console,
 ) -> None:
     """Show a job's status and books."""
-    with opened(console) as application:
+    with existing(console) as application:
         found = application.jobs.get(job)
         failures = [failure.to_dict() for failure in application.jobs.failures(found.id)]
     form = found.to_dict()

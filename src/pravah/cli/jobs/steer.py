@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from pravah.cli import spec_file, work
-from pravah.cli.application import Talk, opened, start_log
+from pravah.cli.application import Talk, existing, start_log
 from pravah.cli.console import Console
 from pravah.cli.figures import counted
 from pravah.cli.names import printable
@@ -28,21 +28,21 @@ Adopt = Annotated[
 
 def cancel(job: JobId, console: Console) -> None:
     """Give a job up; what is done stays."""
-    with opened(console) as application:
+    with existing(console) as application:
         start_log(console, application.settings, Talk.TROUBLE)
         _tell(console, application.jobs.cancel(job), JobStatus.CANCELLED)
 
 
 def pause(job: JobId, console: Console) -> None:
     """Stop a job so that it can go on later."""
-    with opened(console) as application:
+    with existing(console) as application:
         start_log(console, application.settings, Talk.TROUBLE)
         _tell(console, application.jobs.pause(job), JobStatus.PAUSED)
 
 
 def resume(job: JobId, console: Console, *, wait: Wait = True, adopt: Adopt = False) -> int:
     """Go on with a job here."""
-    with opened(console) as application:
+    with existing(console) as application:
         start_log(console, application.settings, Talk.TROUBLE)
         resumed = application.jobs.resume(job, adopt=adopt)
         return work.on(console, application, resumed, wait=wait)
@@ -58,7 +58,7 @@ def retry(
     wait: Wait = True,
 ) -> int:
     """Try a job's failed files again here."""
-    with opened(console) as application:
+    with existing(console) as application:
         start_log(console, application.settings, Talk.TROUBLE)
         retried = application.jobs.retry(job, group)
         console.say(f"{shown(retried.id)}: {_tried_again(retried)}, round {retried.round}")
@@ -79,7 +79,7 @@ def set_live(
     wanted: dict[str, Any] = {}
     for setting in settings:
         spec_file.assign(wanted, setting)
-    with opened(console) as application:
+    with existing(console) as application:
         changed = application.jobs.change(job, wanted)
     if console.json:
         console.data(changed.to_dict())
@@ -89,7 +89,7 @@ def set_live(
 
 def delete(job: JobId, console: Console) -> None:
     """Remove an ended job from the ledger."""
-    with opened(console) as application:
+    with existing(console) as application:
         found = application.jobs.get(job)
         application.jobs.delete(found.id)
     if console.json:

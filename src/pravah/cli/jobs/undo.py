@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from pravah.cli import account
-from pravah.cli.application import opened
+from pravah.cli.application import existing
 from pravah.cli.console import Console
 from pravah.cli.exit_codes import ExitCode
 from pravah.cli.figures import counted
@@ -29,7 +29,7 @@ def undo(
     Those that have changed since stay. A job that replaced files, or whose sources are gone, can't
     be undone.
     """
-    with opened(console) as application:
+    with existing(console) as application:
         found = application.jobs.get(job)
         would = application.jobs.undo(found.id, dry_run=True)
         if not dry_run and would.removed and not (yes or _agreed(would, shown(found.id))):

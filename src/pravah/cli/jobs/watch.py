@@ -5,7 +5,7 @@ from typing import Annotated
 from typer import Argument
 
 from pravah.cli import work
-from pravah.cli.application import opened
+from pravah.cli.application import existing
 from pravah.cli.console import Console
 
 
@@ -14,7 +14,7 @@ def watch(
     console: Console,
 ) -> int:
     """Follow a job until it stops."""
-    with opened(console) as application:
+    with existing(console) as application:
         found = application.jobs.get(job)
         code = work.follow(console, application, found.id)
         if console.json:
