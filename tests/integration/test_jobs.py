@@ -14,6 +14,7 @@ from pravah.jobs.service import Reuse
 from pravah.jobs.supervisor import Ending, Idle
 from pravah.model.ids import shown
 from pravah.model.job import Counts
+from pravah.model.ledger import TaskKind
 from pravah.model.status import JobStatus
 from tests.integration.workspace import Workspace
 
@@ -30,6 +31,17 @@ def test_copy_of_a_tree_completes_with_equal_outputs(workspace: Workspace) -> No
     }
     assert workspace.outputs() == sources
     assert workspace.litter() == []
+
+
+def test_running_job_is_deserted_once_its_last_worker_has_left(workspace: Workspace) -> None:
+    job = workspace.submit("copy")
+    ledger = workspace.application.ledger
+    assert not workspace.jobs.deserted(job)
+    ledger.join()
+    assert ledger.claim(job.id, {TaskKind.SCAN: 1})
+    assert not workspace.jobs.deserted(workspace.jobs.get(job.id))
+    ledger.leave()
+    assert workspace.jobs.deserted(workspace.jobs.get(job.id))
 
 
 def test_job_over_an_empty_directory_completes(workspace: Workspace) -> None:

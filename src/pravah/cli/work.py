@@ -124,18 +124,29 @@ def follow(console: Console, application: Application, job_id: str) -> ExitCode:
     job = application.jobs.get(job_id)
     if job.status == JobStatus.PENDING:
         console.say("waiting for a worker: `pravah worker --until-idle` takes the job")
+    told = False
     try:
         while not _has_stopped(job):
+            if not told and (told := application.jobs.deserted(job)):
+                display.close()
+                tell_deserted(console, job_id)
             display.show(_sight(job))
             time.sleep(POLL_S)
             job = application.jobs.get(job_id)
     except KeyboardInterrupt:
         display.close()
-        console.say("the job goes on; `pravah jobs pause` stops it")
+        if not told:
+            console.say("the job goes on; `pravah jobs pause` stops it")
         raise
     finally:
         display.close()
     return _tell_end(console, application, job)
+
+
+def tell_deserted(console: Console, job_id: str) -> None:
+    """Say that a running job stands still, and how it goes on."""
+    console.say("nobody works on it")
+    console.say(f"hint: `pravah jobs resume {shown(job_id)}` or `pravah worker` goes on with it")
 
 
 def _display(console: Console, job_id: str) -> Display:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from pravah.cli import account, pipeline
+from pravah.cli import account, pipeline, work
 from pravah.cli.application import existing
 from pravah.cli.console import Console
 from pravah.cli.figures import age, ago, count, moment, rate, share
@@ -54,6 +54,7 @@ def show(
     with existing(console) as application:
         found = application.jobs.get(job)
         failures = [failure.to_dict() for failure in application.jobs.failures(found.id)]
+        deserted = application.jobs.deserted(found)
     form = found.to_dict()
     if console.json:
         console.data(form)
@@ -69,6 +70,8 @@ def show(
         console.lines(account.failure_groups(failures, form["id"], columns))
     if form["error"]:
         console.line(f"\n  error: {printable(str(form['error'].get('message')))}")
+    if deserted:
+        work.tell_deserted(console, found.id)
 
 
 def _rows(jobs: Iterable[Mapping[str, Any]]) -> list[list[str]]:
