@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parent
 PYTHON = Path(sys.executable)
 PRAVAH = PYTHON.with_name("pravah")
+QUEUES = ["pgqueuer[asyncpg]==1.6.0", "procrastinate==3.10.0"]
 
 
 class Scale(Enum):
@@ -83,6 +84,14 @@ class Lab:
             ]
         )
         return target / "release" / "peers" if built else None
+
+    def queues(self) -> Path | None:
+        """Install the job queues apart from the project; give their Python, None where that fails."""
+        home = self.cache / "queues"
+        program = home / "bin" / "python"
+        made = _succeeds([str(PYTHON), "-m", "venv", str(home)])
+        install = [str(program), "-m", "pip", "install", "--quiet", *QUEUES]
+        return program if made and _succeeds(install) else None
 
 
 def pravah(arguments: str) -> str:

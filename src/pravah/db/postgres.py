@@ -14,15 +14,14 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Concatenate, Literal
 
-import pg8000.dbapi
 from pg8000.exceptions import InterfaceError
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from pravah import failpoints
+from pravah.db import postgres_driver
 from pravah.db.transactions import P, T
 from pravah.errors import LedgerError, LedgerUnreachableError, SettingError
 from pravah.settings import masked_url
@@ -86,7 +85,6 @@ def postgres_engine(url: URL, *, autocommit: bool = True) -> Engine:
         "port": url.port or 5432,
         "database": url.database,
         "timeout": SOCKET_TIMEOUT_S,
-        "tcp_keepalive": True,
         "ssl_context": _ssl_context(url.query),
         "application_name": "pravah",
         "startup_params": SESSION,
@@ -98,28 +96,12 @@ def postgres_engine(url: URL, *, autocommit: bool = True) -> Engine:
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     return create_engine(
         "postgresql+pg8000://",
-        creator=lambda: pg8000.dbapi.connect(**arguments),
+        creator=lambda: postgres_driver.connect(arguments),
         pool_size=2,
         max_overflow=4,
         pool_use_lifo=True,
         **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),
     )
-
-
-@lru_cache(maxsize=1_024)
-def _numbered(statement: str) -> str:
-    """Write `%s` as `$1`, `$2`, … by the driver's own scanner."""
-    numbered: str = _convert_paramstyle("format", statement, ())[0]
-    return numbered
-
-
-def _convert_once(_style: str, statement: str, values: Any) -> tuple[str, Any]:  # noqa: ANN401
-    return _numbered(statement), values
-
-
-# The driver reads each statement letter by letter whenever it runs: a third of a worker's time.
-_convert_paramstyle = pg8000.dbapi.convert_paramstyle
-pg8000.dbapi.convert_paramstyle = _convert_once
 
 
 class PostgresTransactions:

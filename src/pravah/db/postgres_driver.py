@@ -1,0 +1,73 @@
+"""pg8000 as the ledger needs it: a statement is one packet and one answer.
+
+The driver asks the server three times for each statement and waits for each answer; with the few
+statements of a window that was two thirds of a worker's time. It also splits a statement into
+writes, of which the later ones wait 40 ms for the acknowledgement of the earlier (RFC 896 against
+RFC 1122, section 4.2.3.2), and it reads the statement letter by letter whenever it runs.
+Statements have no names in the server, so poolers between may give each transaction another one.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import pg8000.core
+import pg8000.dbapi
+from pg8000.converters import make_params
+
+_UNNAMED = pg8000.core.NULL_BYTE
+
+
+class Connection(pg8000.dbapi.Connection):  # type: ignore[misc]
+    """A connection that sends a statement whole (PostgreSQL 15 documentation, section 55.2.3)."""
+
+    def execute_unnamed(
+        self,
+        statement: str,
+        vals: Sequence[Any] = (),
+        oids: Sequence[int] = (),
+        stream: object = None,
+    ) -> pg8000.core.Context:
+        """Parse, describe, bind and execute by one flush, and read all of the answer."""
+        context = pg8000.core.Context(statement, stream=stream)
+        self.send_PARSE(_UNNAMED, statement, oids)
+        self.send_DESCRIBE_STATEMENT(_UNNAMED)
+        self.send_BIND(_UNNAMED, make_params(self.py_types, vals))
+        self.send_EXECUTE()
+        pg8000.core._write(self._sock, pg8000.core.SYNC_MSG)  # noqa: SLF001
+        pg8000.core._flush(self._sock)  # noqa: SLF001
+        self.handle_messages(context)
+        return context
+
+
+def connect(arguments: Mapping[str, Any]) -> Connection:
+    """Open a connection with the keywords of `pg8000.dbapi.connect`."""
+    if "unix_sock" in arguments:
+        return Connection(**arguments)
+    address = arguments["host"], arguments["port"]
+    opened = socket.create_connection(address, timeout=arguments["timeout"])
+    try:
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return Connection(**arguments, sock=opened)
+    except BaseException:
+        opened.close()
+        raise
+
+
+@lru_cache(maxsize=1_024)
+def _numbered(statement: str) -> str:
+    """Write `%s` as `$1`, `$2`, … by the driver's own scanner."""
+    numbered: str = _convert_paramstyle("format", statement, ())[0]
+    return numbered
+
+
+def _convert_once(_style: str, statement: str, values: Any) -> tuple[str, Any]:  # noqa: ANN401
+    return _numbered(statement), values
+
+
+_convert_paramstyle = pg8000.dbapi.convert_paramstyle
+pg8000.dbapi.convert_paramstyle = _convert_once
