@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -52,6 +53,22 @@ def test_pause_of_a_job_leaves_only_unsettled_tasks_to_claim(ledger: Ledger) -> 
     ledger.release(untouched, Release.CLEAN)
     (lease,) = claim_entries(ledger, job_id, 3)
     assert (lease.task_id, lease.purpose) == (recorded.task_id, Purpose.SETTLE)
+
+
+def test_time_in_a_pause_is_not_time_that_a_job_took(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    (lease,) = claim_entries(ledger, job_id)
+    ledger.request(job_id, Request.PAUSE)
+    ledger.release(lease, Release.CLEAN)
+    assert ledger.apply_pause(job_id)
+    paused = ledger.job(job_id)
+    time.sleep(0.2)
+    assert ledger.job(job_id).elapsed_s == paused.elapsed_s
+    ledger.resume(job_id)
+    claim_entries(ledger, job_id)
+    resumed = ledger.job(job_id)
+    assert resumed.started_us == paused.started_us
+    assert (resumed.paused_us, resumed.idle_us >= 200_000) == (None, True)
 
 
 def test_pause_asked_twice_is_one_request(ledger: Ledger) -> None:

@@ -68,6 +68,15 @@ def test_share_is_judged_over_all_files(workspace: Workspace, budget: str, statu
     assert job.scan_complete
 
 
+def test_share_is_of_the_files_that_no_filter_left_out(workspace: Workspace) -> None:
+    for number in range(8):
+        workspace.write(f"{number}.log")
+    workspace.write("bad.gz", b"no gzip")
+    source = {"uri": str(workspace.source), "include": ["*.gz"]}
+    job = workspace.run(STEP, source=source, on_error={"budget": "50%"})
+    assert job.status == JobStatus.FAILED
+
+
 def test_failures_within_the_budget_stop_nothing(workspace: Workspace) -> None:
     job = workspace.finish(_begin(workspace, budget=FILES, when_exceeded="pause"))
     assert job.status == JobStatus.COMPLETED

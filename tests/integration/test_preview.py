@@ -35,9 +35,16 @@ def test_preview_names_problems_of_the_first_files(workspace: Workspace) -> None
     assert problem["kind"]
 
 
+def test_preview_tells_whether_the_budget_would_hold(workspace: Workspace) -> None:
+    workspace.write("bad.gz", b"no gzip")
+    for budget, holds in ((0, False), (1, True)):
+        spec = workspace.spec("decompress", on_error={"budget": budget})
+        assert workspace.application.preview(spec).within_budget is holds
+
+
 def test_preview_of_an_empty_source_predicts_nothing(workspace: Workspace) -> None:
     told = workspace.application.preview(workspace.spec("copy"))
-    assert (told.entries, told.outputs, told.predicted) == (0, [], None)
+    assert (told.entries, told.firsts, told.predicted) == (0, [], None)
 
 
 def test_preview_of_a_missing_source_is_refused(workspace: Workspace) -> None:

@@ -23,6 +23,8 @@ def test_undo_removes_what_the_job_created_and_nothing_else(each_workspace: Work
     assert workspace.jobs.undo(job.id).removed == 50
     assert workspace.outputs() == {"d1/mine.txt": b"mine"}
     assert [event.kind for event in workspace.jobs.events(job.id)][-1] == "job_undone"
+    assert "undone_at" not in job.to_dict()
+    assert "undone_at" in workspace.jobs.get(job.id).to_dict()
 
 
 def test_undo_done_again_finds_that_all_is_gone(workspace: Workspace) -> None:

@@ -1,10 +1,13 @@
 """`pravah plan`: what a job would do; lists, tries the first files, writes nothing."""
 
+from os.path import commonprefix
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from pravah.cli import pipeline
 from pravah.cli.application import opened, settings_for
 from pravah.cli.console import Console, die_of_interrupts
+from pravah.cli.exit_codes import ExitCode
 from pravah.cli.figures import counted, duration, rate, share, size
 from pravah.cli.filter_flags import FilterFlags
 from pravah.cli.names import from_path, from_uri, printable
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 MOST_PROBLEMS = 5
 
 
-def plan(flags: SpecFlags, filters: FilterFlags, console: Console) -> None:
+def plan(flags: SpecFlags, filters: FilterFlags, console: Console) -> ExitCode:
     """Show what a job would do; writes nothing."""
     from pravah.jobs.preview import preview
 
@@ -33,9 +36,10 @@ def plan(flags: SpecFlags, filters: FilterFlags, console: Console) -> None:
             seen = preview(spec, threads=threads, jobs=application.jobs)
     if console.json:
         console.data(seen.to_dict())
-        return
-    console.lines(pairs(_rows(seen)))
-    console.line("nothing was written")
+    else:
+        console.lines(pairs(_rows(seen)))
+        console.line("nothing was written")
+    return ExitCode.OK if seen.within_budget else ExitCode.FILES_FAILED
 
 
 def _rows(seen: "Preview") -> list[tuple[str, str]]:
@@ -47,8 +51,9 @@ def _rows(seen: "Preview") -> list[tuple[str, str]]:
         ("source", f"{pipeline.sources(spec)}   {listed}{filtered}   {took}"),
         ("steps", f"{pipeline.steps(spec)}   {_payloads(seen.spec)}"),
         ("sink", _sink(seen)),
+        ("access", _access(seen)),
         ("sample", _sample(seen)),
-        ("first", "\n".join(from_uri(uri) for uri in seen.outputs)),
+        ("first", "\n".join(_pair(*pair) for pair in seen.firsts)),
         ("problems", _problems(seen)),
     ]
     return [(name, value) for name, value in rows if value]
@@ -64,7 +69,38 @@ def _sink(seen: "Preview") -> str:
     sink = seen.spec.sink
     if sink is None:
         return "none: the findings are printed"
-    return f"{from_uri(sink.uri)}   overwrite {sink.overwrite}, durability {sink.durability}"
+    names = printable(sink.path) if sink.path else _names(seen)
+    rest = f"overwrite {sink.overwrite}, durability {sink.durability}"
+    return "   ".join(filter(None, [from_uri(sink.uri), names, rest]))
+
+
+def _names(seen: "Preview") -> str:
+    """Write how outputs are called, by what became of the first: `{path} without .gz, + .zst`."""
+    if not seen.firsts:
+        return ""
+    source, output = (name.rpartition("/")[2] for name in seen.firsts[0])
+    output = unquote(output)
+    kept = commonprefix([source, output])  # noqa: RUF071 - of one name, letter by letter
+    if kept != source:  # what differs begins with a whole extension
+        kept = kept.rpartition(".")[0]
+    lost, added = source[len(kept) :], output[len(kept) :]
+    named = "{path}" + (f" without {lost}" if lost else "") + (f" + {added}" if added else "")
+    return printable(named)
+
+
+def _access(seen: "Preview") -> str:
+    listed = "list ✓"
+    if seen.unreadable:
+        listed = f"list ✗ {counted(seen.unreadable, 'directory')} can't be read"
+    if seen.free_bytes is None:
+        return listed
+    needed = (seen.predicted or {}).get("output_bytes", 0)
+    room = "✓" if needed <= seen.free_bytes else "✗"
+    return f"{listed}   write ✓   room {room} {size(seen.free_bytes)} are free"
+
+
+def _pair(source: str, output: str) -> str:
+    return f"{from_path(source)} → {from_uri(output)}"
 
 
 def _sample(seen: "Preview") -> str:

@@ -98,7 +98,7 @@ class SpecFlags:
         str | None, Option("--file", "-f", metavar="SPEC", help="Read the job from a YAML file.")
     ] = None
     to: Annotated[
-        str | None,
+        list[str] | None,
         Option("--to", "--destination-path", metavar="SINK", help="Where outputs go."),
     ] = None
     step: Annotated[
@@ -193,7 +193,7 @@ def spec_mapping(
         _section(mapping, "source").update(keys)
     if flags.step:
         mapping["steps"] = list(flags.step)
-    if flags.to is not None:
+    if flags.to:
         _section(mapping, "sink")["uri"] = _uri(_sink(flags.to))
     for section, key, value in (
         ("source", "files_from", flags.files_from and _uri(flags.files_from)),
@@ -260,7 +260,13 @@ def _step(step: object, known: Registry) -> object:
     return step
 
 
-def _sink(to: str) -> str:
+def _sink(named: Sequence[str]) -> str:
+    if len(named) > 1:
+        raise SpecError(
+            f"`--to` names {len(named)} sinks, `{named[0]}` and `{named[1]}`: a job has one",
+            hint="run it once for each of them",
+        )
+    (to,) = named
     if to == "-":
         raise NotYetError(
             "writing outputs to stdout (`--to -`) is not part of this release",

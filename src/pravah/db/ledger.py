@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pravah.db import claims, closing, jobs, requests, transitions, windows, workers
+from pravah.db import claims, closing, jobs, requests, windows, workers
 from pravah.db.transactions import Transactions
 from pravah.model.job import Books, Event, Job
 from pravah.model.ledger import (
@@ -113,9 +113,9 @@ class DatabaseLedger(ABC):
         """Give the report of a round, by default of the last one that ended."""
         return self._read(jobs.report, job_id, round_number)
 
-    def note(self, job_id: str, kind: str, detail: Mapping[str, Any]) -> None:
-        """Append to a job's history what was done with it outside of the ledger."""
-        self._write("note", transitions.add_event, job_id, kind, dict(detail))
+    def set_undone(self, job_id: str, detail: Mapping[str, Any]) -> None:
+        """Note that a job's outputs were taken back."""
+        self._write("set_undone", requests.set_undone, job_id, detail)
 
     def events(self, job_id: str, after: int, limit: int) -> list[Event]:
         """List a job's events behind an id."""

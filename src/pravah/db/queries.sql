@@ -140,7 +140,8 @@ SELECT 1 FROM leases AS l JOIN tasks AS t ON t.id = l.task_id WHERE t.job_id = :
 
 -- name: open_round
 -- A retry begins: the account of the round before stays in its report.
-UPDATE jobs SET round = round + 1, request = NULL, error = NULL, results = NULL, paused_by = NULL, forgiven = 0, started_us = NULL, finished_us = NULL
+UPDATE jobs SET round = round + 1, request = NULL, error = NULL, results = NULL, paused_by = NULL, forgiven = 0, started_us = NULL, finished_us = NULL,
+  paused_us = NULL, idle_us = 0
 WHERE id = :id;
 
 -- name: list_retried
@@ -379,8 +380,18 @@ SELECT task_id FROM leases WHERE worker_id = :worker_id AND asked;
 DELETE FROM leases WHERE task_id = :task_id;
 
 -- name: set_started
--- When a round of a job was first worked on.
-UPDATE jobs SET started_us = COALESCE(started_us, :now_us) WHERE id = :id;
+-- When a round of a job was first worked on; a pause is over when work goes on.
+UPDATE jobs SET started_us = COALESCE(started_us, :now_us), paused_us = NULL,
+  idle_us = idle_us + CASE WHEN started_us IS NULL THEN 0 ELSE COALESCE(:now_us - paused_us, 0) END
+WHERE id = :id;
+
+-- name: set_undone
+-- The outputs of the job were taken back.
+UPDATE jobs SET undone_us = :now_us WHERE id = :id;
+
+-- name: set_paused
+-- Nobody works on the job from now on.
+UPDATE jobs SET paused_us = :now_us WHERE id = :id;
 
 -- name: get_task_blobs
 -- What a new holder of a task needs of it.

@@ -99,6 +99,12 @@ def change(
     add_event(connection, job_id, "job_changed", dict(changed.detail))
 
 
+def set_undone(connection: Connection, job_id: str, detail: Mapping[str, Any]) -> None:
+    """Note that a job's outputs were taken back."""
+    connection.execute(query("set_undone"), {"id": job_id})
+    add_event(connection, job_id, "job_undone", dict(detail))
+
+
 def apply_pause(connection: Connection, job_id: str, location: str) -> bool:
     """Pause a job that was asked to, once no lease of it is held."""
     jobs.lock(connection, job_id)
@@ -106,7 +112,10 @@ def apply_pause(connection: Connection, job_id: str, location: str) -> bool:
     if asked != Request.PAUSE or connection.execute(query("has_lease"), {"job_id": job_id}).first():
         return False
     connection.execute(query("take_back_pause"), {"id": job_id})
-    return move_job(connection, job_id, "pause")
+    moved = move_job(connection, job_id, "pause")
+    if moved:
+        connection.execute(query("set_paused"), {"id": job_id})
+    return moved
 
 
 def retry(connection: Connection, job_id: str, move: Move, location: str) -> int:

@@ -72,6 +72,11 @@ jobs = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("started_us", BigInteger),
     Column("finished_us", BigInteger),
+    # Since when nobody works on the job, and how long that was so before, since it began.
+    Column("paused_us", BigInteger),
+    _count("idle_us"),
+    # When its outputs were taken back.
+    Column("undone_us", BigInteger),
     Column("error", Text),
     Column("results", Text),
     _flag("deleting"),

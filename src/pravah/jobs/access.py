@@ -30,9 +30,30 @@ def check_access(plan: Mapping[str, Any]) -> None:
         _check(uri_path(plan["after"]["move"]), "move sources to", "change its permissions")
 
 
-def _check(place: bytes, wanted: str, hint: str) -> None:
+def free_bytes(plan: Mapping[str, Any]) -> int | None:
+    """Give the space that is free for outputs; None where none are kept."""
+    sink = plan["sink"]
+    if sink is None or sink["uri"] == NULL:
+        return None
+    place = plan["roots"][0]["uri"] if plan["in_place"] else sink["uri"]
+    found = os.statvfs(_existing(uri_path(place)))
+    return found.f_bavail * found.f_frsize
+
+
+def _existing(place: bytes) -> Path:
+    """Give the path, or what of it is there."""
     path = Path(os.fsdecode(place))
-    existing = next(above for above in (path, *path.parents) if above.exists())
+    return next(above for above in (path, *path.parents) if above.exists())
+
+
+def _check(place: bytes, wanted: str, hint: str) -> None:
+    existing = _existing(place)
+    if os.statvfs(existing).f_flag & os.ST_RDONLY:
+        raise ForbiddenError(
+            f"can't {wanted} `{shown_path(place)}`",
+            causes=(f"read-only file system at `{shown_path(bytes(existing))}`",),
+            hint=hint,
+        )
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ForbiddenError(
             f"can't {wanted} `{shown_path(place)}`",

@@ -100,7 +100,7 @@ def _end_status(job: Job, error: dict[str, Any] | None) -> JobStatus:
     if job.request == Request.CANCEL and unfinished:
         return JobStatus.CANCELLED
     failed = counts.failed + counts.poisoned
-    within = tolerates(job.spec["on_error"]["budget"], failed, counts.listed)
+    within = tolerates(job.spec["on_error"]["budget"], failed, counts.chosen)
     return JobStatus.COMPLETED if within else JobStatus.FAILED
 
 

@@ -25,7 +25,7 @@ def stop_if_exceeded(ledger: Ledger, job: Job) -> bool:
     counts, forgiven = glance.books.counts, glance.forgiven
     failed = counts.failed + counts.poisoned - forgiven
     if glance.draining or not exceeded(
-        rule["budget"], failed, counts.listed, scan_complete=glance.scan_complete
+        rule["budget"], failed, counts.chosen, scan_complete=glance.scan_complete
     ):
         return False
     if when_exceeded == "abort":
@@ -44,7 +44,7 @@ def _reason(job: Job, counts: Counts, forgiven: int, hint: str) -> dict[str, Any
     before = f", {forgiven} of them before the last resume" if forgiven else ""
     return {
         "kind": "budget_exceeded",
-        "message": f"{counts.failed + counts.poisoned} of {counts.listed} files failed{before}; "
+        "message": f"{counts.failed + counts.poisoned} of {counts.chosen} files failed{before}; "
         f"the budget is {budget}",
         "hint": f"`pravah jobs failures {shown(job.id)}` shows why; {hint}",
     }

@@ -11,7 +11,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from pravah import engine
 from pravah.errors import NotFoundError
 from pravah.jobs import name_list, planner
-from pravah.jobs.access import check_access
+from pravah.jobs.access import check_access, free_bytes
+from pravah.model.budget import tolerates
 from pravah.model.ids import new_id
 from pravah.model.ledger import TaskBlobs, Window
 from pravah.model.spec import JobSpec
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
 SAMPLE_S = 5.0
 _FIRST_OUTPUTS = 3
 _FIRST_PROBLEMS = 20
+# Outcomes of a file that was looked at.
+_TRIED = ("done", "skipped", "failed", "vanished", "poisoned")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What came of the first files."""
 
+    tried: int
     files: int
     bytes_in: int
     bytes_out: int
@@ -54,9 +58,15 @@ class Preview:
     size_bytes: int
     filtered: int
     listed_in_s: float
-    outputs: list[str]
+    # The first files, each with its first output.
+    firsts: list[tuple[str, str]]
+    # Directories that can't be read, and files of the sample that fail.
+    unreadable: int
+    failed: int
     problems: list[dict[str, Any]]
     sample: Sample | None
+    # Of the file system that takes the outputs; None where none does.
+    free_bytes: int | None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the wire form."""
@@ -66,7 +76,8 @@ class Preview:
             "bytes": self.size_bytes,
             "filtered": self.filtered,
             "listed_in_s": round(self.listed_in_s, 3),
-            "outputs": self.outputs,
+            "unreadable": self.unreadable,
+            "outputs": [output for _, output in self.firsts],
             "problems": self.problems,
             "predicted": self.predicted,
             "sample": self.sample
@@ -79,6 +90,13 @@ class Preview:
         }
 
     @property
+    def within_budget(self) -> bool:
+        """Tell whether a job in which as many fail as in the sample would be completed."""
+        tried = self.unreadable + (self.sample.tried if self.sample else 0)
+        budget = self.spec.on_error.budget
+        return tolerates(budget, self.unreadable + self.failed, tried)
+
+    @property
     def predicted(self) -> dict[str, Any] | None:
         """Extrapolate the sample; None where it was too small to tell anything."""
         sample = self.sample
@@ -87,7 +105,7 @@ class Preview:
         # Small files cost by their number, large ones by their bytes: the larger share decides.
         share = max(self.size_bytes / sample.bytes_in, self.entries / sample.files)
         return {
-            "duration_s": round(sample.duration_s * share, 1),
+            "duration_s": round(sample.duration_s * share, 3),
             "output_bytes": round(self.size_bytes * sample.bytes_out / sample.bytes_in),
         }
 
@@ -102,6 +120,7 @@ class _Listing:
     entries: int = 0
     size_bytes: int = 0
     filtered: int = 0
+    unreadable: int = 0
     first: bytes | None = None
     # What is still to be listed; None: what the job names.
     units: list[bytes | None] = field(default_factory=lambda: [None])
@@ -119,6 +138,7 @@ class _Listing:
         self.units += record["units"]
         if record["finished"]:  # counts are of the whole unit
             self.filtered += record["counts"].get("filtered", 0)
+            self.unreadable += record["counts"].get("failed", 0)
         return "committed"
 
     def named(self) -> bytes | None:
@@ -183,9 +203,12 @@ def preview(
         size_bytes=listing.size_bytes,
         filtered=listing.filtered,
         listed_in_s=listed_in_s,
-        outputs=list(islice((uri for line in lines for uri in line["outputs"]), _FIRST_OUTPUTS)),
+        firsts=list(islice(_firsts(lines), _FIRST_OUTPUTS)),
+        unreadable=listing.unreadable,
+        failed=sum(1 for line in lines if line.get("error")),
         problems=[_problem(line) for line in lines if line.get("error")][:_FIRST_PROBLEMS],
         sample=sample,
+        free_bytes=free_bytes(planned.plan),
     )
 
 
@@ -226,8 +249,13 @@ def _try(
     blobs = TaskBlobs(0, manifest, trial.windows, None)
     text = engine.files(json.dumps(plan), blobs, None, None)
     counts = trial.counts
-    sample = Sample(counts["done"], counts["bytes_in"], counts["bytes_out"], took_s)
+    tried = sum(counts[outcome] for outcome in _TRIED)
+    sample = Sample(tried, counts["done"], counts["bytes_in"], counts["bytes_out"], took_s)
     return sample, [json.loads(line) for line in text.splitlines()]
+
+
+def _firsts(lines: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    return ((line["path"], line["outputs"][0]) for line in lines if line["outputs"])
 
 
 def _problem(line: Mapping[str, Any]) -> dict[str, Any]:

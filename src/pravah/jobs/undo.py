@@ -1,8 +1,8 @@
 """`jobs undo`: takes back what an ended job has created, as far as it is as the job left it.
 
 Refused where something was replaced, or where sources are gone: nobody has the other files any
-more. Everything can be done again after a kill. The ledger's account of the job stays as it is; an
-event tells of the undo.
+more. Everything can be done again after a kill. The ledger's account of the job stays as it
+is, with the time of the undo.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def undo(ledger: Ledger, job: Job, *, dry_run: bool) -> Undone:
     undone = _each_task(ledger, job, remove=True)
     _remove_dataset(job)
     detail = {k: v for k, v in undone.to_dict().items() if k != "failures"}
-    ledger.note(job.id, "job_undone", detail)
+    ledger.set_undone(job.id, detail)
     return undone
 
 

@@ -22,22 +22,22 @@ def read_budget(value: object) -> Budget:
     raise ValueError(f"is `{value}`, a number of files or a share such as `1%` is expected")
 
 
-def exceeded(budget: Budget, failed: int, listed: int, *, scan_complete: bool) -> bool:
+def exceeded(budget: Budget, failed: int, chosen: int, *, scan_complete: bool) -> bool:
     """Tell whether more failed than is tolerated; a share is judged when all are listed.
 
     >>> exceeded("10%", 3, 9, scan_complete=False), exceeded("10%", 3, 9, scan_complete=True)
     (False, True)
     """
     judged = scan_complete or isinstance(budget, int)
-    return judged and not tolerates(budget, failed, listed)
+    return judged and not tolerates(budget, failed, chosen)
 
 
-def tolerates(budget: Budget, failed: int, listed: int) -> bool:
-    """Tell whether so many failed files of so many listed ones are within the budget.
+def tolerates(budget: Budget, failed: int, chosen: int) -> bool:
+    """Tell whether so many failed files of so many that no filter left out are within the budget.
 
     >>> tolerates("1%", 2, 250), tolerates("1%", 3, 250)
     (True, False)
     """
     if isinstance(budget, int):
         return failed <= budget
-    return failed <= math.floor(listed * float(budget.removesuffix("%")) / 100)
+    return failed <= math.floor(chosen * float(budget.removesuffix("%")) / 100)

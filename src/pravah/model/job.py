@@ -30,6 +30,11 @@ class Counts:
         return self.listed == self.accounted + self.remaining and self.remaining >= 0
 
     @property
+    def chosen(self) -> int:
+        """How many entries no filter left out."""
+        return self.listed - self.filtered
+
+    @property
     def accounted(self) -> int:
         """How many entries have an outcome."""
         return (
@@ -66,6 +71,11 @@ class Job:
     request: str | None = None
     started_us: int | None = None
     finished_us: int | None = None
+    # Since when nobody works on it, and how long that was so before.
+    paused_us: int | None = None
+    idle_us: int = 0
+    # When its outputs were taken back.
+    undone_us: int | None = None
     scan_complete: bool = False
     round: int = 1
     priority: int = 0
@@ -82,11 +92,11 @@ class Job:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds from the first claim to the end, or to now."""
+        """Seconds from the first claim to the end, or to now; time in pauses is left out."""
         if self.started_us is None:
             return 0.0
-        end_us = self.finished_us or time.time_ns() // 1000
-        return max(0.0, (end_us - self.started_us) / 1e6)
+        end_us = self.paused_us or self.finished_us or time.time_ns() // 1000
+        return max(0.0, (end_us - self.started_us - self.idle_us) / 1e6)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the wire form."""
@@ -114,6 +124,8 @@ class Job:
             "error": self.error or self.paused_by,
             "links": _links(job_id),
         }
+        if self.undone_us is not None:
+            form["undone_at"] = write_time(self.undone_us)
         return form | ({"results": self.results} if self.results else {})
 
     @property

@@ -317,8 +317,8 @@ class Ledger(Protocol):
     def report(self, job_id: str, round_number: int | None = None) -> Mapping[str, Any] | None:
         """Give the report of a round, by default of the last one that ended."""
 
-    def note(self, job_id: str, kind: str, detail: Mapping[str, Any]) -> None:
-        """Append to a job's history what was done with it outside of the ledger."""
+    def set_undone(self, job_id: str, detail: Mapping[str, Any]) -> None:
+        """Note that a job's outputs were taken back."""
 
     def events(self, job_id: str, after: int, limit: int) -> list[Event]:
         """List a job's events behind an id, in order."""

@@ -23,12 +23,13 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from pravah.errors import SpecError
 from pravah.model import units
 from pravah.model.budget import read_budget
 from pravah.model.filters import Filters, check_moment, read_depth
+from pravah.model.spec_errors import spec_error
 from pravah.model.uri import absolute_uri
 
 Size = Annotated[
@@ -260,7 +261,7 @@ class JobSpec(Part):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise _spec_error(error) from None
+            raise spec_error(error) from None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the wire form: plain data, from which `parse` makes the same spec again."""
@@ -286,27 +287,3 @@ class JobSpec(Part):
 
 def _listed(part: type[Part]) -> str:
     return f"known are {', '.join(part.model_fields)}"
-
-
-def _spec_error(error: ValidationError) -> SpecError:
-    lines = [_line(problem) for problem in error.errors(include_url=False)]
-    hints = [_hint(problem) for problem in error.errors(include_url=False)]
-    return SpecError(lines[0], hint=next(filter(None, hints), None), causes=tuple(lines[1:]))
-
-
-def _hint(problem: ErrorDetails) -> str | None:
-    about = problem.get("ctx", {})
-    hint: str | None = about.get("hint") or getattr(about.get("error"), "hint", None)
-    return hint
-
-
-def _line(problem: ErrorDetails) -> str:
-    path = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "missing":
-        return f"the key `{path}` is missing"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] in ("unknown_key", "step"):
-        return f"{path}: {message}" if path else message
-    if problem["type"] == "value_error":
-        return f"{path} {message}"
-    return f"{path} is `{problem['input']}`: {message[:1].lower()}{message[1:]}"

@@ -216,12 +216,28 @@ def test_plan_shows_what_would_happen_and_writes_nothing(cli: Cli, data: Path) -
     ran = cli.ok("plan", "data", "--to", "out", "-s", "compress")
     assert re.search(r"^source +data", ran.out, re.MULTILINE)
     assert re.search(r"5 files", ran.out)
-    assert "a.csv.zst" in ran.out
+    assert re.search(r"^sink +out   \{path\} \+ \.zst ", ran.out, re.MULTILINE)
+    assert re.search(r"^access +list ✓   write ✓   room ✓ ", ran.out, re.MULTILINE)
+    assert re.search(r"^first +data/a\.csv → out/a\.csv\.zst$", ran.out, re.MULTILINE)
     assert "nothing was written" in ran.out
     assert set(cli.directory.rglob("*")) == before
     plan = cli.ok("plan", "data", "--to", "out", "-s", "compress", "--json").objects()[0]
     assert plan["entries"] == 5
     assert {"bytes", "outputs", "problems"} <= set(plan)
+
+
+def test_plan_of_files_that_would_fail_ends_as_the_job_would(cli: Cli, data: Path) -> None:
+    assert data.exists()
+    ran = cli("plan", "data", "--to", "out", "-s", "decompress")
+    assert ran.code == 1
+    assert "not_compressed" in ran.out
+
+
+def test_sink_named_twice_is_refused(cli: Cli, data: Path) -> None:
+    assert data.exists()
+    ran = cli("run", "data", "--to", "out", "--to", "other", "-s", "copy")
+    assert ran.code == 2
+    assert "`--to` names 2 sinks, `out` and `other`: a job has one" in ran.err
 
 
 def test_progress_without_a_terminal_is_plain_lines(cli: Cli, data: Path) -> None:

@@ -67,15 +67,25 @@ WRONG: list[tuple[dict[str, Any], str, str | None]] = [
     ),
     (
         {"steps": []},
-        "steps is `[]`: list should have at least 1 item after validation, not 0",
+        "steps is `[]`, a list of at least 1 is expected",
         None,
     ),
     (
         {"steps": [{"a": {}, "b": {}}]},
-        "steps.0: a step is `NAME` or one key: parameters, this has 2 keys",
+        "steps[0]: a step is `NAME` or one key: parameters, this has 2 keys",
         None,
     ),
-    ({"version": 2}, "version is `2`: input should be 1", None),
+    ({"version": 2}, "version is `2`, 1 is expected", None),
+    ({"priority": "high"}, "priority is `high`, a whole number is expected", None),
+    ({"priority": 5000}, "priority is `5000`, at most 1000 is expected", None),
+    ({"in_place": "maybe"}, "in_place is `maybe`, true or false is expected", None),
+    ({"labels": [1]}, "labels is `[1]`, a map of keys is expected", None),
+    ({"name": "n" * 300}, f"name is `{'n' * 60}…`, a text of at most 200 letters is expected", None),
+    (
+        {"sink": {"uri": "b", "verify": "twice"}},
+        "sink.verify is `twice`, `size`, `checksum` or `content` is expected",
+        None,
+    ),
 ]
 
 

@@ -113,6 +113,7 @@ def _facts(job: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("created", _when(job["created_at"])),
         ("started", _when(job["started_at"])),
         ("finished", _when(job["finished_at"])),
+        ("undone", _when(job.get("undone_at"))),
         ("round", str(job["round"]) if job["round"] > 1 else ""),
     ]
     return [(name, value) for name, value in facts if value]

@@ -6,6 +6,7 @@
 mod file_system;
 mod keeper;
 mod sink;
+mod sink_directory;
 mod source;
 mod staging;
 mod walk;
