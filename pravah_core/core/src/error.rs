@@ -219,6 +219,10 @@ fn errno_kind(errno: Errno) -> &'static str {
 }
 
 fn errno_text(errno: Errno) -> String {
+    if errno == Errno::LOOP {
+        // The system speaks of too many links: for us, who follow none there, one is too many.
+        return format!("a part of the path is a link, and links are not followed (errno {})", errno.raw_os_error());
+    }
     let text = io::Error::from(errno).to_string();
     let plain = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = plain.chars();

@@ -80,7 +80,11 @@ WRONG: list[tuple[dict[str, Any], str, str | None]] = [
     ({"priority": 5000}, "priority is `5000`, at most 1000 is expected", None),
     ({"in_place": "maybe"}, "in_place is `maybe`, true or false is expected", None),
     ({"labels": [1]}, "labels is `[1]`, a map of keys is expected", None),
-    ({"name": "n" * 300}, f"name is `{'n' * 60}…`, a text of at most 200 letters is expected", None),
+    (
+        {"name": "n" * 300},
+        f"name is `{'n' * 60}…`, a text of at most 200 letters is expected",
+        None,
+    ),
     (
         {"sink": {"uri": "b", "verify": "twice"}},
         "sink.verify is `twice`, `size`, `checksum` or `content` is expected",
