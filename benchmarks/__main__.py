@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import report
-from benchmarks.contest import CommandError, Contest
+from benchmarks import report, results
+from benchmarks.contest import CommandError
 from benchmarks.lab import PROJECT, Lab, Scale
 from benchmarks.rows import ROWS
 from pravah.engine import build_profile
@@ -27,17 +27,16 @@ def main() -> int:
     cache.mkdir(parents=True, exist_ok=True)
     lab = Lab(Scale(arguments.scale), cache)
     chosen = list(ROWS) if arguments.row == "all" else [arguments.row]
-    contests: list[Contest] = []
     for name in chosen:
         try:
-            contests += ROWS[name](lab)
+            contests = ROWS[name](lab)
         except CommandError as failure:
             print(f"error: row {name}: {failure}", file=sys.stderr)
             return 1
-    print(report.targets_text(contests))
-    if arguments.row == "all":
-        report.write(PAGE, lab, contests)
-        print(f"written: {PAGE.relative_to(PROJECT)}", file=sys.stderr)
+        results.keep(lab, name, contests)
+        print(report.targets_text(contests), flush=True)
+    report.write(PAGE, lab, results.kept(lab, ROWS))
+    print(f"written: {PAGE.relative_to(PROJECT)}", file=sys.stderr)
     return 0
 
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROUNDS = 5  # pairs; the least that the targets ask for
@@ -90,6 +91,7 @@ class Contest:
     targets: list[Target] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    measured: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%d}")
 
     def median_s(self, name: str) -> float | None:
         """Give an entrant's median, or None where it did not take part."""

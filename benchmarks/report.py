@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import machine
@@ -37,7 +36,8 @@ def targets_text(contests: Iterable[Contest]) -> str:
 
 def _lines(lab: Lab, contests: Sequence[Contest]) -> Iterator[str]:
     yield INTRODUCTION
-    yield f"Measured {datetime.now(UTC):%Y-%m-%d}, scale `{lab.scale.value}`."
+    days = sorted({contest.measured for contest in contests})
+    yield f"Measured {' and '.join(days)}, scale `{lab.scale.value}`."
     yield "\n| Machine | |\n|---|---|"
     yield from (f"| {what} | {value} |" for what, value in machine.description(lab.cache))
     yield "\n## Targets\n"
