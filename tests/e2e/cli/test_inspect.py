@@ -1,8 +1,9 @@
-"""Inspect steps from the documented command to their dataset, against Python's csv."""
+"""Inspect steps from the documented command to their dataset, against Python's csv and wc."""
 
 import csv
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,18 @@ def test_headers_of_what_is_no_table_fail_unless_it_may_pass(cli: Cli, tables: P
     assert "csv, tsv, ndjson, json, parquet, arrow" in group["message"]
     ran = cli.ok("run", tables, "-s", "extract_headers:unknown=pass")
     assert list(by_name(ran, tables)) == sorted(TABLES)
+
+
+def test_count_gives_what_wc_prints(cli: Cli, data: Path) -> None:
+    (data / "wide").write_bytes(b"a  b\x0bc\n\n \xc3\xa9 d" * 300_000)
+    (data / "unended").write_bytes(b"no end")
+    for name, record in by_name(cli.ok("run", data, "-s", "count"), data).items():
+        counted = subprocess.run(
+            ["wc", "-lwc", data / name],
+            capture_output=True,
+            check=True,
+            text=True,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+        )
+        expected = [int(number) for number in counted.stdout.split()[:3]]
+        assert [record["lines"], record["words"], record["size_bytes"]] == expected, name
