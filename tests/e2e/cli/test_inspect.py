@@ -1,4 +1,4 @@
-"""Inspect steps from the documented command to their dataset, against Python's csv and wc."""
+"""Inspect steps from the documented command to their dataset, against Python's csv, wc and grep."""
 
 import csv
 import json
@@ -103,3 +103,19 @@ def test_count_gives_what_wc_prints(cli: Cli, data: Path) -> None:
         )
         expected = [int(number) for number in counted.stdout.split()[:3]]
         assert [record["lines"], record["words"], record["size_bytes"]] == expected, name
+
+
+def test_grep_gives_the_lines_that_grep_prints(cli: Cli, data: Path) -> None:
+    lines = [f"line {number} {'ERROR' if number % 7 == 0 else 'ok'}" for number in range(200_000)]
+    (data / "big.log").write_text("\n".join(lines))
+    pattern = "[57]000 E|^1,b"
+    ran = cli.ok("run", data, "-s", f"{{grep: {{pattern: '{pattern}', max_results: 1000}}}}")
+    found = [
+        f"{os.path.relpath(record['path'], data)}:{record['line']}:{record['text']}"
+        for record in ran.objects()
+    ]
+    told = subprocess.run(
+        ["grep", "-rnE", pattern, "."], cwd=data, capture_output=True, check=True, text=True
+    )
+    assert sorted(found) == sorted(line.removeprefix("./") for line in told.stdout.splitlines())
+    assert len(found) > 50

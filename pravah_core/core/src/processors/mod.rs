@@ -3,7 +3,7 @@
 //! One file per processor; its module and its line in [`NATIVE`] are all that a new one needs outside its file.
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
 //!
-//! - `checksum`, `compress`, `copy`, `count`, `decompress`, `extract_headers`, `verify`: the processors
+//! - `checksum`, `compress`, `copy`, `count`, `decompress`, `extract_headers`, `grep`, `verify`: the processors
 //! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
 //! - `block`: work that may be done by any thread; `blocks`: cuts what is pushed at fixed offsets
 //! - `codecs`: gzip, zstd and the others; `contexts`: codec contexts, reused; `digest`: checksums under way
@@ -20,6 +20,7 @@ mod decompress;
 mod descriptor;
 mod digest;
 mod extract_headers;
+mod grep;
 mod parameters;
 #[cfg(feature = "test-steps")]
 mod test_steps;
@@ -166,6 +167,7 @@ pub const NATIVE: &[Native] = &[
     count::NATIVE,
     decompress::NATIVE,
     extract_headers::NATIVE,
+    grep::NATIVE,
     verify::NATIVE,
 ];
 
