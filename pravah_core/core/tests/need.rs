@@ -70,6 +70,12 @@ fn packed(codec: &str, content: &Bytes) -> Bytes {
     file.into()
 }
 
+/// A table of about this size.
+fn table(size_bytes: usize) -> Bytes {
+    let row = "1,Asha,\"Rao, K.\",2.5\n";
+    row.repeat(size_bytes / row.len()).into()
+}
+
 /// One test alone in its process, so that nothing else is counted.
 #[test]
 fn test_peak_is_within_what_was_said() {
@@ -83,7 +89,11 @@ fn test_peak_is_within_what_was_said() {
         let pipeline = Pipeline::new(&[StepConfig { name: name.to_owned(), params }]).expect("built");
         pipeline.prepare().expect("prepared"); // what all files share is no file's need
         for content in [&large, &small] {
-            let file = if name == "decompress" { packed(&codec, content) } else { content.clone() };
+            let file = match name {
+                "decompress" => packed(&codec, content),
+                "extract_headers" => table(content.len()),
+                _ => content.clone(),
+            };
             for (piece_bytes, blocks) in [(1 << 20, 1), (900_001, 1), (1 << 20, 2), (900_001, 4)] {
                 let peak = peak(&pipeline, &file, piece_bytes, Workers::new(&pool, blocks));
                 let need = pipeline.need(file.len() as u64, blocks as u64);

@@ -229,7 +229,7 @@ fn not_compressed(start: &[u8], wanted: Option<Codec>) -> Error {
 }
 
 /// Take the extension of a compressed format off; a name that is nothing else stays.
-fn strip_extension(name: &[u8]) -> Vec<u8> {
+pub fn strip_extension(name: &[u8]) -> Vec<u8> {
     let Some(dot) = name.iter().rposition(|&byte| byte == b'.').filter(|&dot| dot > 0) else {
         return name.to_vec();
     };

@@ -3,7 +3,7 @@
 //! One file per processor; its module and its line in [`NATIVE`] are all that a new one needs outside its file.
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
 //!
-//! - `checksum`, `compress`, `copy`, `decompress`, `verify`: the processors
+//! - `checksum`, `compress`, `copy`, `count`, `decompress`, `extract_headers`, `grep`, `verify`: the processors
 //! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
 //! - `block`: work that may be done by any thread; `blocks`: cuts what is pushed at fixed offsets
 //! - `codecs`: gzip, zstd and the others; `contexts`: codec contexts, reused; `digest`: checksums under way
@@ -15,9 +15,12 @@ mod codecs;
 mod compress;
 mod contexts;
 mod copy;
+mod count;
 mod decompress;
 mod descriptor;
 mod digest;
+mod extract_headers;
+mod grep;
 mod parameters;
 #[cfg(feature = "test-steps")]
 mod test_steps;
@@ -157,7 +160,16 @@ pub struct Native {
 pub type Build = fn(&Map<String, Value>) -> Result<Box<dyn Processor>>;
 
 /// Every native processor, by name.
-pub const NATIVE: &[Native] = &[checksum::NATIVE, compress::NATIVE, copy::NATIVE, decompress::NATIVE, verify::NATIVE];
+pub const NATIVE: &[Native] = &[
+    checksum::NATIVE,
+    compress::NATIVE,
+    copy::NATIVE,
+    count::NATIVE,
+    decompress::NATIVE,
+    extract_headers::NATIVE,
+    grep::NATIVE,
+    verify::NATIVE,
+];
 
 /// Build a processor by its name.
 pub fn build(name: &str, params: &Map<String, Value>) -> Result<Box<dyn Processor>> {

@@ -1,0 +1,55 @@
+//! Columns of csv and tsv: names from the first row, types from what all rows of the sample may be read as.
+
+use super::{
+    MOST_COLUMNS, dialect,
+    findings::{self, Findings},
+    format::Format,
+    kind::Kind,
+    rows::Rows,
+    text::Text,
+    too_many_columns,
+};
+use crate::{Error, Result};
+
+/// Find the columns.
+pub fn read(text: &Text<'_>, format: Format, has_header: bool) -> Result<Findings> {
+    let dialect = dialect::of(text, format);
+    let mut rows = Rows::new(&text.bytes, dialect, text.is_whole);
+    let mut fields = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    if rows.next(&mut fields) {
+        names = fields.iter().map(|field| text.string(&rows.content(field))).collect();
+    } else if !text.is_whole {
+        let seen = text.bytes.len();
+        return Err(Error::UnsupportedInput(format!(
+            "the first row is longer than the {seen} bytes that are looked at"
+        )));
+    }
+    if names.len() > MOST_COLUMNS {
+        return Err(too_many_columns(names.len()));
+    }
+    if !has_header {
+        names = (1..=names.len()).map(|number| format!("column_{number}")).collect();
+        rows = Rows::new(&text.bytes, dialect, text.is_whole);
+    }
+    let before_bytes = rows.position();
+    let mut kinds = vec![Kind::Null; names.len()];
+    let mut count = 0;
+    while rows.next(&mut fields) {
+        count += 1;
+        for (kind, field) in kinds.iter_mut().zip(&fields) {
+            if *kind != Kind::Text {
+                let found = rows.plain(field).map_or(Kind::Text, Kind::of_text);
+                *kind = kind.with(found).unwrap_or(Kind::Text);
+            }
+        }
+    }
+    Ok(Findings {
+        format,
+        compression: text.compression,
+        encoding: Some((text.encoding, text.is_marked)),
+        dialect: Some((dialect.delimiter, dialect.quote)),
+        columns: names.into_iter().zip(kinds).map(|(name, kind)| (name, kind.name().to_owned())).collect(),
+        rows: findings::Rows::of(text, count, before_bytes, rows.position()),
+    })
+}

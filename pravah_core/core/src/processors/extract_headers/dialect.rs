@@ -1,0 +1,84 @@
+//! Delimiter and quote of a table, told by its first rows: those under which most rows have as many fields as the first.
+
+use super::{
+    format::Format,
+    rows::{Dialect, Field, Rows},
+    text::Text,
+};
+
+/// Rows, and bytes of text, that the choice is made by.
+const ROWS: usize = 100;
+const SNIFFED_BYTES: usize = 64 << 10;
+
+/// In order of preference where nothing else decides.
+const DELIMITERS: [u8; 4] = *b",\t;|";
+
+/// How the first rows look when they are read by a dialect.
+struct Look {
+    dialect: Dialect,
+    rows: usize,
+    /// Fields of the first row.
+    columns: usize,
+    /// Rows that have as many, and no quotes but those around fields.
+    alike: usize,
+    quoted: usize,
+}
+
+impl Look {
+    fn new(text: &Text<'_>, dialect: Dialect) -> Self {
+        let part = sniffed(text);
+        let mut rows = Rows::new(part, dialect, text.is_whole && part.len() == text.bytes.len());
+        let mut look = Self { dialect, rows: 0, columns: 0, alike: 0, quoted: 0 };
+        let mut fields: Vec<Field> = Vec::new();
+        while look.rows < ROWS && rows.next(&mut fields) {
+            if look.rows == 0 {
+                look.columns = fields.len();
+            }
+            look.rows += 1;
+            let is_clean = fields.iter().all(|field| rows.is_clean(field));
+            look.alike += usize::from(is_clean && fields.len() == look.columns);
+            look.quoted += fields.iter().filter(|field| field.is_quoted && rows.is_clean(field)).count();
+        }
+        look
+    }
+
+    /// Rows alike among a thousand, then columns: the larger, the better.
+    fn rank(&self) -> (usize, usize) {
+        if self.columns < 2 { (0, 0) } else { (1_000 * self.alike / self.rows, self.columns) }
+    }
+}
+
+fn sniffed<'t>(text: &'t Text<'_>) -> &'t [u8] {
+    &text.bytes[..text.bytes.len().min(SNIFFED_BYTES)]
+}
+
+/// Tell how a table of this format is written.
+pub fn of(text: &Text<'_>, format: Format) -> Dialect {
+    let best = best(text, b'"');
+    let tabs = Look::new(text, Dialect { delimiter: b'\t', quote: b'"' });
+    let chosen = match (format, best) {
+        // The name says it, as long as there are tabs.
+        (Format::Tsv, Some(best)) if tabs.columns < 2 => best,
+        (Format::Tsv, _) => tabs,
+        (_, Some(best)) => best,
+        (_, None) => return Dialect { delimiter: b',', quote: b'"' },
+    };
+    if memchr::memchr(b'"', sniffed(text)).is_none() {
+        let single = Look::new(text, Dialect { quote: b'\'', ..chosen.dialect });
+        // Apostrophes are in words; quotes are around fields of every row.
+        if single.quoted >= single.rows && single.alike >= chosen.alike && single.rows > 0 {
+            return single.dialect;
+        }
+    }
+    chosen.dialect
+}
+
+/// Tell how a text is written whose name doesn't tell that it is a table: only if it can hardly be anything else.
+pub fn of_unnamed(text: &Text<'_>) -> Option<Dialect> {
+    best(text, b'"').filter(|look| look.rows >= 2 && look.rank() >= (950, 2)).map(|look| look.dialect)
+}
+
+fn best(text: &Text<'_>, quote: u8) -> Option<Look> {
+    let looks = DELIMITERS.iter().rev().map(|&delimiter| Look::new(text, Dialect { delimiter, quote }));
+    looks.filter(|look| look.columns >= 2).max_by_key(Look::rank)
+}
