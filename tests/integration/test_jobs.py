@@ -166,6 +166,17 @@ def test_inspect_with_a_sink_writes_its_dataset_there(workspace: Workspace) -> N
     assert [entry.name for entry in dataset.parent.iterdir()] == ["results.ndjson"]
 
 
+def test_inspect_alone_publishes_nothing_but_its_dataset(workspace: Workspace) -> None:
+    workspace.fill(5)
+    job = workspace.run("checksum")
+    assert job.books.counts.done == 5
+    found = [path for path in workspace.sink.rglob("*") if path.is_file()]
+    assert found == [workspace.sink / "_pravah" / shown(job.id) / "results.ndjson"]
+    assert job.books.bytes_out == 0
+    workspace.jobs.undo(job.id)
+    assert not list(workspace.sink.rglob("*"))
+
+
 def test_next_job_does_not_list_the_sink_below_its_source(workspace: Workspace) -> None:
     workspace.write("a")
     sink = str(workspace.source / "out")

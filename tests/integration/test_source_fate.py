@@ -116,6 +116,7 @@ def test_after_leaves_the_sources_of_failed_entries(workspace: Workspace) -> Non
         ("copy", {"in_place": True}, "in_place_with_sink"),
         ("checksum", {"in_place": True, "sink": None}, "nothing_to_replace"),
         ("checksum", {"after": "delete", "sink": None}, "after_without_output"),
+        ("checksum", {"after": "delete"}, "after_without_output"),
         ("copy", {"after": "delete", "sink": "null:"}, "after_without_output"),
         ("copy", {"after": "delete", "durability": "none"}, "after_without_durability"),
         ("copy", {"after": "delete", "in_place": True, "sink": None}, "in_place_with_after"),

@@ -137,7 +137,8 @@ def _finds_records(job: Job) -> bool:
 
 
 def _sink_directory(job: Job) -> Path | None:
-    sink = job.plan.get("sink")
+    # Inspect steps alone publish nothing: the plan has no sink then, and the spec may have one.
+    sink = job.plan.get("sink") or job.spec.get("sink")
     if not sink or job.plan.get("in_place") or not sink["uri"].startswith("file://"):
         return None
     return Path(os.fsdecode(uri_path(sink["uri"])))

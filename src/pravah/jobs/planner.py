@@ -21,7 +21,6 @@ from pravah.errors import ForbiddenError, OverlapError, SourceMissingError, Spec
 from pravah.jobs import source_fate
 from pravah.jobs.locality import Locality
 from pravah.jobs.step_files import pinned
-from pravah.model.filters import Filters
 from pravah.model.glob import as_text, split_glob
 from pravah.model.uri import NULL, path_uri, quote, shown_path, uri_path
 from pravah.registry import registry
@@ -104,7 +103,7 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
     return Planned(
         resolved,
         plan,
-        _spec_hash(plan, resolved.source.filters, host),
+        _spec_hash(plan, resolved, host),
         plan["pipeline_hash"],
         _scope(plan, host),
         as_text(glob for root in roots for glob in root.globs),
@@ -210,6 +209,9 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
         return None
     source_fate.refuse_links(spec)
     _refuse_preserving_names(sink)
+    if not source_fate.writing_steps(spec):
+        _refuse_file_for_findings(sink)
+        return None
     options = sink.model_dump(include=_SINK_OPTIONS)
     if sink.uri == NULL:
         return {"uri": NULL, "only": None, **options}
@@ -236,6 +238,18 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
     return {"uri": path_uri(path), "only": None, **options}
 
 
+def _refuse_file_for_findings(sink: Sink) -> None:
+    """Refuse a file where a dataset needs a directory."""
+    found = _look(uri_path(sink.uri)) if sink.uri != NULL else None
+    if found is not None and not stat.S_ISDIR(found.st_mode):
+        raise SpecError(
+            f"the sink `{shown_path(uri_path(sink.uri))}` is a file, and findings are put into a "
+            "directory",
+            kind="sink_not_a_directory",
+            hint="name a directory after `--to`, or leave it out to have them printed",
+        )
+
+
 def _refuse_preserving_names(sink: Sink) -> None:
     """Refuse what only means something at the paths of the sources."""
     kept = [what for what in ("links", "empty_dirs") if what in sink.preserve]
@@ -248,9 +262,7 @@ def _refuse_preserving_names(sink: Sink) -> None:
 
 
 def _refuse_missing_sink(spec: JobSpec) -> None:
-    known = registry()
-    writing = [s.name for s in spec.steps if known.find(s.name).shape != "inspect"]
-    if writing:
+    if writing := source_fate.writing_steps(spec):
         raise SpecError(
             f"no sink: {writing[0]} makes outputs",
             kind="sink_missing",
@@ -343,16 +355,17 @@ def _look(path: bytes) -> os.stat_result | None:
         ) from error
 
 
-def _spec_hash(plan: dict[str, Any], filters: Filters, host: str) -> str:
+def _spec_hash(plan: dict[str, Any], spec: JobSpec, host: str) -> str:
     """Identify what a job is about: the same again goes on with the unfinished one."""
     sink = plan["sink"]
     return _digest(
         {
             "roots": plan["roots"],
-            "filter": asdict(filters),
+            "filter": asdict(spec.source.filters),
             "steps": plan["steps"],
             "sink": sink and [sink["uri"], sink["only"], sink["overwrite"], sink["preserve"]],
             **_names(plan),
+            **({"dataset": spec.sink.uri} if spec.sink and sink is None else {}),
             "in_place": plan["in_place"],
             "after": plan["after"],
             **({"host": host} if host else {}),

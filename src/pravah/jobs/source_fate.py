@@ -33,7 +33,7 @@ def sink_in_place(spec: JobSpec) -> dict[str, Any]:
             kind="in_place_with_after",
             hint="leave out either `--in-place` or `--after`",
         )
-    if not _writes(spec):
+    if not writing_steps(spec):
         raise SpecError(
             f"`in_place`, and {spec.steps[0].name} makes no outputs",
             kind="nothing_to_replace",
@@ -59,6 +59,12 @@ def after(spec: JobSpec) -> str | dict[str, str]:
             "`source.after` needs a sink: nothing would stand for the sources",
             kind="after_without_output",
             hint="name a directory after `--to`, or leave out `--after`",
+        )
+    if not writing_steps(spec):
+        raise SpecError(
+            f"`source.after` needs outputs, and {spec.steps[0].name} makes none",
+            kind="after_without_output",
+            hint="add a step that makes outputs, such as `copy`, or leave out `--after`",
         )
     if spec.sink.durability == "none":
         raise SpecError(
@@ -95,6 +101,7 @@ def refuse_links(spec: JobSpec) -> None:
         )
 
 
-def _writes(spec: JobSpec) -> bool:
+def writing_steps(spec: JobSpec) -> list[str]:
+    """Name the steps that make outputs; inspect steps alone publish nothing."""
     known = registry()
-    return any(known.find(step.name).shape != "inspect" for step in spec.steps)
+    return [step.name for step in spec.steps if known.find(step.name).shape != "inspect"]

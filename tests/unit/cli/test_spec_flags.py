@@ -19,7 +19,7 @@ from pravah.errors import NotFoundError, NotYetError, SpecError
 from pravah.registry import registry
 
 COPY = {"sources": ["a"], "step": ["copy"]}
-FLAGS = SpecFlags(sources=["data"], to="out", step=["compress:gzip"])
+FLAGS = SpecFlags(sources=["data"], to=["out"], step=["compress:gzip"])
 
 
 def test_flags_become_the_same_spec_as_a_file(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_flags_beat_the_file_and_set_beats_the_flags(tmp_path: Path) -> None:
     spec = job_spec(
         SpecFlags(
             file=str(file),
-            to="two",
+            to=["two"],
             name="flag",
             budget="3",
             set=["name=set", "priority=7", "labels.team=x"],
@@ -49,15 +49,15 @@ def test_flags_beat_the_file_and_set_beats_the_flags(tmp_path: Path) -> None:
 
 
 def test_aliases_of_the_documents_mean_the_same() -> None:
-    assert job_spec(SpecFlags(source_path=["data"], to="out", step=["compress:gzip"])) == job_spec(
-        FLAGS
-    )
+    assert job_spec(
+        SpecFlags(source_path=["data"], to=["out"], step=["compress:gzip"])
+    ) == job_spec(FLAGS)
 
 
 def test_choices_and_filters_go_where_the_spec_has_them() -> None:
     flags = SpecFlags(
         sources=["a", "b"],
-        to="out",
+        to=["out"],
         step=["copy"],
         overwrite=Overwrite.NEWER,
         durability=Durability.ALWAYS,
@@ -87,7 +87,7 @@ def test_steps_of_a_file_may_be_typed_or_name_the_primary_parameter(tmp_path: Pa
 
 
 def test_source_that_is_not_utf_8_becomes_a_uri() -> None:
-    mapping = spec_mapping(SpecFlags(sources=["/d\udce4ta"], to="/o/", step=["copy"]), registry())
+    mapping = spec_mapping(SpecFlags(sources=["/d\udce4ta"], to=["/o/"], step=["copy"]), registry())
     assert mapping["source"]["uri"] == "file:///d%E4ta"
 
 
@@ -110,7 +110,7 @@ def test_wrong_flags_say_what_is_wrong(flags: dict[str, list[str]], message: str
 
 def test_sink_on_stdout_is_not_yet() -> None:
     with pytest.raises(NotYetError):
-        job_spec(SpecFlags(sources=["a"], step=["copy"], to="-"))
+        job_spec(SpecFlags(sources=["a"], step=["copy"], to=["-"]))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_assign_sets_one_key(
 def test_flags_about_names_become_keys_of_source_and_sink() -> None:
     flags = SpecFlags(
         sources=["data"],
-        to="out",
+        to=["out"],
         step=["copy"],
         path="{date}/{host}.csv",
         capture="{host}/{date}.csv",
