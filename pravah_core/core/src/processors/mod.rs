@@ -3,10 +3,11 @@
 //! One file per processor; its module and its line in [`NATIVE`] are all that a new one needs outside its file.
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
 //!
-//! - `checksum`, `compress`, `copy`, `decompress`, `verify`: the processors
+//! - `checksum`, `compress`, `convert`, `copy`, `decompress`, `verify`: the processors
 //! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
 //! - `block`: work that may be done by any thread; `blocks`: cuts what is pushed at fixed offsets
 //! - `codecs`: gzip, zstd and the others; `contexts`: codec contexts, reused; `digest`: checksums under way
+//! - `unpack`: reads through a compression, for processors of formats
 
 mod block;
 mod blocks;
@@ -14,6 +15,7 @@ mod checksum;
 mod codecs;
 mod compress;
 mod contexts;
+mod convert;
 mod copy;
 mod decompress;
 mod descriptor;
@@ -21,6 +23,7 @@ mod digest;
 mod parameters;
 #[cfg(feature = "test-steps")]
 mod test_steps;
+mod unpack;
 mod verify;
 
 use bytes::Bytes;
@@ -157,7 +160,8 @@ pub struct Native {
 pub type Build = fn(&Map<String, Value>) -> Result<Box<dyn Processor>>;
 
 /// Every native processor, by name.
-pub const NATIVE: &[Native] = &[checksum::NATIVE, compress::NATIVE, copy::NATIVE, decompress::NATIVE, verify::NATIVE];
+pub const NATIVE: &[Native] =
+    &[checksum::NATIVE, compress::NATIVE, convert::NATIVE, copy::NATIVE, decompress::NATIVE, verify::NATIVE];
 
 /// Build a processor by its name.
 pub fn build(name: &str, params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
