@@ -36,6 +36,30 @@ pub enum Error {
     /// Input that is well-formed, but needs what this build or its limits don't give.
     #[error("{0}")]
     UnsupportedInput(String),
+    /// Text that is not UTF-8.
+    #[error("{0}")]
+    InvalidUtf8(String),
+    /// A table without any column.
+    #[error("{0}")]
+    NoColumns(String),
+    /// A row of CSV with more or fewer fields than the first one.
+    #[error("{0}")]
+    CsvRaggedRow(String),
+    /// A quote in CSV that is not closed, or not where its field ends.
+    #[error("{0}")]
+    CsvBadQuotes(String),
+    /// Columns of CSV with one name.
+    #[error("{0}")]
+    CsvBadHeader(String),
+    /// A field of CSV that its column's type can't hold.
+    #[error("{0}")]
+    CsvBadValue(String),
+    /// A line of NDJSON that is no JSON object.
+    #[error("{0}")]
+    NdjsonBadLine(String),
+    /// A value of NDJSON that its column's type can't hold, or that has no column.
+    #[error("{0}")]
+    NdjsonBadValue(String),
     /// A file that becomes larger than it was allowed to.
     #[error("{0}")]
     DecompressionBudget(String),
@@ -133,6 +157,14 @@ impl Error {
             Self::CorruptInput(_) => "corrupt_input",
             Self::TruncatedInput(_) => "truncated_input",
             Self::UnsupportedInput(_) => "unsupported_input",
+            Self::InvalidUtf8(_) => "invalid_utf8",
+            Self::NoColumns(_) => "no_columns",
+            Self::CsvRaggedRow(_) => "csv_ragged_row",
+            Self::CsvBadQuotes(_) => "csv_bad_quotes",
+            Self::CsvBadHeader(_) => "csv_bad_header",
+            Self::CsvBadValue(_) => "csv_bad_value",
+            Self::NdjsonBadLine(_) => "ndjson_bad_line",
+            Self::NdjsonBadValue(_) => "ndjson_bad_value",
             Self::DecompressionBudget(_) => "decompression_budget",
             Self::NotCompressed(_) => "not_compressed",
             Self::OutputExists(_) => "output_exists",

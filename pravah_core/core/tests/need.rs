@@ -76,13 +76,53 @@ fn table(size_bytes: usize) -> Bytes {
     row.repeat(size_bytes / row.len()).into()
 }
 
+/// Rows of numbers, words and empty fields.
+fn rows(size_bytes: usize) -> Bytes {
+    let mut rows = b"id,word,price,flag,note\n".to_vec();
+    while rows.len() < size_bytes {
+        let id = rows.len();
+        rows.extend_from_slice(format!("{id},word {},{}.25,{},\n", id % 977, id / 3, id.is_multiple_of(2)).as_bytes());
+    }
+    rows.into()
+}
+
+fn converting(from: &str, format: &str) -> Pipeline {
+    let params = Map::from_iter([("from".to_owned(), json!(from)), ("format".to_owned(), json!(format))]);
+    Pipeline::new(&[StepConfig { name: "convert".to_owned(), params }]).expect("built")
+}
+
+fn check_convert(small: usize, large: usize) {
+    let formats = ["csv", "ndjson", "parquet", "arrow"];
+    for size_bytes in [small, large] {
+        for from in formats {
+            let mut file = Vec::new();
+            let keep = &mut |event| {
+                if let Event::Bytes(bytes) = event {
+                    file.extend_from_slice(&bytes);
+                }
+                Ok(())
+            };
+            converting("csv", from).run_whole(Bytes::new(), rows(size_bytes), keep).expect("converted");
+            let file = Bytes::from(file);
+            for format in formats {
+                let pipeline = converting(from, format);
+                let peak = peak(&pipeline, &file, 1 << 20, Workers::NONE);
+                let need = pipeline.need(file.len() as u64, 1);
+                assert!(peak <= need, "{from} of {} bytes to {format} took {peak}, said {need}", file.len());
+            }
+        }
+    }
+}
+
 /// One test alone in its process, so that nothing else is counted.
 #[test]
 fn test_peak_is_within_what_was_said() {
+    check_convert(15_000, 12_000_000);
     let large: Bytes = (0..12_000_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect::<Vec<_>>().into();
     let small = large.slice(..15_000);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("built");
-    let examples = descriptors().into_iter().flat_map(|d| d.examples.into_iter().map(move |e| (d.name, e.params)));
+    let others = descriptors().into_iter().filter(|descriptor| descriptor.name != "convert");
+    let examples = others.flat_map(|d| d.examples.into_iter().map(move |e| (d.name, e.params)));
     let gzip_only = Map::from_iter([("codec".to_owned(), json!("gzip"))]);
     for (name, params) in examples.chain([("decompress", gzip_only)]) {
         let codec = params.get("codec").and_then(Value::as_str).unwrap_or("zstd").to_owned();

@@ -70,7 +70,7 @@ def test_completion_script_is_printed_for_each_shell(cli: Cli, shell: str) -> No
         ("pravah ru", {"run"}),
         ("pravah jobs re", {"results", "report", "resume", "retry"}),
         ("pravah run -s com", {"compress"}),
-        ("pravah processors show c", {"checksum", "compress", "copy", "count"}),
+        ("pravah processors show c", {"checksum", "compress", "convert", "copy", "count"}),
     ],
 )
 def test_completion_in_bash_completes_commands_and_processors(

@@ -14,7 +14,7 @@ mod braces;
 mod capture;
 pub mod check;
 mod class;
-mod extensions;
+pub mod extensions;
 mod template;
 pub mod verdicts;
 

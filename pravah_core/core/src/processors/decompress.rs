@@ -31,7 +31,7 @@ struct Parameters {
 }
 
 /// Above what DEFLATE can reach (1,032), below what bombs of newer formats are made for.
-const DEFAULT_MAX_RATIO: u64 = 2_000;
+pub(super) const DEFAULT_MAX_RATIO: u64 = 2_000;
 
 /// Output from which on the ratio is judged: less harms nobody.
 const JUDGED_FROM_BYTES: u64 = 1 << 30;
@@ -186,13 +186,7 @@ impl DecompressStep {
         if self.size_bytes > max_size_bytes {
             return Err(Error::DecompressionBudget(format!("the content has more than {max_size_bytes} bytes")));
         }
-        let (size, read) = (self.size_bytes, self.input.offset());
-        if size > JUDGED_FROM_BYTES && size / max_ratio > read {
-            return Err(Error::DecompressionBudget(format!(
-                "{read} bytes have become {size}, more than {max_ratio} times as many"
-            )));
-        }
-        Ok(())
+        check_ratio(self.input.offset(), self.size_bytes, max_ratio)
     }
 
     /// Tell the codec by the first bytes, once they are here.
@@ -214,6 +208,16 @@ impl DecompressStep {
         self.decoder = Some(codec.decoder()?);
         Ok(true)
     }
+}
+
+/// Refuse what has grown from `read` to `size` bytes, if that is a bomb.
+pub(super) fn check_ratio(read: u64, size: u64, max_ratio: u64) -> Result<()> {
+    if size > JUDGED_FROM_BYTES && size / max_ratio > read {
+        return Err(Error::DecompressionBudget(format!(
+            "{read} bytes have become {size}, more than {max_ratio} times as many"
+        )));
+    }
+    Ok(())
 }
 
 /// First bytes that a message shows.

@@ -3,10 +3,12 @@
 //! One file per processor; its module and its line in [`NATIVE`] are all that a new one needs outside its file.
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
 //!
-//! - `checksum`, `compress`, `copy`, `count`, `decompress`, `extract_headers`, `grep`, `verify`: the processors
+//! - `checksum`, `compress`, `convert`, `copy`, `count`, `decompress`, `extract_headers`, `grep`, `verify`: the
+//!   processors
 //! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
 //! - `block`: work that may be done by any thread; `blocks`: cuts what is pushed at fixed offsets
 //! - `codecs`: gzip, zstd and the others; `contexts`: codec contexts, reused; `digest`: checksums under way
+//! - `unpack`: reads through a compression, for processors of formats
 
 mod block;
 mod blocks;
@@ -14,6 +16,7 @@ mod checksum;
 mod codecs;
 mod compress;
 mod contexts;
+mod convert;
 mod copy;
 mod count;
 mod decompress;
@@ -24,6 +27,7 @@ mod grep;
 mod parameters;
 #[cfg(feature = "test-steps")]
 mod test_steps;
+mod unpack;
 mod verify;
 
 use bytes::Bytes;
@@ -163,6 +167,7 @@ pub type Build = fn(&Map<String, Value>) -> Result<Box<dyn Processor>>;
 pub const NATIVE: &[Native] = &[
     checksum::NATIVE,
     compress::NATIVE,
+    convert::NATIVE,
     copy::NATIVE,
     count::NATIVE,
     decompress::NATIVE,

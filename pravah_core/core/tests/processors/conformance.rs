@@ -6,7 +6,20 @@ use serde_json::json;
 use crate::run::{Batching, compressed, configurations, pipeline, run, text, verdict};
 
 /// The kinds that bad input may end as.
-const INPUT_KINDS: [&str; 4] = ["corrupt_input", "truncated_input", "not_compressed", "unsupported_input"];
+const INPUT_KINDS: [&str; 12] = [
+    "corrupt_input",
+    "truncated_input",
+    "not_compressed",
+    "unsupported_input",
+    "invalid_utf8",
+    "no_columns",
+    "csv_ragged_row",
+    "csv_bad_quotes",
+    "csv_bad_header",
+    "csv_bad_value",
+    "ndjson_bad_line",
+    "ndjson_bad_value",
+];
 
 /// Inputs that mean something to one processor or another.
 fn inputs() -> Vec<Vec<u8>> {

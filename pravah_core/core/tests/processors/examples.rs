@@ -1,8 +1,11 @@
 //! Each example of each descriptor gives what it says, in whatever pieces its input comes.
 
-use pravah_core::processors::{Expected, descriptors};
+use pravah_core::{
+    pipeline::Workers,
+    processors::{Expected, descriptors},
+};
 
-use crate::run::{Batching, pipeline_of, run};
+use crate::run::{Batching, pipeline_of, run_named};
 
 #[test]
 fn test_examples_give_what_they_say() {
@@ -12,7 +15,7 @@ fn test_examples_give_what_they_say() {
             let pipeline = pipeline_of(descriptor.name, example.params);
             let input = example.input.bytes().expect("well-formed hex");
             for batching in [Batching::Whole, Batching::OnePiece, Batching::Pieces(vec![1])] {
-                let outcome = run(&pipeline, &input, &batching);
+                let outcome = run_named(example.name, Workers::NONE, &pipeline, &input, &batching);
                 match (&example.expected, outcome) {
                     (Expected::File { name, content, records }, Ok(outcome)) => {
                         let output_name = pipeline.output_name(example.name.as_bytes());

@@ -67,6 +67,9 @@ pub fn configurations() -> Vec<(String, Pipeline)> {
         ("compress:level=19", "compress", json!({"level": 19})),
         ("decompress:gzip", "decompress", json!({"codec": "gzip"})),
         ("checksum:blake3", "checksum", json!({"algorithm": "blake3"})),
+        ("convert:from=csv", "convert", json!({"from": "csv", "format": "parquet"})),
+        ("convert:from=parquet", "convert", json!({"from": "parquet", "format": "csv"})),
+        ("convert:from=arrow", "convert", json!({"from": "arrow", "format": "ndjson"})),
         ("checksum:crc64nvme", "checksum", json!({"algorithm": "crc64nvme"})),
     ];
     examples.chain(others.map(|(step, name, params)| (step.to_owned(), pipeline(name, params)))).collect()
@@ -84,8 +87,19 @@ pub fn run_by(
     input: &[u8],
     batching: &Batching,
 ) -> Result<Outcome, Failure> {
+    run_named("input", workers, pipeline, input, batching)
+}
+
+/// Run `input`, a file of this name, through the pipeline, its blocks by these workers.
+pub fn run_named(
+    name: &str,
+    workers: Workers<'_>,
+    pipeline: &Pipeline,
+    input: &[u8],
+    batching: &Batching,
+) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
-    let name = Bytes::from_static(b"input");
+    let name = Bytes::copy_from_slice(name.as_bytes());
     if let Batching::Whole = batching {
         pipeline.run_whole(name, Bytes::copy_from_slice(input), &mut |event| outcome.take(event))?;
         return Ok(outcome);

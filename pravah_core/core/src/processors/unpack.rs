@@ -1,0 +1,98 @@
+//! Reads an input through one layer of compression, which its first bytes show, or, for brotli, its name.
+//!
+//! For processors of formats; those of bytes take an input as it is.
+
+use bytes::Bytes;
+
+use super::{
+    codecs::{Codec, Decoded, Decoder, Input, MAGIC_BYTES},
+    decompress::{DEFAULT_MAX_RATIO, check_ratio},
+};
+use crate::Result;
+
+/// Gives the content of one file.
+#[derive(Default)]
+pub struct Unpacker {
+    input: Input,
+    is_brotli_by_name: bool,
+    /// None until the first bytes have told.
+    content: Option<Content>,
+    /// Bytes that came out of a decoder.
+    size_bytes: u64,
+}
+
+enum Content {
+    Plain,
+    Packed(Box<dyn Decoder>),
+}
+
+/// What follows `BZh` and a level in a file of bzip2; the three letters alone may begin any text.
+const BZIP2_BLOCK: &[u8] = &[0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
+/// What follows them in one without content.
+const BZIP2_END: &[u8] = &[0x17, 0x72, 0x45, 0x38, 0x50, 0x90];
+
+impl Unpacker {
+    /// Begin on a file.
+    pub fn new(name: &[u8], size_bytes: Option<u64>) -> Self {
+        let is_brotli_by_name = name.to_ascii_lowercase().ends_with(Codec::Brotli.extension());
+        Self { input: Input::new(size_bytes), is_brotli_by_name, ..Self::default() }
+    }
+
+    /// Take the next bytes of the file.
+    pub fn push(&mut self, piece: Bytes) {
+        self.input.push(piece);
+    }
+
+    /// Take the end of the file.
+    pub fn end(&mut self) {
+        self.input.end();
+    }
+
+    /// Whether the file has ended; once nothing more is pulled, that was all.
+    pub fn has_ended(&self) -> bool {
+        self.input.has_ended()
+    }
+
+    /// Give the next bytes of the content; none: more of the file is wanted, or all has been given.
+    pub fn pull(&mut self) -> Result<Option<Bytes>> {
+        let content = match &mut self.content {
+            Some(content) => content,
+            None => match self.tell()? {
+                Some(content) => self.content.insert(content),
+                None => return Ok(None),
+            },
+        };
+        let Content::Packed(decoder) = content else {
+            let all = self.input.bytes().len();
+            return Ok((all > 0).then(|| self.input.take(all)));
+        };
+        let Some(decoded) = decoder.decode(&mut self.input)? else { return Ok(None) };
+        let bytes = match decoded {
+            Decoded::Now(bytes) => bytes,
+            Decoded::Later { block, .. } => block.run()?,
+        };
+        self.size_bytes += bytes.len() as u64;
+        check_ratio(self.input.offset(), self.size_bytes, DEFAULT_MAX_RATIO)?;
+        Ok(Some(bytes))
+    }
+
+    fn tell(&self) -> Result<Option<Content>> {
+        let start = self.input.bytes();
+        if start.len() < MAGIC_BYTES && !self.input.has_ended() {
+            return Ok(None);
+        }
+        let codec = if self.is_brotli_by_name && !start.is_empty() { Some(Codec::Brotli) } else { shown(start) };
+        Ok(Some(match codec {
+            Some(codec) => Content::Packed(codec.decoder()?),
+            None => Content::Plain,
+        }))
+    }
+}
+
+fn shown(start: &[u8]) -> Option<Codec> {
+    let is_meant = |codec: &Codec| {
+        let behind = start.get(4..MAGIC_BYTES);
+        *codec != Codec::Bzip2 || behind == Some(BZIP2_BLOCK) || behind == Some(BZIP2_END)
+    };
+    Codec::of_magic(start).filter(is_meant)
+}
