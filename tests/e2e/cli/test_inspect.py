@@ -32,7 +32,7 @@ TABLES: dict[str, tuple[str, str, list[str], list[list[str]]]] = {
     "events.tsv": (
         "\t",
         "utf-8-sig",
-        ["timestamp", "int64"],
+        ["timestamp_utc", "int64"],
         [["at", "n"], *([f"2026-01-01T00:00:{n:02}Z", str(n)] for n in range(60))],
     ),
 }

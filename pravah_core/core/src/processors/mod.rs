@@ -8,12 +8,13 @@
 //! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
 //! - `block`: work that may be done by any thread; `blocks`: cuts what is pushed at fixed offsets
 //! - `codecs`: gzip, zstd and the others; `contexts`: codec contexts, reused; `digest`: checksums under way
-//! - `unpack`: reads through a compression, for processors of formats
+//! - `column_types`: what columns of text may be; `unpack`: reads through a compression, for processors of formats
 
 mod block;
 mod blocks;
 mod checksum;
 mod codecs;
+mod column_types;
 mod compress;
 mod contexts;
 mod convert;

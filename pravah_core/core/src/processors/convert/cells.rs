@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of types; where batches are cut depends on the rows alone.
 
+use super::super::column_types::Tag;
+
 /// Rows of a batch, at most.
 pub const BATCH_ROWS: usize = 8_192;
 
@@ -16,17 +18,6 @@ pub const MOST_ROW_BYTES: usize = 16 << 20;
 
 /// What a cell takes beside its bytes: where it ends, and its tag.
 const CELL_BYTES: usize = 5;
-
-/// What a reader knows of a cell, beside its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tag {
-    /// There is no value.
-    Null,
-    /// A value whose text tells its type.
-    Bare,
-    /// A value that is text whatever it looks like.
-    Text,
-}
 
 /// The cells of one column.
 #[derive(Debug, Default)]

@@ -9,8 +9,8 @@ use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
 
 use super::{
-    cells::{Cells, Column, Tag},
-    types::{self, ColumnType, Zone},
+    super::column_types::{self as types, ColumnType, Tag, Zone},
+    cells::{Cells, Column},
 };
 use crate::{Error, Result};
 

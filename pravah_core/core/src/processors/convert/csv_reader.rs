@@ -8,7 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use memchr::{memchr3, memchr3_iter};
 
 use super::{
-    cells::{Cells, MOST_COLUMNS, MOST_ROW_BYTES, Tag},
+    super::column_types::Tag,
+    cells::{Cells, MOST_COLUMNS, MOST_ROW_BYTES},
     rows::{Rows, column_of_text, too_large},
 };
 use crate::{Error, Result};

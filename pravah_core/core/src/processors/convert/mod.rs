@@ -5,7 +5,7 @@
 //!
 //! - `format`: the formats and their names; `step`: one file on its way
 //! - `csv_reader`, `ndjson_reader`: text into `cells`; `rows`: what they have in common
-//! - `types`: what cells may be; `typed`: which types columns have; `columns`: cells into Arrow
+//! - `typed`: which types columns have; `columns`: cells into Arrow
 //! - `whole`: Parquet and Arrow files; `writers` and `text_form`: every format, written
 
 mod cells;
@@ -17,7 +17,6 @@ mod rows;
 mod step;
 mod text_form;
 mod typed;
-mod types;
 mod whole;
 mod writers;
 

@@ -16,7 +16,8 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    cells::{Cells, MOST_COLUMNS, MOST_ROW_BYTES, Tag},
+    super::column_types::Tag,
+    cells::{Cells, MOST_COLUMNS, MOST_ROW_BYTES},
     rows::{Rows, too_large},
 };
 use crate::{Error, Result};

@@ -13,11 +13,11 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use bytes::Bytes;
 
 use super::{
+    super::column_types::{Candidates, ColumnType},
     TableReader,
     cells::Cells,
     columns::{self, Expected},
     rows::{Rows, Unmarked},
-    types::{Candidates, ColumnType},
 };
 use crate::{Error, Result};
 

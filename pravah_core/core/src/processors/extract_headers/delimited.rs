@@ -1,10 +1,10 @@
 //! Columns of csv and tsv: names from the first row, types from what all rows of the sample may be read as.
 
 use super::{
+    super::column_types::{Candidates, Tag},
     MOST_COLUMNS, dialect,
     findings::{self, Findings},
     format::Format,
-    kind::Kind,
     rows::Rows,
     text::Text,
     too_many_columns,
@@ -33,14 +33,15 @@ pub fn read(text: &Text<'_>, format: Format, has_header: bool) -> Result<Finding
         rows = Rows::new(&text.bytes, dialect, text.is_whole);
     }
     let before_bytes = rows.position();
-    let mut kinds = vec![Kind::Null; names.len()];
+    let mut types = vec![Candidates::ALL; names.len()];
     let mut count = 0;
     while rows.next(&mut fields) {
         count += 1;
-        for (kind, field) in kinds.iter_mut().zip(&fields) {
-            if *kind != Kind::Text {
-                let found = rows.plain(field).map_or(Kind::Text, Kind::of_text);
-                *kind = kind.with(found).unwrap_or(Kind::Text);
+        for (seen, field) in types.iter_mut().zip(&fields).filter(|(seen, _)| !seen.are_decided()) {
+            match rows.plain(field) {
+                Some([]) if !field.is_quoted => seen.see(Tag::Null, b""),
+                Some(cell) if !cell.is_empty() => seen.see(Tag::Bare, cell),
+                _ => seen.see(Tag::Text, b""),
             }
         }
     }
@@ -49,7 +50,7 @@ pub fn read(text: &Text<'_>, format: Format, has_header: bool) -> Result<Finding
         compression: text.compression,
         encoding: Some((text.encoding, text.is_marked)),
         dialect: Some((dialect.delimiter, dialect.quote)),
-        columns: names.into_iter().zip(kinds).map(|(name, kind)| (name, kind.name().to_owned())).collect(),
+        columns: names.into_iter().zip(types).map(|(name, seen)| (name, seen.decide().name().to_owned())).collect(),
         rows: findings::Rows::of(text, count, before_bytes, rows.position()),
     })
 }

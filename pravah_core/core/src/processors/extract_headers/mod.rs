@@ -6,7 +6,7 @@
 //!
 //! - `format`: which format a file has; `text`: its text, out of compression and encoding
 //! - `delimited`: csv and tsv; `dialect`: delimiter and quote; `rows`: where fields begin and end
-//! - `json`: ndjson and json; `columnar`: Parquet and Arrow; `kind`: types of values
+//! - `json`: ndjson and json; `columnar`: Parquet and Arrow; `kind`: types of its values
 //! - `findings`: what becomes the record
 
 mod columnar;

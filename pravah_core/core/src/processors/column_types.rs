@@ -1,10 +1,21 @@
 //! The types of columns of text, and how a cell becomes a value; never a guess that loses something.
+//!
+//! What `extract_headers` tells of a table is what `convert` makes of it.
 
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::cells::Tag;
+/// What a reader knows of a cell, beside its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tag {
+    /// There is no value.
+    Null,
+    /// A value whose text tells its type.
+    Bare,
+    /// A value that is text whatever it looks like.
+    Text,
+}
 
 /// The type of a column that was read from text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -45,6 +56,21 @@ const ORDER: [ColumnType; 6] = [
 
 const fn bit(column_type: ColumnType) -> u8 {
     1 << column_type as u8
+}
+
+impl ColumnType {
+    /// The name in parameters and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Int64 => "int64",
+            Self::Float64 => "float64",
+            Self::Boolean => "boolean",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+            Self::TimestampUtc => "timestamp_utc",
+            Self::Text => "text",
+        }
+    }
 }
 
 impl Candidates {
