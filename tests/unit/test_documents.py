@@ -2,11 +2,9 @@
 
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pravah
-from pravah import errors
 from pravah.settings import SETTINGS
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -29,17 +27,11 @@ def kinds_of_code() -> set[str]:
     """Give every `kind` that Python or Rust can raise."""
     core = (PROJECT / "pravah_core/core/src/error.rs").read_text("utf-8")
     python = "".join(path.read_text("utf-8") for path in (PROJECT / "src").rglob("*.py"))
+    said = r'(?:\bkind=|"kind": |_lose\(|^    kind(?:: str)? = )"([a-z_]+)"'
     return {
-        *(error.kind for error in subclasses(errors.PravahError)),
         *re.findall(r'=> "([a-z_]+)"', core),
-        *re.findall(r'(?:\bkind=|"kind": |_lose\()"([a-z_]+)"', python),
+        *re.findall(said, python, re.MULTILINE),
     }
-
-
-def subclasses(error: type[errors.PravahError]) -> Iterator[type[errors.PravahError]]:
-    yield error
-    for child in error.__subclasses__():
-        yield from subclasses(child)
 
 
 def kinds_of_guide() -> set[str]:

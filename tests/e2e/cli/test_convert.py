@@ -58,6 +58,17 @@ def rows_of(path: Path) -> list[dict[str, object]]:
         return [{k: meant(k, v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
+def test_file_that_is_no_table_takes_no_name_from_one_beside_it(cli: Cli) -> None:
+    (cli.directory / "data").mkdir()
+    write_csv(cli.directory / "data" / "a.csv", TABLE)
+    (cli.directory / "data" / "a.md").write_text("# about a.csv\n")
+    ran = cli("run", "data/", "--to", "out/", "-s", "convert:parquet")
+    assert ran.code == 1
+    assert "unsupported_input" in ran.err
+    assert "output_collision" not in ran.err
+    assert (cli.directory / "out" / "a.parquet").exists()
+
+
 def test_directory_of_csv_becomes_parquet_with_equal_values(cli: Cli, tables: Path) -> None:
     cli.ok("run", "data/", "--to", "out/", "-s", "convert:parquet")
     expected = rows_of(tables / "a.csv")

@@ -248,6 +248,10 @@ impl Processor for Convert {
     }
 
     fn output_name(&self, name: &[u8]) -> Vec<u8> {
+        if self.0.from.is_none() && Format::of_name(name).is_none() {
+            // It will fail: its name must not collide with that of a table beside it.
+            return [name, self.0.format.extension().as_bytes()].concat();
+        }
         renamed(name, self.0.format)
     }
 
