@@ -79,6 +79,20 @@ def test_documented_command_gives_a_record_of_each_table(cli: Cli, tables: Path)
     assert [json.loads(line) for line in lines] == list(found.values())
 
 
+def test_drift_tells_the_files_that_differ(cli: Cli) -> None:
+    (cli.directory / "input").mkdir()
+    for name, text in (("a", "id,x\n1,2\n"), ("b", "id,x\n3,4\n"), ("c", "id,y\n1,\n")):
+        (cli.directory / "input" / f"{name}.csv").write_text(text)
+    job = cli.job("input", "-s", "extract_headers")["id"]
+    told = cli.ok("jobs", "results", job, "--drift").out
+    assert "tables   3, of 2 schemas\ncolumns  3 in all, 1 in every table" in told
+    assert "S1  2 ×  id int64, x int64\n    input/a.csv, input/b.csv" in told
+    assert "S2  1 ×  - x, + y text\n    input/c.csv" in told
+    (found,) = cli.ok("jobs", "results", job, "--drift", "--json").objects()
+    assert found["intersection"] == ["id"]
+    assert found["schemas"][1]["drift"]["missing"] == ["x"]
+
+
 def test_headers_of_what_is_no_table_fail_unless_it_may_pass(cli: Cli, tables: Path) -> None:
     (tables / "photo.bin").write_bytes(bytes(range(256)))
     job = cli.job(tables, "-s", "extract_headers")

@@ -1,4 +1,4 @@
-"""`pravah jobs files`, `failures` and `results`: what became of each file."""
+"""`pravah jobs files` and `failures`: what became of each file."""
 
 import base64
 import json
@@ -59,12 +59,6 @@ def failures(job: JobId, console: Console) -> None:
         console.lines(account.failure_groups(groups, shown(found.id), columns, whole=True))
     else:
         console.say("no failures")
-
-
-def results(job: JobId, console: Console) -> None:
-    """Print what inspect steps found, as NDJSON."""
-    with existing(console) as application:
-        console.raw(application.jobs.results(job))
 
 
 def _file(file: dict[str, Any]) -> str:
