@@ -44,7 +44,7 @@ def test_preview_tells_whether_the_budget_would_hold(workspace: Workspace) -> No
 
 def test_preview_of_an_empty_source_predicts_nothing(workspace: Workspace) -> None:
     told = workspace.application.preview(workspace.spec("copy"))
-    assert (told.entries, told.firsts, told.predicted) == (0, [], None)
+    assert (told.entries, told.outputs, told.predicted) == (0, [], None)
 
 
 def test_preview_of_a_missing_source_is_refused(workspace: Workspace) -> None:

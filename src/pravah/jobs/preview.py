@@ -77,7 +77,7 @@ class Preview:
             "filtered": self.filtered,
             "listed_in_s": round(self.listed_in_s, 3),
             "unreadable": self.unreadable,
-            "outputs": [output for _, output in self.firsts],
+            "outputs": self.outputs,
             "problems": self.problems,
             "predicted": self.predicted,
             "sample": self.sample
@@ -88,6 +88,11 @@ class Preview:
                 "duration_s": round(self.sample.duration_s, 3),
             },
         }
+
+    @property
+    def outputs(self) -> list[str]:
+        """URIs of the first outputs."""
+        return [output for _, output in self.firsts]
 
     @property
     def within_budget(self) -> bool:
