@@ -106,6 +106,8 @@ def test_database_that_stays_away_is_a_clear_error(
         server.start()
     assert caught.value.kind == "ledger_unreachable"
     assert "does not answer" in str(caught.value)
+    (cause,) = caught.value.causes
+    assert cause == f"no connection to 127.0.0.1:{server.port}: connection refused"
     assert caught.value.hint
     assert ledger.job(job_id).status is JobStatus.PENDING
 

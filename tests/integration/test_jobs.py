@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pravah.errors import NotFoundError, SpecError, StatusError
+from pravah.errors import NotFoundError, OverlapError, SpecError, StatusError
 from pravah.jobs import attempt
 from pravah.jobs.service import Reuse
 from pravah.jobs.supervisor import Ending, Idle
@@ -175,6 +175,23 @@ def test_inspect_alone_publishes_nothing_but_its_dataset(workspace: Workspace) -
     assert job.books.bytes_out == 0
     workspace.jobs.undo(job.id)
     assert not list(workspace.sink.rglob("*"))
+
+
+def test_dataset_does_not_go_where_a_sink_may_not_be(workspace: Workspace) -> None:
+    workspace.write("a")
+    for sink, kind in ((workspace.source, "source_is_sink"), (workspace.root, "source_below_sink")):
+        with pytest.raises(OverlapError) as refused:
+            workspace.submit("checksum", sink=str(sink))
+        assert refused.value.kind == kind
+
+
+def test_dataset_below_the_source_is_left_out_of_the_scan(workspace: Workspace) -> None:
+    workspace.write("a")
+    sink = workspace.source / "found"
+    workspace.run("checksum", sink=str(sink))
+    (sink / "stranger").write_bytes(b"not of this job")
+    job = workspace.run("checksum", sink=str(sink))
+    assert job.books.counts.done == 1
 
 
 def test_next_job_does_not_list_the_sink_below_its_source(workspace: Workspace) -> None:

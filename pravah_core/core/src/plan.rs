@@ -36,6 +36,9 @@ pub struct Plan {
     /// Where outputs go; none for a pipeline of inspect steps.
     #[serde(default)]
     pub sink: Option<SinkPlan>,
+    /// The directory that findings alone are put into, left out of the scan as a sink is.
+    #[serde(default)]
+    pub dataset: Option<String>,
     /// Identifies steps, their versions and parameters; compared by `overwrite: changed`.
     pub pipeline_hash: String,
     /// Tries of a file for transient errors.

@@ -69,6 +69,8 @@ def _sink(seen: "Preview") -> str:
     sink = seen.spec.sink
     if sink is None:
         return "none: the findings are printed"
+    if not seen.publishes:
+        return f"{from_uri(sink.uri)}   findings only, below _pravah/"
     names = printable(sink.path) if sink.path else _names(seen)
     rest = f"overwrite {sink.overwrite}, durability {sink.durability}"
     return "   ".join(filter(None, [from_uri(sink.uri), names, rest]))
@@ -109,7 +111,7 @@ def _sample(seen: "Preview") -> str:
         return ""
     speed = f"{counted(sample.files, 'file')}: {rate(sample.bytes_in / sample.duration_s)} here"
     about = f"about {duration(predicted['duration_s'])}"
-    if seen.spec.sink is None:
+    if not seen.publishes:
         return f"{speed} → {about}"
     ratio = f"{share(sample.bytes_out, sample.bytes_in)} of the size"
     return f"{speed}, {ratio} → {about} and {size(predicted['output_bytes'])}"

@@ -17,6 +17,7 @@ from typing import Any
 import pg8000.core
 import pg8000.dbapi
 from pg8000.converters import make_params
+from pg8000.exceptions import InterfaceError
 
 _UNNAMED = pg8000.core.NULL_BYTE
 
@@ -44,11 +45,15 @@ class Connection(pg8000.dbapi.Connection):  # type: ignore[misc]
 
 
 def connect(arguments: Mapping[str, Any]) -> Connection:
-    """Open a connection with the keywords of `pg8000.dbapi.connect`."""
+    """Open a connection with the keywords of `pg8000.dbapi.connect`; InterfaceError as it does."""
     if "unix_sock" in arguments:
         return Connection(**arguments)
     address = arguments["host"], arguments["port"]
-    opened = socket.create_connection(address, timeout=arguments["timeout"])
+    try:
+        opened = socket.create_connection(address, timeout=arguments["timeout"])
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise InterfaceError(f"no connection to {address[0]}:{address[1]}: {why}") from error
     try:
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -16,27 +16,29 @@ from pravah.model.uri import NULL, shown_path, uri_path
 
 def check_access(plan: Mapping[str, Any]) -> None:
     """Refuse a sink, or sources that are to be replaced, where nothing can be written."""
-    sink = plan["sink"]
-    if sink is None or sink["uri"] == NULL:
-        return
     if plan["in_place"]:
         for root in plan["roots"]:
             _check(uri_path(root["uri"]), "replace files in", "change its permissions")
         return
-    _check(
-        uri_path(sink["uri"]), "write to the sink", "name another `--to`, or change its permissions"
-    )
+    if (sink := written_to(plan)) is None:
+        return
+    _check(sink, "write to the sink", "name another `--to`, or change its permissions")
     if isinstance(plan["after"], dict):
         _check(uri_path(plan["after"]["move"]), "move sources to", "change its permissions")
 
 
+def written_to(plan: Mapping[str, Any]) -> bytes | None:
+    """Give the directory that outputs, or findings alone, are put into; None where none is."""
+    uri = plan.get("dataset") or (plan["sink"] or {}).get("uri", NULL)
+    return None if uri == NULL or plan.get("in_place") else uri_path(uri)
+
+
 def free_bytes(plan: Mapping[str, Any]) -> int | None:
     """Give the space that is free for outputs; None where none are kept."""
-    sink = plan["sink"]
-    if sink is None or sink["uri"] == NULL:
+    place = uri_path(plan["roots"][0]["uri"]) if plan["in_place"] else written_to(plan)
+    if place is None:
         return None
-    place = plan["roots"][0]["uri"] if plan["in_place"] else sink["uri"]
-    found = os.statvfs(_existing(uri_path(place)))
+    found = os.statvfs(_existing(place))
     return found.f_bavail * found.f_frsize
 
 

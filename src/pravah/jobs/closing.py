@@ -18,6 +18,7 @@ from typing import Any
 from pravah import engine
 from pravah.errors import EngineError, PravahError
 from pravah.jobs import after
+from pravah.jobs.access import written_to
 from pravah.jobs.beating import while_beating
 from pravah.jobs.supervisor import Beat
 from pravah.model.budget import tolerates
@@ -26,7 +27,7 @@ from pravah.model.job import Job
 from pravah.model.ledger import Closed, Lease, Ledger, Request
 from pravah.model.report import Report
 from pravah.model.status import JobStatus
-from pravah.model.uri import path_uri, uri_path
+from pravah.model.uri import path_uri
 from pravah.registry import registry
 
 # Directories whose fingerprints are merged between two signs of life.
@@ -47,9 +48,10 @@ class Closing:
         _merge_fingerprints(ledger, job, beat)
         while_beating(beat, lambda: _sweep(ledger, job))
         error, results = job.error, None
-        if _finds_records(job) and _sink_directory(job) is not None:
+        sink = written_to(job.plan) if _finds_records(job) else None
+        if sink is not None:
             try:
-                results = while_beating(beat, lambda: self._write_dataset(ledger, job))
+                results = while_beating(beat, lambda: self._write_dataset(ledger, job, sink))
             except (OSError, EngineError) as problem:
                 error = error or _unwritable(problem)
         aftermath = None
@@ -67,9 +69,13 @@ class Closing:
         ledger.close(lease, Closed(status, report, finished_us, error, results))
         return job
 
-    def _write_dataset(self, ledger: Ledger, job: Job) -> dict[str, Any]:
+    def _write_dataset(self, ledger: Ledger, job: Job, sink: bytes) -> dict[str, Any]:
         """Write the findings of inspect steps below the sink, whole or not at all."""
-        directory = (_sink_directory(job) or Path()) / "_pravah" / shown(job.id)
+        directory = Path(os.fsdecode(sink)) / "_pravah" / shown(job.id)
+        # Those that a closing before this one has made may not be on disk either: all up to the
+        # place where the sink lies, and whatever is made here above it.
+        places = {directory, *directory.parents[:3]}
+        places |= {above.parent for above in directory.parents if not above.exists()}
         directory.mkdir(parents=True, exist_ok=True)
         path, fresh = directory / "results.ndjson", directory / ".results.ndjson.new"
         with fresh.open("w+b") as file:
@@ -78,7 +84,9 @@ class Closing:
             file.seek(0)
             first = [json.loads(line) for line in islice(file, _FIRST_RECORDS)]
         fresh.rename(path)
-        _sync(directory)
+        for place in places:
+            with suppress(PermissionError):  # others' directory, which this user may not open
+                _sync(place)
         return {"count": count, "uri": path_uri(bytes(path)), "first": first}
 
 
@@ -134,14 +142,6 @@ def _sweep(ledger: Ledger, job: Job) -> None:
 def _finds_records(job: Job) -> bool:
     known = registry()
     return any(known.find(step["name"]).shape == "inspect" for step in job.plan["steps"])
-
-
-def _sink_directory(job: Job) -> Path | None:
-    # Inspect steps alone publish nothing: the plan has no sink then, and the spec may have one.
-    sink = job.plan.get("sink") or job.spec.get("sink")
-    if not sink or job.plan.get("in_place") or not sink["uri"].startswith("file://"):
-        return None
-    return Path(os.fsdecode(uri_path(sink["uri"])))
 
 
 def _sync(directory: Path) -> None:

@@ -21,6 +21,7 @@ from pravah.errors import ForbiddenError, OverlapError, SourceMissingError, Spec
 from pravah.jobs import source_fate
 from pravah.jobs.locality import Locality
 from pravah.jobs.step_files import pinned
+from pravah.model.filters import Filters
 from pravah.model.glob import as_text, split_glob
 from pravah.model.uri import NULL, path_uri, quote, shown_path, uri_path
 from pravah.registry import registry
@@ -77,9 +78,11 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
     if resolved.source.files_from is not None:
         _refuse_other_than_trees(roots)
     _refuse_equal_names(roots)
-    sink = _sink(resolved, roots)
+    sink, dataset = _sink(resolved, roots), _dataset(resolved)
     if resolved.in_place:
         _refuse_nested(roots)
+    elif dataset is not None:
+        _refuse_overlap(roots, uri_path(dataset), is_file=False)
     elif sink is not None and sink["uri"] != NULL:
         _refuse_itself(roots, sink)
         _refuse_overlap(roots, uri_path(sink["uri"]), is_file=sink["only"] is not None)
@@ -97,13 +100,14 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
         "missing": resolved.source.missing,
         "listed": resolved.source.files_from is not None,
         "follow_symlinks": source_fate.follow_symlinks(resolved),
+        **({"dataset": dataset} if dataset else {}),
         **live_keys(resolved),
     }
     host = locality.host_of(plan) if locality else ""
     return Planned(
         resolved,
         plan,
-        _spec_hash(plan, resolved, host),
+        _spec_hash(plan, resolved.source.filters, host),
         plan["pipeline_hash"],
         _scope(plan, host),
         as_text(glob for root in roots for glob in root.globs),
@@ -210,7 +214,6 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
     source_fate.refuse_links(spec)
     _refuse_preserving_names(sink)
     if not source_fate.writing_steps(spec):
-        _refuse_file_for_findings(sink)
         return None
     options = sink.model_dump(include=_SINK_OPTIONS)
     if sink.uri == NULL:
@@ -238,16 +241,19 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
     return {"uri": path_uri(path), "only": None, **options}
 
 
-def _refuse_file_for_findings(sink: Sink) -> None:
-    """Refuse a file where a dataset needs a directory."""
-    found = _look(uri_path(sink.uri)) if sink.uri != NULL else None
+def _dataset(spec: JobSpec) -> str | None:
+    """Plan the directory of what inspect steps find, where nothing else goes to the sink."""
+    if spec.sink is None or spec.sink.uri == NULL or source_fate.writing_steps(spec):
+        return None
+    path = uri_path(spec.sink.uri)
+    found = _look(path)
     if found is not None and not stat.S_ISDIR(found.st_mode):
         raise SpecError(
-            f"the sink `{shown_path(uri_path(sink.uri))}` is a file, and findings are put into a "
-            "directory",
+            f"the sink `{shown_path(path)}` is a file, and findings are put into a directory",
             kind="sink_not_a_directory",
             hint="name a directory after `--to`, or leave it out to have them printed",
         )
+    return path_uri(path)
 
 
 def _refuse_preserving_names(sink: Sink) -> None:
@@ -355,17 +361,17 @@ def _look(path: bytes) -> os.stat_result | None:
         ) from error
 
 
-def _spec_hash(plan: dict[str, Any], spec: JobSpec, host: str) -> str:
+def _spec_hash(plan: dict[str, Any], filters: Filters, host: str) -> str:
     """Identify what a job is about: the same again goes on with the unfinished one."""
     sink = plan["sink"]
     return _digest(
         {
             "roots": plan["roots"],
-            "filter": asdict(spec.source.filters),
+            "filter": asdict(filters),
             "steps": plan["steps"],
             "sink": sink and [sink["uri"], sink["only"], sink["overwrite"], sink["preserve"]],
             **_names(plan),
-            **({"dataset": spec.sink.uri} if spec.sink and sink is None else {}),
+            **({"dataset": plan["dataset"]} if "dataset" in plan else {}),
             "in_place": plan["in_place"],
             "after": plan["after"],
             **({"host": host} if host else {}),

@@ -67,6 +67,8 @@ class Preview:
     sample: Sample | None
     # Of the file system that takes the outputs; None where none does.
     free_bytes: int | None
+    # Whether there are outputs, and not findings alone.
+    publishes: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Give the wire form."""
@@ -214,6 +216,7 @@ def preview(
         problems=[_problem(line) for line in lines if line.get("error")][:_FIRST_PROBLEMS],
         sample=sample,
         free_bytes=free_bytes(planned.plan),
+        publishes=planned.plan["sink"] is not None,
     )
 
 

@@ -93,6 +93,12 @@ def test_drift_tells_the_files_that_differ(cli: Cli) -> None:
     assert found["schemas"][1]["drift"]["missing"] == ["x"]
 
 
+def test_plan_of_inspect_steps_tells_that_nothing_is_published(cli: Cli, tables: Path) -> None:
+    told = cli.ok("plan", tables, "--to", "out", "-s", "extract_headers").out
+    assert "out   findings only, below _pravah/" in told
+    assert "overwrite" not in told
+
+
 def test_headers_of_what_is_no_table_fail_unless_it_may_pass(cli: Cli, tables: Path) -> None:
     (tables / "photo.bin").write_bytes(bytes(range(256)))
     job = cli.job(tables, "-s", "extract_headers")

@@ -14,7 +14,7 @@ use crate::Result;
 #[derive(Default)]
 pub struct Unpacker {
     input: Input,
-    is_brotli_by_name: bool,
+    by_name: Option<Codec>,
     /// None until the first bytes have told.
     content: Option<Content>,
     /// Bytes that came out of a decoder.
@@ -34,8 +34,7 @@ const BZIP2_END: &[u8] = &[0x17, 0x72, 0x45, 0x38, 0x50, 0x90];
 impl Unpacker {
     /// Begin on a file.
     pub fn new(name: &[u8], size_bytes: Option<u64>) -> Self {
-        let is_brotli_by_name = name.to_ascii_lowercase().ends_with(Codec::Brotli.extension());
-        Self { input: Input::new(size_bytes), is_brotli_by_name, ..Self::default() }
+        Self { input: Input::new(size_bytes), by_name: codec_of_name(name), ..Self::default() }
     }
 
     /// Take the next bytes of the file.
@@ -51,6 +50,11 @@ impl Unpacker {
     /// Whether the file has ended; once nothing more is pulled, that was all.
     pub fn has_ended(&self) -> bool {
         self.input.has_ended()
+    }
+
+    /// Bytes of the file that have been used up.
+    pub fn offset(&self) -> u64 {
+        self.input.offset()
     }
 
     /// Give the next bytes of the content; none: more of the file is wanted, or all has been given.
@@ -81,12 +85,21 @@ impl Unpacker {
         if start.len() < MAGIC_BYTES && !self.input.has_ended() {
             return Ok(None);
         }
-        let codec = if self.is_brotli_by_name && !start.is_empty() { Some(Codec::Brotli) } else { shown(start) };
-        Ok(Some(match codec {
+        Ok(Some(match codec_of(self.by_name, start) {
             Some(codec) => Content::Packed(codec.decoder()?),
             None => Content::Plain,
         }))
     }
+}
+
+/// Tell what a name says, where the content can't: of brotli.
+pub fn codec_of_name(name: &[u8]) -> Option<Codec> {
+    name.to_ascii_lowercase().ends_with(Codec::Brotli.extension()).then_some(Codec::Brotli)
+}
+
+/// Tell what a file that begins like this is compressed with, if it is.
+pub fn codec_of(by_name: Option<Codec>, start: &[u8]) -> Option<Codec> {
+    by_name.filter(|_| !start.is_empty()).or_else(|| shown(start))
 }
 
 fn shown(start: &[u8]) -> Option<Codec> {

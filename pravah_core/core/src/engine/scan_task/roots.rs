@@ -86,14 +86,15 @@ fn is_walked(root: &Root) -> bool {
     root.only.is_none() && entries_of(root).is_none()
 }
 
-/// The sink of a plan, and the place that it moves sources to, as something to leave out where they are there yet.
+/// The sink of a plan, and the places that findings and moved sources are put into, as something to leave out where they are there yet.
 fn skip(plan: &Plan) -> Result<Vec<Skip>> {
     let mut skip = if plan.in_place { Vec::new() } else { skip_sink(plan)? };
-    if let After::Move(uri) = &plan.after
-        && let Ok(seen) = stat(file_path(uri)?)
-    {
-        let (device, inode) = identity(&seen);
-        skip.push(Skip { device, inode, name: None });
+    let moved_to = if let After::Move(uri) = &plan.after { Some(uri) } else { None };
+    for uri in moved_to.into_iter().chain(&plan.dataset) {
+        if let Ok(seen) = stat(file_path(uri)?) {
+            let (device, inode) = identity(&seen);
+            skip.push(Skip { device, inode, name: None });
+        }
     }
     Ok(skip)
 }

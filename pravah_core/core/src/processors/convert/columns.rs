@@ -79,15 +79,7 @@ pub fn batch(
 }
 
 fn spoken(expected: Expected) -> String {
-    let name = match expected.column_type {
-        ColumnType::Int64 => "int64",
-        ColumnType::Float64 => "float64",
-        ColumnType::Boolean => "boolean",
-        ColumnType::Date => "date",
-        ColumnType::Timestamp => "timestamp",
-        ColumnType::TimestampUtc => "timestamp_utc",
-        ColumnType::Text => "text",
-    };
+    let name = expected.column_type.name();
     if expected.is_declared {
         format!("{name}, which `types` declares")
     } else {

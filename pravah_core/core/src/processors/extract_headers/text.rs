@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::super::{
-    codecs::{Codec, Decoded, Input},
     decompress::strip_extension,
+    unpack::{Unpacker, codec_of, codec_of_name},
 };
 use crate::Result;
 
@@ -33,11 +33,10 @@ pub struct Text<'s> {
 impl<'s> Text<'s> {
     /// Read a sample of the file that is called `name`; gives its name without an extension of compression too.
     pub fn read(sample: &'s Bytes, name: &'s [u8], is_whole: bool) -> Result<(Self, &'s [u8])> {
-        let by_name = name.to_ascii_lowercase().ends_with(Codec::Brotli.extension()).then_some(Codec::Brotli);
-        let Some(codec) = Codec::of_magic(sample).or(by_name.filter(|_| !sample.is_empty())) else {
+        let Some(codec) = codec_of(codec_of_name(name), sample) else {
             return Ok((decode(Cow::Borrowed(sample), is_whole, sample.len() as u64), name));
         };
-        let (unpacked, is_whole, file_bytes) = unpack(sample, codec, is_whole)?;
+        let (unpacked, is_whole, file_bytes) = unpack(sample, name, is_whole)?;
         let inner = strip_extension(name).len().min(name.len());
         let text = decode(Cow::Owned(unpacked), is_whole, file_bytes);
         Ok((Self { compression: Some(codec.name()), ..text }, &name[..inner]))
@@ -55,21 +54,20 @@ impl<'s> Text<'s> {
 /// Unpack the beginning; tells whether that is all, and how many bytes it was made of.
 ///
 /// All is done in one go over the same bytes, so neither the outcome nor an error depends on how they came.
-fn unpack(sample: &Bytes, codec: Codec, is_whole: bool) -> Result<(Vec<u8>, bool, u64)> {
-    let mut input = if is_whole { Input::whole(sample.clone(), 0) } else { Input::new(None) };
-    if !is_whole {
-        input.push(sample.clone());
+fn unpack(sample: &Bytes, name: &[u8], is_whole: bool) -> Result<(Vec<u8>, bool, u64)> {
+    let mut unpacker = Unpacker::new(name, is_whole.then_some(sample.len() as u64));
+    unpacker.push(sample.clone());
+    if is_whole {
+        unpacker.end();
     }
-    let mut decoder = codec.decoder()?;
     let mut unpacked = Vec::new();
     while unpacked.len() < ENOUGH_BYTES {
-        match decoder.decode(&mut input)? {
-            Some(Decoded::Now(bytes)) => unpacked.extend_from_slice(&bytes),
-            Some(Decoded::Later { block, .. }) => unpacked.extend_from_slice(&block.run()?),
-            None => return Ok((unpacked, is_whole, input.offset())),
+        match unpacker.pull()? {
+            Some(bytes) => unpacked.extend_from_slice(&bytes),
+            None => return Ok((unpacked, is_whole, unpacker.offset())),
         }
     }
-    Ok((unpacked, false, input.offset()))
+    Ok((unpacked, false, unpacker.offset()))
 }
 
 fn decode(bytes: Cow<'_, [u8]>, is_whole: bool, file_bytes: u64) -> Text<'_> {
