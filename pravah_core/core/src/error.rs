@@ -6,6 +6,8 @@ use std::io;
 
 use rustix::io::Errno;
 
+use crate::memo::Memo;
+
 /// The engine's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -60,6 +62,18 @@ pub enum Error {
     /// A value of NDJSON that its column's type can't hold, or that has no column.
     #[error("{0}")]
     NdjsonBadValue(String),
+    /// What stands in a JSON array and is no object, or no JSON.
+    #[error("{0}")]
+    JsonBadElement(String),
+    /// A value of a JSON array that its column's type can't hold.
+    #[error("{0}")]
+    JsonBadValue(String),
+    /// A table without the column that a step wants.
+    #[error("{0}")]
+    NoSuchColumn(String),
+    /// The file has to be read once more, with what was found: the engine does that, nobody else sees it.
+    #[error("the file has to be read again")]
+    ReadAgain(Memo),
     /// A file that becomes larger than it was allowed to.
     #[error("{0}")]
     DecompressionBudget(String),
@@ -165,6 +179,10 @@ impl Error {
             Self::CsvBadValue(_) => "csv_bad_value",
             Self::NdjsonBadLine(_) => "ndjson_bad_line",
             Self::NdjsonBadValue(_) => "ndjson_bad_value",
+            Self::JsonBadElement(_) => "json_bad_element",
+            Self::JsonBadValue(_) => "json_bad_value",
+            Self::NoSuchColumn(_) => "no_such_column",
+            Self::ReadAgain(_) => "read_again",
             Self::DecompressionBudget(_) => "decompression_budget",
             Self::NotCompressed(_) => "not_compressed",
             Self::OutputExists(_) => "output_exists",

@@ -7,7 +7,8 @@
 //! - [`name_list`], [`sorted`]: names that a job is given; sorting of what does not fit into memory
 //! - [`entry`], [`manifest`]: one listed file; the immutable list of a task's files
 //! - [`naming`]: how outputs are named, and which names can be equal
-//! - [`processors`], [`pipeline`]: steps, and how they are fused into one pass
+//! - [`processors`], [`pipeline`]: steps, and how they are fused into one pass; [`memo`]: what a second one needs
+//! - [`tables`]: files as rows, in every format
 //! - [`stores`]: where bytes live; how an output is staged and published
 //! - [`outcome`], [`fingerprint`]: what became of files; what is remembered of published ones
 //! - [`engine`]: runs scans and tasks: stage, record, publish, acknowledge; takes over what a kill left
@@ -25,6 +26,7 @@ pub mod entry;
 pub mod error;
 pub mod fingerprint;
 pub mod manifest;
+pub mod memo;
 pub mod name_list;
 pub mod naming;
 pub mod outcome;
@@ -35,6 +37,7 @@ pub mod retry;
 pub mod scan;
 pub mod sorted;
 pub mod stores;
+pub mod tables;
 pub mod wire;
 
 pub use error::{Error, Result};

@@ -7,7 +7,7 @@ mod columns;
 
 pub use columns::{decode_rows, encode_rows};
 
-use crate::{Error, Result, naming::ContentHash};
+use crate::{Error, Result, naming::ContentHash, processors::RowCounts};
 
 /// What became of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -143,6 +143,8 @@ pub struct Row {
     pub staged: Option<Staged>,
     /// What inspect steps found: one JSON object a line.
     pub records: Option<String>,
+    /// What became of the rows of tables in it.
+    pub rows: Option<RowCounts>,
     /// The hash of its content, where the output's name tells it.
     pub hash: Option<ContentHash>,
 }
@@ -166,6 +168,7 @@ impl Row {
             several_names: false,
             staged: None,
             records: None,
+            rows: None,
             hash: None,
         }
     }
@@ -238,6 +241,7 @@ mod tests {
                 identity: Identity { device: 1, inode: 2, size_bytes: 6, modified_ns: 3, born_ns: 0 },
             }),
             hash: None,
+            rows: Some(RowCounts { input: 9, output: 5, filtered: 1, dropped: 2, quarantined: 1 }),
             records: Some("{}".into()),
         }
     }

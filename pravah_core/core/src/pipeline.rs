@@ -1,8 +1,10 @@
 //! A pipeline: configured steps that stream into each other, in one fused pass without temporary files.
 //!
+//! - `stages`: where files are read as tables and written again
 //! - `lane`: from one step to the next, with blocks of the file in work at once
 
 mod lane;
+mod stages;
 
 use std::{
     any::Any,
@@ -15,8 +17,9 @@ use bytes::Bytes;
 use crate::{
     Error, Result,
     effort::{self, Activity},
+    memo::Memo,
     plan::StepConfig,
-    processors::{self, Event, PULL_BYTES, Processor, Step},
+    processors::{self, Event, Made, PULL_BYTES, Processor, Step},
 };
 
 use lane::{Lane, Patience};
@@ -25,54 +28,64 @@ pub use lane::Workers;
 
 /// The steps of a job, ready to be opened for each file.
 pub struct Pipeline {
-    processors: Vec<(String, Box<dyn Processor>)>,
+    /// The names of the steps that were asked for.
+    names: Vec<String>,
+    stages: Vec<Stage>,
+}
+
+/// A processor, and the step that it belongs to: one that works on rows may need their files to be read and written.
+struct Stage {
+    step: usize,
+    processor: Box<dyn Processor>,
 }
 
 impl Pipeline {
     /// Build the processors of these steps.
     pub fn new(steps: &[StepConfig]) -> Result<Self> {
-        let processors = steps
-            .iter()
-            .map(|step| Ok((step.name.clone(), processors::build(&step.name, &step.params)?)))
-            .collect::<Result<_>>()?;
-        Ok(Self { processors })
+        let names = steps.iter().map(|step| step.name.clone()).collect();
+        let built = steps.iter().map(|step| processors::build(&step.name, &step.params));
+        Ok(Self { names, stages: stages::connect(built.collect::<Result<_>>()?)? })
     }
 
     /// The names of its steps, in order.
     pub fn step_names(&self) -> Vec<String> {
-        self.processors.iter().map(|(name, _)| name.clone()).collect()
+        self.names.clone()
+    }
+
+    fn processors(&self) -> impl Iterator<Item = &dyn Processor> {
+        self.stages.iter().map(|stage| &*stage.processor)
     }
 
     /// Name the output of an input that is called `name`: each step's naming in turn.
     pub fn output_name(&self, name: &[u8]) -> Vec<u8> {
-        self.processors.iter().fold(name.to_vec(), |name, (_, processor)| processor.output_name(&name))
+        self.processors().fold(name.to_vec(), |name, processor| processor.output_name(&name))
     }
 
     /// Have each step read what all files need.
     pub fn prepare(&self) -> Result<()> {
-        self.processors.iter().try_for_each(|(_, processor)| processor.prepare())
+        self.processors().try_for_each(Processor::prepare)
     }
 
     /// Whether a step asks where a file was listed.
     pub fn wants_path(&self) -> bool {
-        self.processors.iter().any(|(_, processor)| processor.wants_path())
+        self.processors().any(Processor::wants_path)
     }
 
     /// Whether what comes out is what went in, and nothing else is found: the system may copy it.
     pub fn passes_bytes(&self) -> bool {
-        self.processors.iter().all(|(_, processor)| processor.passes_bytes())
+        self.processors().all(Processor::passes_bytes)
     }
 
     /// Whether two names of one directory can get one output name.
     pub fn names_can_collide(&self) -> bool {
-        self.processors.iter().any(|(_, processor)| processor.names_can_collide())
+        self.processors().any(Processor::names_can_collide)
     }
 
     /// Peak bytes that all steps take together for one file, with so many blocks of each in work at once.
     ///
     /// A step behind one that expands its input is counted with what may reach it.
     pub fn need(&self, size_bytes: u64, blocks: u64) -> u64 {
-        let (need, _) = self.processors.iter().fold((0_u64, size_bytes), |(need, size_bytes), (_, processor)| {
+        let (need, _) = self.processors().fold((0_u64, size_bytes), |(need, size_bytes), processor| {
             (need.saturating_add(processor.need(size_bytes, blocks)), processor.output_bound(size_bytes))
         });
         need
@@ -80,7 +93,7 @@ impl Pipeline {
 
     /// Bytes of a large file that are best pushed at once.
     pub fn piece_bytes(&self) -> usize {
-        self.processors.first().map_or(PULL_BYTES, |(_, processor)| processor.piece_bytes())
+        self.processors().next().map_or(PULL_BYTES, Processor::piece_bytes)
     }
 
     /// Run a file that lies in one buffer through all steps.
@@ -107,13 +120,13 @@ impl Pipeline {
     }
 
     fn open_steps<'p>(&'p self, workers: Workers<'p>, active: &Active<'p>) -> Result<Vec<OpenStep<'p>>, Failure> {
-        self.processors
+        self.stages
             .iter()
-            .enumerate()
-            .map(|(position, (name, processor))| {
+            .map(|stage| {
+                let name = self.names[stage.step].as_str();
                 active.set(Some(name));
-                let number = u8::try_from(position).unwrap_or(u8::MAX);
-                let step = processor.open().map_err(|error| Failure::at(name, error))?;
+                let number = u8::try_from(stage.step).unwrap_or(u8::MAX);
+                let step = stage.processor.open().map_err(|error| Failure::at(name, error))?;
                 Ok(OpenStep { name, number, step, lane: Lane::new(workers) })
             })
             .collect()
@@ -162,9 +175,14 @@ impl From<Error> for Failure {
 }
 
 impl<'p> Flow<'p> {
+    /// Have its steps know what an earlier reading of the file has found, before it begins.
+    pub fn remember(&mut self, memo: &Memo) {
+        self.steps.iter_mut().for_each(|open| open.step.remember(memo));
+    }
+
     /// Push one event through all steps; what comes out of the last goes to `output`.
     ///
-    /// Records skip the steps behind the one that found them. A panic of a step is [`Error::Panicked`].
+    /// Records and counts of rows skip the steps behind the one that found them. A panic of a step is [`Error::Panicked`].
     /// After an error the flow is only dropped.
     pub fn feed(&mut self, event: Event, output: &mut Output<'_>) -> Result<(), Failure> {
         let active = Active::default();
@@ -178,7 +196,8 @@ fn feed<'p>(
     output: &mut Output<'_>,
     active: &Active<'p>,
 ) -> Result<(), Failure> {
-    let Some((first, behind)) = steps.split_first_mut().filter(|_| !matches!(event, Event::Record(_))) else {
+    let Some((first, behind)) = steps.split_first_mut().filter(|_| !matches!(event, Event::Record(_) | Event::Rows(_)))
+    else {
         active.set(None);
         return Ok(output(event)?);
     };
@@ -214,7 +233,7 @@ fn deliver<'p>(
     Ok(())
 }
 
-/// Pass an event of a step to the steps behind it: a block as its bytes, and bytes in bounded pieces.
+/// Pass an event of a step to the steps behind it: a block as what it makes, and bytes in bounded pieces.
 fn pass<'p>(
     (name, number): (&'p str, u8),
     event: Event,
@@ -223,7 +242,13 @@ fn pass<'p>(
     active: &Active<'p>,
 ) -> Result<(), Failure> {
     let mut bytes = match event {
-        Event::Block(block) => block.run().map_err(|error| Failure::at(name, error))?,
+        Event::Block(block) => match block.run().map_err(|error| Failure::at(name, error))? {
+            Made::Bytes(bytes) => bytes,
+            Made::Turn(work) => {
+                let events = work().map_err(|error| Failure::at(name, error))?;
+                return events.into_iter().try_for_each(|event| pass((name, number), event, behind, output, active));
+            }
+        },
         Event::Bytes(bytes) => bytes,
         event => {
             feed(behind, event, output, active)?;
@@ -335,13 +360,17 @@ mod tests {
         }
     }
 
+    fn of(steps: Vec<(&str, Box<dyn Processor>)>) -> Pipeline {
+        let names = steps.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let processors = steps.into_iter().map(|(_, processor)| processor).collect();
+        Pipeline { names, stages: stages::connect(processors).expect("connected") }
+    }
+
     /// Run pieces of one byte through a step that splits and one that passes on.
     fn run_split(input: &[u8], blocks: usize, output: &mut Output<'_>) -> Result<(), Failure> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("built");
         let checksum = processors::build("checksum", &serde_json::Map::new()).expect("built");
-        let steps: Vec<(String, Box<dyn Processor>)> =
-            vec![("splitting".to_owned(), Box::new(Splitting)), ("checksum".to_owned(), checksum)];
-        let pipeline = Pipeline { processors: steps };
+        let pipeline = of(vec![("splitting", Box::new(Splitting)), ("checksum", checksum)]);
         let mut flow = pipeline.open(Workers::new(&pool, blocks))?;
         flow.feed(Event::Begin { name: Bytes::new(), size_bytes: None, path: None }, output)?;
         for byte in input {
@@ -363,6 +392,7 @@ mod tests {
                         assert_eq!(record["size_bytes"], 16);
                         kinds.push("record");
                     }
+                    Event::Table(_) | Event::Rows(_) => kinds.push("table"),
                     Event::End => kinds.push("end"),
                 }
                 Ok(())
@@ -410,7 +440,7 @@ mod tests {
 
     fn fragile() -> Pipeline {
         let copy = processors::build("copy", &serde_json::Map::new()).expect("built");
-        Pipeline { processors: vec![("copy".to_owned(), copy), ("fragile".to_owned(), Box::new(Fragile))] }
+        of(vec![("copy", copy), ("fragile", Box::new(Fragile))])
     }
 
     fn run(pipeline: &Pipeline, input: &'static [u8]) -> Result<Vec<u8>, Failure> {
@@ -467,7 +497,7 @@ mod tests {
             .run_whole(Bytes::from_static(b"a"), Bytes::from_static(b"abc"), &mut |event| {
                 order.push(match event {
                     Event::Begin { name, .. } => String::from_utf8_lossy(&name).into_owned(),
-                    Event::Bytes(_) | Event::Block(_) => "bytes".to_owned(),
+                    Event::Bytes(_) | Event::Block(_) | Event::Table(_) | Event::Rows(_) => "bytes".to_owned(),
                     Event::Record(record) => record["size_bytes"].to_string(),
                     Event::End => "end".to_owned(),
                 });

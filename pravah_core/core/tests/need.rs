@@ -46,7 +46,7 @@ fn peak(pipeline: &Pipeline, file: &Bytes, piece_bytes: usize, workers: Workers<
     PEAK.store(before, Ordering::Relaxed);
     let mut flow = pipeline.open(workers).expect("opened");
     let mut ignore = |_| Ok(());
-    let begin = Event::Begin { name: Bytes::from_static(b"a"), size_bytes: Some(file.len() as u64), path: None };
+    let begin = Event::Begin { name: Bytes::from_static(b"a.csv"), size_bytes: Some(file.len() as u64), path: None };
     flow.feed(begin, &mut ignore).expect("begun");
     for start in (0..file.len()).step_by(piece_bytes) {
         let piece = file.slice(start..file.len().min(start + piece_bytes));
@@ -92,7 +92,7 @@ fn converting(from: &str, format: &str) -> Pipeline {
 }
 
 fn check_convert(small: usize, large: usize) {
-    let formats = ["csv", "ndjson", "parquet", "arrow"];
+    let formats = ["csv", "ndjson", "json", "parquet", "arrow"];
     for size_bytes in [small, large] {
         for from in formats {
             let mut file = Vec::new();
@@ -114,6 +114,22 @@ fn check_convert(small: usize, large: usize) {
     }
 }
 
+/// Steps that work on rows, between files of CSV.
+fn check_rows(size_bytes: usize, workers: Workers<'_>, blocks: u64) {
+    for (name, params) in [
+        ("select", json!({"exclude": ["note"], "cast": {"price": "text"}})),
+        ("filter_rows", json!({"where": "id > 100 and word like '%7'"})),
+        ("sample", json!({"rows": 1_000})),
+    ] {
+        let params = params.as_object().cloned().unwrap_or_default();
+        let pipeline = Pipeline::new(&[StepConfig { name: name.to_owned(), params }]).expect("built");
+        let file = rows(size_bytes);
+        let peak = peak(&pipeline, &file, 1 << 20, workers);
+        let need = pipeline.need(file.len() as u64, blocks);
+        assert!(peak <= need, "{name} of {} bytes took {peak}, said {need}", file.len());
+    }
+}
+
 /// One test alone in its process, so that nothing else is counted.
 #[test]
 fn test_peak_is_within_what_was_said() {
@@ -121,7 +137,11 @@ fn test_peak_is_within_what_was_said() {
     let large: Bytes = (0..12_000_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect::<Vec<_>>().into();
     let small = large.slice(..15_000);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("built");
-    let others = descriptors().into_iter().filter(|descriptor| descriptor.name != "convert");
+    for size_bytes in [15_000, 12_000_000] {
+        check_rows(size_bytes, Workers::NONE, 1);
+        check_rows(size_bytes, Workers::new(&pool, 4), 4);
+    }
+    let others = descriptors().into_iter().filter(|descriptor| descriptor.input != "table");
     let examples = others.flat_map(|d| d.examples.into_iter().map(move |e| (d.name, e.params)));
     let gzip_only = Map::from_iter([("codec".to_owned(), json!("gzip"))]);
     for (name, params) in examples.chain([("decompress", gzip_only)]) {

@@ -143,11 +143,14 @@ def glance(connection: Connection, job_id: str, location: str) -> Glance:
 
 
 def books(connection: Connection, job_id: str) -> Books:
-    """Sum a job's books over its tasks, with the reasons that their summaries tell."""
+    """Sum a job's books over its tasks, with the reasons and rows that their summaries tell."""
     reasons: Counter[str] = Counter()
-    for summary in summaries(connection, job_id):
-        reasons.update(json.loads(summary).get("reasons", {}))
-    return replace(sums(connection, job_id), reasons=dict(reasons))
+    rows: Counter[str] = Counter()
+    for text in summaries(connection, job_id):
+        summary = json.loads(text)
+        reasons.update(summary.get("reasons", {}))
+        rows.update(summary.get("rows", {}))
+    return replace(sums(connection, job_id), reasons=dict(reasons), rows=dict(rows) or None)
 
 
 def sums(connection: Connection, job_id: str) -> Books:
@@ -205,6 +208,7 @@ def _reported(connection: Connection, row: Row[Any]) -> Books | None:
         found["bytes_in"],
         found["bytes_out"],
         found["reasons"],
+        found.get("rows"),
     )
 
 

@@ -55,6 +55,8 @@ class Books:
     bytes_in: int = 0
     bytes_out: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] | None = None
+    """What became of the rows of tables; None where none were read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class Job:
         }
         if self.undone_us is not None:
             form["undone_at"] = write_time(self.undone_us)
+        if self.books.rows is not None:
+            form["rows"] = self.books.rows
         return form | ({"results": self.results} if self.results else {})
 
     @property

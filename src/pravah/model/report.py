@@ -59,7 +59,7 @@ class Report:
             "slowest": self.slowest,
             "durability": self.durability,
             "results": self.job.results,
-        }
+        } | ({"rows": job["rows"]} if "rows" in job else {})
 
 
 def failures(summaries: Iterable[Summary]) -> list[Failure]:

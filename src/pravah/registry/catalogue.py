@@ -106,7 +106,8 @@ def registry() -> Registry:
 
 
 def _meet(output: str, given: str) -> bool:
-    return output == given
+    # Files are read as tables and written again where a step wants the other kind.
+    return output == given or {output, given} == {"bytes", "table"}
 
 
 def _unknown_parameter(descriptor: Descriptor, parameter: str) -> SpecError:

@@ -44,6 +44,8 @@ def parameters(rest: str | Mapping[str, Any], descriptor: Descriptor, text: str)
         return {}
     if rest.startswith("{"):
         return dict(_flow(rest, text))
+    if _is_expression(rest, descriptor):
+        return {str(descriptor.primary): rest}
     parts = _parts(rest, text)
     if all("=" in part for part in parts):
         pairs = [part.split("=", 1) for part in parts]
@@ -51,6 +53,8 @@ def parameters(rest: str | Mapping[str, Any], descriptor: Descriptor, text: str)
             key.strip(): _typed(value.strip(), descriptor, key.strip(), text)
             for key, value in pairs
         }
+    if _takes_list(descriptor) and not any("=" in part for part in parts):
+        return {str(descriptor.primary): [part.strip() for part in parts]}
     if len(parts) > 1:
         return _refuse_mixed(parts, descriptor, text)
     if descriptor.primary is None:
@@ -61,6 +65,19 @@ def parameters(rest: str | Mapping[str, Any], descriptor: Descriptor, text: str)
             hint=f"`pravah processors show {descriptor.name}` shows its parameters",
         )
     return {descriptor.primary: _typed(rest, descriptor, descriptor.primary, text)}
+
+
+def _is_expression(rest: str, descriptor: Descriptor) -> bool:
+    """Tell whether all of it is one expression, whose commas and `=` are its own."""
+    primary = descriptor.properties.get(descriptor.primary or "", {})
+    name = rest.partition("=")[0].strip()
+    return primary.get("format") == "expression" and name not in descriptor.properties
+
+
+def _takes_list(descriptor: Descriptor) -> bool:
+    """Tell whether the primary parameter is a list."""
+    primary = descriptor.properties.get(descriptor.primary or "", {})
+    return type_names(primary, descriptor.parameters) == ["array"]
 
 
 def _refuse_mixed(parts: list[str], descriptor: Descriptor, text: str) -> NoReturn:

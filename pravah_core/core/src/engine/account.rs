@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     effort::Effort,
     outcome::{Outcome, Row},
+    processors::RowCounts,
 };
 
 /// Acknowledged entries by outcome, and their bytes. Absolute for the task.
@@ -42,6 +43,7 @@ pub struct Account {
     pub counts: Counts,
     /// What it took.
     pub effort: Effort,
+    rows: Option<RowCounts>,
     summary: Summary,
 }
 
@@ -52,6 +54,21 @@ struct Summary {
     reasons: BTreeMap<String, u64>,
     failures: Vec<FailureGroup>,
     slowest: Vec<Slow>,
+    /// What became of the rows of tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<Rows>,
+}
+
+/// The books of rows, under their names in wire forms.
+#[derive(Debug, Serialize)]
+struct Rows {
+    #[serde(rename = "in")]
+    input: u64,
+    #[serde(rename = "out")]
+    output: u64,
+    filtered: u64,
+    dropped: u64,
+    quarantined: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,6 +109,11 @@ impl Account {
         }
         counts.bytes_in += row.bytes_in;
         counts.bytes_out += row.bytes_out;
+        if let Some(rows) = row.rows {
+            let sum = self.rows.get_or_insert_default();
+            *sum += rows;
+            self.summary.rows = Some(Rows::from(*sum));
+        }
         self.summary.add(row, path);
     }
 
@@ -106,6 +128,13 @@ impl Account {
         }
         let whole = Whole { summary: &self.summary, effort: &self.effort };
         serde_json::to_string(&whole).expect("a summary has string keys only")
+    }
+}
+
+impl From<RowCounts> for Rows {
+    fn from(counts: RowCounts) -> Self {
+        let RowCounts { input, output, filtered, dropped, quarantined } = counts;
+        Self { input, output, filtered, dropped, quarantined }
     }
 }
 
@@ -190,6 +219,19 @@ mod tests {
         assert_eq!(summary["failures"][0]["message"], "bad block at byte 07 of `f0`");
         assert_eq!(summary["failures"][0]["pattern"], "bad block at byte N of `…`");
         assert_eq!(summary["failures"][0]["examples"], serde_json::json!(["f0", "f1", "f2"]));
+    }
+
+    #[test]
+    fn add_rows_of_tables_sums_their_books() {
+        let mut account = Account::default();
+        assert!(!account.summary().contains("rows"));
+        for input in [3, 5] {
+            let rows = RowCounts { input, output: input - 1, dropped: 1, ..RowCounts::default() };
+            account.add(&Row { rows: Some(rows), ..Row::done(0) }, String::new);
+        }
+        let summary: serde_json::Value = serde_json::from_str(&account.summary()).expect("is JSON");
+        let books = serde_json::json!({"in": 8, "out": 6, "filtered": 0, "dropped": 2, "quarantined": 0});
+        assert_eq!(summary["rows"], books);
     }
 
     #[test]

@@ -35,6 +35,10 @@ use crate::{
 /// Tries of a file for which there was no descriptor, which others hold until their window is published.
 pub const STARVED_ATTEMPTS: u32 = 12;
 
+/// Times that one try reads a file, at most: a step asks for another one where what it has found changes what is
+/// written, and each time finds less that is new.
+const MOST_READINGS: u32 = 8;
+
 /// What a task's staging threads share.
 pub struct Bench<'t> {
     pub plan: &'t Plan,
@@ -209,15 +213,26 @@ impl Bench<'_> {
                 Row { bytes_out: size, source: Some(before), racy, several_names, staged, ..Row::done(item.index) };
             return Ok((row, Some(output)));
         }
-        let mut target = Target::new(self, item, publishing);
-        if self.sink.is_some() {
-            target.begin()?; // an empty output is an output
-        }
-        let Read { bytes: bytes_in, hash } =
-            self.run(&mut *reading, (item.index, before.size_bytes), &mut target, workers)?;
+        let (mut memo, mut readings) = (None, 1);
+        let (mut target, Read { bytes: bytes_in, hash }) = loop {
+            let mut target = Target::new(self, item, publishing);
+            if self.sink.is_some() {
+                target.begin()?; // an empty output is an output
+            }
+            let entry = (item.index, before.size_bytes);
+            match self.run(&mut *reading, entry, &mut target, (workers, memo.as_ref())) {
+                Ok(read) => break (target, read),
+                Err(Failure { error: Error::ReadAgain(found), .. }) if readings < MOST_READINGS => {
+                    (memo, readings) = (Some(found), readings + 1);
+                    reading = item.place.source.open(name)?;
+                    unchanged(before, reading.look()?.0)?;
+                }
+                Err(failure) => return Err(failure),
+            }
+        };
         let (after, attributes) = reading.look()?;
         unchanged(before, after)?;
-        let (bytes_out, records) = (target.bytes_out, target.records.take());
+        let (bytes_out, records, rows) = (target.bytes_out, target.records.take(), target.rows);
         let name = self.final_name(item.index, hash, output_name)?;
         let output = target.finish(name, Some(&attributes).filter(|_| self.keeps_attributes()))?;
         let output = match (output, &shared) {
@@ -226,7 +241,8 @@ impl Bench<'_> {
         };
         let staged = output.as_ref().map(|output| output.staged);
         let several_names = looked.names > 1;
-        let row = Row { bytes_in, bytes_out, racy, several_names, staged, records, hash, ..Row::done(item.index) };
+        let row =
+            Row { bytes_in, bytes_out, racy, several_names, staged, records, rows, hash, ..Row::done(item.index) };
         let row = Row { source: Some(before), ..row };
         Ok((row, output))
     }

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     Error, Result,
     effort::{self, Activity},
+    memo::Memo,
     naming::ContentHash,
     pipeline::{Failure, Workers, panicked},
     processors::{Event, PULL_BYTES},
@@ -55,10 +56,10 @@ impl Bench<'_> {
         reading: &mut dyn Reading,
         (index, size_bytes): (u32, u64),
         target: &mut Target<'_, '_>,
-        workers: Workers<'_>,
+        (workers, memo): (Workers<'_>, Option<&Memo>),
     ) -> Result<Read, Failure> {
         if size_bytes <= SMALL_BYTES {
-            return self.feed(reading, (index, size_bytes), workers, &mut |event| target.take(event));
+            return self.feed(reading, (index, size_bytes), (workers, memo), &mut |event| target.take(event));
         }
         reading.read_through();
         if self.pipeline.passes_bytes() && !self.plan.names_at_run_time() {
@@ -72,7 +73,7 @@ impl Bench<'_> {
                 .spawn_scoped(scope, move || self.write(&queue, target))
                 .map_err(Error::io("start a thread that writes"))?;
             // The queue closes where writing has failed, and then that is the error.
-            let fed = self.feed(reading, (index, size_bytes), workers, &mut |event| {
+            let fed = self.feed(reading, (index, size_bytes), (workers, memo), &mut |event| {
                 effort::now(Activity::Writing);
                 events.send(event).or(Err(Error::Cancelled))
             });
@@ -95,11 +96,14 @@ impl Bench<'_> {
         &self,
         reading: &mut dyn Reading,
         (index, size_bytes): (u32, u64),
-        workers: Workers<'_>,
+        (workers, memo): (Workers<'_>, Option<&Memo>),
         output: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<Read, Failure> {
         let piece_bytes = self.pipeline.piece_bytes();
         let mut flow = self.pipeline.open(workers)?;
+        if let Some(memo) = memo {
+            flow.remember(memo);
+        }
         let name = Bytes::copy_from_slice(self.manifest.name(index as usize));
         let path = self.pipeline.wants_path().then(|| self.listed_path(index));
         flow.feed(Event::Begin { name, size_bytes: Some(size_bytes), path }, output)?;

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Result,
     effort::{self, Activity},
-    processors::Event,
+    processors::{Event, RowCounts},
     stores::{Attributes, Output, Reading, Staging, Temporary},
 };
 
@@ -26,6 +26,8 @@ pub struct Target<'b, 't> {
     pub bytes_out: u64,
     /// What inspect steps found.
     pub records: Option<String>,
+    /// What has become of the rows of tables.
+    pub rows: Option<RowCounts>,
     /// For copies that the system does not make.
     buffer: Vec<u8>,
 }
@@ -33,7 +35,7 @@ pub struct Target<'b, 't> {
 impl<'b, 't> Target<'b, 't> {
     /// Begin with an entry.
     pub fn new(bench: &'b Bench<'t>, item: &'b Item, publishing: Publishing) -> Self {
-        Self { bench, item, publishing, staging: None, bytes_out: 0, records: None, buffer: Vec::new() }
+        Self { bench, item, publishing, staging: None, bytes_out: 0, records: None, rows: None, buffer: Vec::new() }
     }
 
     /// Stage its output.
@@ -61,8 +63,9 @@ impl<'b, 't> Target<'b, 't> {
                 let path = self.bench.source_path(self.item.index);
                 crate::wire::push_record(self.records.get_or_insert_default(), &path, record);
             }
-            // A pipeline has blocks made.
-            Event::Begin { .. } | Event::End | Event::Block(_) => {}
+            Event::Rows(counts) => *self.rows.get_or_insert_default() += counts,
+            // A pipeline has blocks made, and ends in bytes.
+            Event::Begin { .. } | Event::End | Event::Block(_) | Event::Table(_) => {}
         }
         Ok(())
     }

@@ -21,6 +21,17 @@ pub fn split(name: &[u8]) -> (&[u8], &[u8]) {
     name.split_at(stem.len())
 }
 
+/// A name without the extensions of codecs.
+pub fn without_codecs(name: &[u8]) -> &[u8] {
+    let mut rest = name;
+    while let Some((stem, extension)) = last(rest)
+        && CODECS.contains(&extension.to_ascii_lowercase().as_slice())
+    {
+        rest = stem;
+    }
+    rest
+}
+
 fn last(name: &[u8]) -> Option<(&[u8], &[u8])> {
     let dot = name.iter().rposition(|&byte| byte == b'.').filter(|&dot| dot > 0)?;
     let (stem, extension) = name.split_at(dot);

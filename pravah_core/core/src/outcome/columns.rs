@@ -17,6 +17,7 @@ use crate::{
     Result,
     manifest::{column, decode, encode},
     naming::ContentHash,
+    processors::RowCounts,
 };
 
 /// Encode the rows of a window.
@@ -62,6 +63,8 @@ struct Columns {
     modified: Int64Builder,
     born: Int64Builder,
     records: StringBuilder,
+    rows: BinaryBuilder,
+    has_rows: bool,
     hash: BinaryBuilder,
     has_hashes: bool,
 }
@@ -92,6 +95,8 @@ impl Columns {
         self.modified.append_option(identity.map(|identity| identity.modified_ns));
         self.born.append_option(identity.map(|identity| identity.born_ns));
         self.records.append_option(row.records.as_ref());
+        self.rows.append_option(row.rows.map(packed));
+        self.has_rows |= row.rows.is_some();
         self.hash.append_option(row.hash);
         self.has_hashes |= row.hash.is_some();
         Ok(())
@@ -122,6 +127,9 @@ impl Columns {
             ("born", Arc::new(self.born.finish()), true),
             ("records", Arc::new(self.records.finish()), true),
         ];
+        if self.has_rows {
+            columns.push(("rows", Arc::new(self.rows.finish()), true));
+        }
         if self.has_hashes {
             columns.push(("hash", Arc::new(self.hash.finish()), true));
         }
@@ -153,6 +161,8 @@ struct Decoded<'b> {
     modified: &'b Int64Array,
     born: &'b Int64Array,
     records: &'b StringArray,
+    /// Only where tables were read.
+    rows: Option<&'b BinaryArray>,
     /// Only where outputs are named by their contents.
     hashes: Option<&'b BinaryArray>,
 }
@@ -188,6 +198,7 @@ impl<'b> Decoded<'b> {
             modified: column("modified")?.as_primitive(),
             born: column("born")?.as_primitive(),
             records: column("records")?.as_string(),
+            rows: batch.column_by_name("rows").map(|rows| rows.as_binary()),
             hashes: batch.column_by_name("hash").map(|hashes| hashes.as_binary()),
         })
     }
@@ -207,6 +218,7 @@ impl<'b> Decoded<'b> {
             several_names: flags & 2 != 0,
             staged: self.staged(at)?,
             records: text(self.records, at),
+            rows: self.rows.filter(|rows| rows.is_valid(at)).map(|rows| unpacked(rows.value(at))).transpose()?,
             hash: self.hash(at)?,
         })
     }
@@ -254,4 +266,24 @@ impl<'b> Decoded<'b> {
 
 fn text(array: &StringArray, at: usize) -> Option<String> {
     array.is_valid(at).then(|| array.value(at).to_owned())
+}
+
+/// Counts of rows, eight bytes each.
+fn packed(counts: RowCounts) -> [u8; 40] {
+    let mut bytes = [0; 40];
+    for (place, count) in bytes.chunks_exact_mut(8).zip(counts.all()) {
+        place.copy_from_slice(&count.to_le_bytes());
+    }
+    bytes
+}
+
+fn unpacked(bytes: &[u8]) -> Result<RowCounts> {
+    let mut counts = [0; 5];
+    if bytes.len() != 40 {
+        return Err(damaged(format!("counts of rows have {} bytes, 40 are expected", bytes.len())));
+    }
+    for (count, place) in counts.iter_mut().zip(bytes.chunks_exact(8)) {
+        *count = u64::from_le_bytes(place.try_into().unwrap_or_default());
+    }
+    Ok(RowCounts::from(counts))
 }

@@ -13,13 +13,12 @@ use std::{
     },
 };
 
-use bytes::Bytes;
 use rayon::ThreadPool;
 
 use super::panicked;
 use crate::{
     Error, Result,
-    processors::{Block, Event},
+    processors::{Block, Event, Made},
 };
 
 /// Who does the blocks of one file, and how many of them at once.
@@ -54,7 +53,7 @@ pub struct Lane<'w> {
 
 enum Waiting {
     Event(Event),
-    InWork(Receiver<Result<Bytes>>),
+    InWork(Receiver<Result<Made>>),
 }
 
 /// How long to wait for the next event.
@@ -94,11 +93,11 @@ impl<'w> Lane<'w> {
         };
         match (self.waiting.pop_front()?, done) {
             (Waiting::Event(event), _) => Some(Ok(event)),
-            (Waiting::InWork(_), done) => done.map(|done| done.map(Event::Bytes)),
+            (Waiting::InWork(_), done) => done.map(|done| done.map(|made| Event::Block(Block::made(made)))),
         }
     }
 
-    fn begin(&self, block: Block, pool: &ThreadPool) -> Receiver<Result<Bytes>> {
+    fn begin(&self, block: Block, pool: &ThreadPool) -> Receiver<Result<Made>> {
         let (answer, receiver) = mpsc::sync_channel(1);
         let abandoned = Arc::clone(&self.abandoned);
         pool.spawn(move || {

@@ -77,14 +77,24 @@ impl Candidates {
     /// Nothing was seen.
     pub const ALL: Self = Self { types: u8::MAX, has_values: false };
 
+    /// What one cell may be.
+    pub fn of(tag: Tag, cell: &[u8]) -> Self {
+        match tag {
+            Tag::Null => Self::ALL,
+            Tag::Bare => Self { types: candidates(cell), has_values: true },
+            Tag::Text => Self { types: 0, has_values: true },
+        }
+    }
+
     /// See another cell.
     pub fn see(&mut self, tag: Tag, cell: &[u8]) {
-        match tag {
-            Tag::Null => return,
-            Tag::Bare => self.types &= candidates(cell),
-            Tag::Text => self.types = 0,
-        }
-        self.has_values = true;
+        self.merge(Self::of(tag, cell));
+    }
+
+    /// See what others have seen.
+    pub fn merge(&mut self, other: Self) {
+        self.types &= other.types;
+        self.has_values |= other.has_values;
     }
 
     /// Whether no cell to come can change the decision.

@@ -195,8 +195,8 @@ impl Step for CompressStep {
             }
             Event::Bytes(bytes) => self.blocks.push(bytes),
             Event::End => self.phase = Phase::Ending,
-            // A pipeline pushes neither.
-            Event::Record(_) | Event::Block(_) => {}
+            // No pipeline pushes these.
+            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
         }
         Ok(())
     }
@@ -302,7 +302,7 @@ mod tests {
         for event in [Event::Bytes(content.clone().into()), Event::End] {
             step.push(event).expect("pushed");
             while let Some(Event::Block(block)) = step.pull().expect("pulled") {
-                output.extend_from_slice(&block.run().expect("compressed"));
+                output.extend_from_slice(&block.run_bytes().expect("compressed"));
             }
         }
         let (first, second) = content.split_at(compress.block_bytes());

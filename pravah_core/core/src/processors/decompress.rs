@@ -151,8 +151,8 @@ impl Step for DecompressStep {
             }
             Event::Bytes(bytes) => self.input.push(bytes),
             Event::End => self.input.end(),
-            // A pipeline pushes neither.
-            Event::Record(_) | Event::Block(_) => {}
+            // No pipeline pushes these.
+            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
         }
         Ok(())
     }

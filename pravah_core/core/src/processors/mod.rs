@@ -3,8 +3,8 @@
 //! One file per processor; its module and its line in [`NATIVE`] are all that a new one needs outside its file.
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
 //!
-//! - `checksum`, `compress`, `convert`, `copy`, `count`, `decompress`, `extract_headers`, `grep`, `verify`: the
-//!   processors
+//! - `checksum`, `compress`, `convert`, `copy`, `count`, `decompress`, `extract_headers`, `filter_rows`, `grep`,
+//!   `sample`, `select`, `verify`: the processors
 //! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
 //! - `block`: work that may be done by any thread; `blocks`: cuts what is pushed at fixed offsets
 //! - `codecs`: gzip, zstd and the others; `contexts`: codec contexts, reused; `digest`: checksums under way
@@ -14,7 +14,7 @@ mod block;
 mod blocks;
 mod checksum;
 mod codecs;
-mod column_types;
+pub(crate) mod column_types;
 mod compress;
 mod contexts;
 mod convert;
@@ -24,20 +24,32 @@ mod decompress;
 mod descriptor;
 mod digest;
 mod extract_headers;
+mod filter_rows;
 mod grep;
 mod parameters;
+mod sample;
+mod select;
 #[cfg(feature = "test-steps")]
 mod test_steps;
 mod unpack;
 mod verify;
 
+use std::ops::AddAssign;
+
+use arrow_array::RecordBatch;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    memo::Memo,
+    tables::{ReadOptions, WriteOptions},
+};
 
-pub use block::Block;
+pub use block::{Block, Made, Turn};
+pub(crate) use column_types::{Candidates, ColumnType, Tag};
 pub use descriptor::{Descriptor, Example, Expected, Sample, Shape, descriptors, descriptors_json};
+pub(crate) use unpack::Unpacker;
 
 /// What flows through a pipeline.
 #[derive(Debug)]
@@ -53,13 +65,52 @@ pub enum Event {
     },
     /// The next bytes of the current file.
     Bytes(Bytes),
-    /// The next bytes of the current file, which are yet to be made. A pipeline has them made, and passes bytes on:
-    /// no step is pushed a block.
+    /// The next rows of the current file, a table. The first batch tells the columns, and may be empty.
+    Table(RecordBatch),
+    /// The next part of the current file, which is yet to be made. A pipeline has it made, and passes that on: no step
+    /// is pushed a block.
     Block(Block),
     /// A finding of an inspect step, gathered into the job's dataset; other steps never see it.
     Record(Map<String, Value>),
+    /// What has become of rows in a step; other steps never see it.
+    Rows(RowCounts),
     /// The current file ends.
     End,
+}
+
+/// Rows of tables in books of their own: what came in went out, or is in one of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RowCounts {
+    /// Read.
+    pub input: u64,
+    /// Written.
+    pub output: u64,
+    /// Left out as it was asked for.
+    pub filtered: u64,
+    /// Bad, and left out.
+    pub dropped: u64,
+    /// Bad, and kept as records.
+    pub quarantined: u64,
+}
+
+impl RowCounts {
+    /// All counts, in the order of their fields.
+    pub fn all(self) -> [u64; 5] {
+        [self.input, self.output, self.filtered, self.dropped, self.quarantined]
+    }
+}
+
+impl From<[u64; 5]> for RowCounts {
+    fn from([input, output, filtered, dropped, quarantined]: [u64; 5]) -> Self {
+        Self { input, output, filtered, dropped, quarantined }
+    }
+}
+
+impl AddAssign for RowCounts {
+    fn add_assign(&mut self, other: Self) {
+        let (mine, others) = (self.all(), other.all());
+        *self = Self::from(std::array::from_fn(|at| mine[at] + others[at]));
+    }
 }
 
 /// Where a file was listed.
@@ -85,6 +136,15 @@ impl SourcePath {
         let below = &self.whole[self.root_bytes.min(self.whole.len())..];
         below.strip_prefix(b"/").unwrap_or(below)
     }
+}
+
+/// What a step works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payload {
+    /// The bytes of files.
+    Bytes,
+    /// The rows of tables: a pipeline reads and writes the files.
+    Table,
 }
 
 /// A configured processor: parsed parameters, immutable, shared by all threads.
@@ -115,6 +175,17 @@ pub trait Processor: Send + Sync {
         false
     }
 
+    /// What its steps work on.
+    fn payload(&self) -> Payload {
+        Payload::Bytes
+    }
+
+    /// How tables and their files turn into each other where this step stands; none: as their names tell. A step that
+    /// says so does nothing else.
+    fn converts(&self) -> Option<(&ReadOptions, &WriteOptions)> {
+        None
+    }
+
     /// Start on one file.
     fn open(&self) -> Result<Box<dyn Step>>;
 
@@ -141,6 +212,9 @@ pub trait Processor: Send + Sync {
 /// Work that can be split inside a file is given as [`Event::Block`]s instead of being done in the call.
 /// After an error, or after `End` has been pulled, a step is only dropped.
 pub trait Step: Send {
+    /// Know what an earlier reading of this file has found, before the file begins.
+    fn remember(&mut self, _memo: &Memo) {}
+
     /// Take the next event.
     fn push(&mut self, event: Event) -> Result<()>;
 
@@ -173,7 +247,10 @@ pub const NATIVE: &[Native] = &[
     count::NATIVE,
     decompress::NATIVE,
     extract_headers::NATIVE,
+    filter_rows::NATIVE,
     grep::NATIVE,
+    sample::NATIVE,
+    select::NATIVE,
     verify::NATIVE,
 ];
 

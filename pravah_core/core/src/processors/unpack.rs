@@ -73,7 +73,7 @@ impl Unpacker {
         let Some(decoded) = decoder.decode(&mut self.input)? else { return Ok(None) };
         let bytes = match decoded {
             Decoded::Now(bytes) => bytes,
-            Decoded::Later { block, .. } => block.run()?,
+            Decoded::Later { block, .. } => block.run_bytes()?,
         };
         self.size_bytes += bytes.len() as u64;
         check_ratio(self.input.offset(), self.size_bytes, DEFAULT_MAX_RATIO)?;

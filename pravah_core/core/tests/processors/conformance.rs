@@ -19,6 +19,9 @@ const INPUT_KINDS: [&str; 12] = [
     "csv_bad_value",
     "ndjson_bad_line",
     "ndjson_bad_value",
+    "json_bad_element",
+    "json_bad_value",
+    "no_such_column",
 ];
 
 /// Inputs that mean something to one processor or another.

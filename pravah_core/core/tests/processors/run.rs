@@ -40,7 +40,8 @@ impl Outcome {
             }
             Event::Record(record) => self.records.push(Value::Object(record)),
             Event::End => self.has_ended = true,
-            Event::Block(_) => panic!("blocks do not come out"),
+            Event::Rows(_) => {}
+            Event::Block(_) | Event::Table(_) => panic!("blocks and tables do not come out"),
         }
         Ok(())
     }
@@ -70,6 +71,7 @@ pub fn configurations() -> Vec<(String, Pipeline)> {
         ("convert:from=csv", "convert", json!({"from": "csv", "format": "parquet"})),
         ("convert:from=parquet", "convert", json!({"from": "parquet", "format": "csv"})),
         ("convert:from=arrow", "convert", json!({"from": "arrow", "format": "ndjson"})),
+        ("convert:from=json", "convert", json!({"from": "json", "format": "csv"})),
         ("checksum:crc64nvme", "checksum", json!({"algorithm": "crc64nvme"})),
     ];
     examples.chain(others.map(|(step, name, params)| (step.to_owned(), pipeline(name, params)))).collect()

@@ -83,7 +83,7 @@ impl Decoded {
     fn bytes(self) -> Result<Bytes> {
         match self {
             Self::Now(bytes) => Ok(bytes),
-            Self::Later { block, .. } => block.run(),
+            Self::Later { block, .. } => block.run_bytes(),
         }
     }
 }

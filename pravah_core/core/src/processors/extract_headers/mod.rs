@@ -185,8 +185,8 @@ impl Step for HeadersStep {
             }
             Event::Bytes(bytes) => self.take(bytes)?,
             Event::End => self.record = self.finish()?.map(Event::Record),
-            // A pipeline pushes neither.
-            Event::Record(_) | Event::Block(_) => {}
+            // No pipeline pushes these.
+            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
         }
         self.passing = Some(event);
         Ok(())

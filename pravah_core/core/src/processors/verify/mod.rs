@@ -149,8 +149,8 @@ impl Step for VerifyStep {
                 self.size_bytes += bytes.len() as u64;
             }
             Event::End => self.record = Some(self.compare()?),
-            // A pipeline pushes neither.
-            Event::Record(_) | Event::Block(_) => {}
+            // No pipeline pushes these.
+            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
         }
         self.passing = Some(event);
         Ok(())

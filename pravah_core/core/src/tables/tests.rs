@@ -1,39 +1,81 @@
-//! Tables through `convert`: values come through every pair of formats, pieces do not matter, bad input is typed.
+//! Tables through steps: values come through every pair of formats, pieces do not matter, bad input is typed.
 
 use std::fmt::Write;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::*;
-use crate::{Error, processors::Event};
+use super::text::{PIECE_BYTES, SAMPLE_BYTES};
+use crate::{
+    Error, Result,
+    pipeline::{Failure, Pipeline, Workers},
+    plan::StepConfig,
+    processors::{Event, RowCounts, build},
+};
 
-const FORMATS: [&str; 5] = ["csv", "tsv", "ndjson", "parquet", "arrow"];
+const FORMATS: [&str; 6] = ["csv", "tsv", "ndjson", "json", "parquet", "arrow"];
+
+/// What came of a file.
+#[derive(Debug, Default, PartialEq)]
+struct Converted {
+    bytes: Vec<u8>,
+    records: Vec<Value>,
+    rows: RowCounts,
+}
+
+/// Run a file that is pushed in pieces of these sizes, over and over; it is read again where a step wants that.
+fn run(
+    steps: &[(&str, Value)],
+    name: &str,
+    file: &[u8],
+    sizes: &[usize],
+    workers: Workers<'_>,
+) -> Result<Converted, Failure> {
+    let steps = steps.iter().map(|(name, params)| StepConfig {
+        name: (*name).to_owned(),
+        params: params.as_object().expect("a map").clone(),
+    });
+    let pipeline = Pipeline::new(&steps.collect::<Vec<_>>())?;
+    let mut memo = None;
+    loop {
+        let mut converted = Converted::default();
+        let mut take = |event| {
+            match event {
+                Event::Bytes(bytes) => converted.bytes.extend_from_slice(&bytes),
+                Event::Record(record) => converted.records.push(Value::Object(record)),
+                Event::Rows(counts) => converted.rows += counts,
+                _ => {}
+            }
+            Ok(())
+        };
+        let mut flow = pipeline.open(workers)?;
+        if let Some(memo) = &memo {
+            flow.remember(memo);
+        }
+        let name = Bytes::copy_from_slice(name.as_bytes());
+        let mut feed = || {
+            flow.feed(Event::Begin { name: name.clone(), size_bytes: None, path: None }, &mut take)?;
+            let (mut rest, mut sizes) = (file, sizes.iter().cycle());
+            while !rest.is_empty() {
+                let (piece, behind) = rest.split_at((*sizes.next().expect("endless")).clamp(1, rest.len()));
+                flow.feed(Event::Bytes(Bytes::copy_from_slice(piece)), &mut take)?;
+                rest = behind;
+            }
+            flow.feed(Event::End, &mut take)
+        };
+        match feed() {
+            Err(Failure { error: Error::ReadAgain(found), .. }) => memo = Some(found),
+            Err(failure) => return Err(failure),
+            Ok(()) => return Ok(converted),
+        }
+    }
+}
 
 /// Convert a file that is pushed in pieces of these sizes, over and over.
 fn convert_in(params: Value, name: &str, file: &[u8], sizes: &[usize]) -> Result<Vec<u8>> {
-    let processor = build(params.as_object().expect("a map"))?;
-    let mut step = processor.open()?;
-    let mut output = Vec::new();
-    let mut feed = |event| -> Result<()> {
-        step.push(event)?;
-        while let Some(event) = step.pull()? {
-            if let Event::Bytes(bytes) = event {
-                output.extend_from_slice(&bytes);
-            }
-        }
-        Ok(())
-    };
-    feed(Event::Begin { name: Bytes::copy_from_slice(name.as_bytes()), size_bytes: None, path: None })?;
-    let (mut rest, mut sizes) = (file, sizes.iter().cycle());
-    while !rest.is_empty() {
-        let (piece, behind) = rest.split_at((*sizes.next().expect("endless")).clamp(1, rest.len()));
-        feed(Event::Bytes(Bytes::copy_from_slice(piece)))?;
-        rest = behind;
-    }
-    feed(Event::End)?;
-    Ok(output)
+    let converted = run(&[("convert", params)], name, file, sizes, Workers::NONE);
+    converted.map(|converted| converted.bytes).map_err(|failure| failure.error)
 }
 
 fn convert(params: Value, name: &str, file: &[u8]) -> Result<Vec<u8>> {
@@ -100,7 +142,7 @@ fn test_csv_takes_marks_every_end_of_line_and_fields_within_quotes() {
 fn test_header_only_gives_columns_without_rows_and_an_empty_file_is_refused() {
     for format in FORMATS {
         let file = converted(format, "a.csv", b"a,b\n");
-        if format != "ndjson" {
+        if !format.ends_with("json") {
             assert_eq!(converted("csv", &format!("a.{format}"), &file), b"a,b\n", "{format}");
         }
     }
@@ -124,10 +166,13 @@ fn test_csv_without_header_numbers_its_columns() {
 fn test_bad_csv_is_refused_with_its_line() {
     assert_eq!(csv_refused(b"a,b\n1,2\n3\n"), "csv_ragged_row: line 3 has 1 fields, the first row has 2");
     assert_eq!(csv_refused(b"a,b\n1,\"\n\n\"\n3,4,5\n"), "csv_ragged_row: line 5 has 3 fields, the first row has 2");
-    assert_eq!(csv_refused(b"a\n\"x\n"), "csv_bad_quotes: the quote that opens on line 2 is never closed");
+    assert_eq!(csv_refused(b"a\n\"x\n"), "csv_bad_quotes: the quote that opens in the row of line 2 is never closed");
     assert!(csv_refused(b"a,b\n1,\"x\"y\n").starts_with("csv_bad_quotes: line 2, field 2: there is text behind"));
     assert!(csv_refused(b"a,b,a\n").starts_with("csv_bad_header: columns 1 and 3 are both called `a`"));
-    assert_eq!(csv_refused(b"a,b\nx,\xff\n"), "invalid_utf8: line 2, column `b`: the text is not UTF-8");
+    assert_eq!(
+        csv_refused(b"a,b\nx,\xff\n"),
+        "invalid_utf8: line 2, column `b`: the text is not UTF-8; `encoding` tells what it is"
+    );
     assert_eq!(csv_refused(b"a,\xff\n"), "invalid_utf8: the name of column 2 is not UTF-8");
     // Each half of a character in a cell of its own.
     assert!(csv_refused(b"a\n\xc3\n\xa9\n").starts_with("invalid_utf8: line 2, "));
@@ -147,31 +192,137 @@ fn test_declared_types_hold_or_the_file_fails() {
     assert!(refused(params, "a.csv", b"a\n1\n").contains("`types` names the column `b`"));
 }
 
-#[test]
-fn test_value_behind_the_sample_that_does_not_fit_is_refused_with_its_place() {
-    let mut file = String::from("id,name\n");
+/// Rows of a number and a filler, more of them than the sample has.
+fn beyond_sample(format: &str) -> (String, usize) {
     let filler = "x".repeat(1_000);
-    let rows = SAMPLE_WEIGHT / 600;
+    let rows = (SAMPLE_BYTES + 3 * PIECE_BYTES) / 1_000;
+    let mut file = String::from(if format == "csv" { "id,name\n" } else { "" });
     for row in 0..rows {
-        writeln!(file, "{row},{filler}").expect("is written");
+        match format {
+            "csv" => writeln!(file, "{row},{filler}"),
+            _ => writeln!(file, "{{\"id\":{row},\"name\":\"{filler}\"}}"),
+        }
+        .expect("is written");
     }
-    writeln!(file, "n/a,y").expect("is written");
-    let told = csv_refused(file.as_bytes());
+    (file, rows)
+}
+
+#[test]
+fn test_value_behind_the_sample_that_does_not_fit_widens_its_column() {
+    let (file, rows) = beyond_sample("csv");
+    let csv = convert(json!({"format": "csv"}), "a.csv", format!("{file}1.5,y\n2,z\n").as_bytes()).expect("converts");
+    let csv = String::from_utf8(csv).expect("is text");
+    assert_eq!(csv.lines().nth(1).map(|line| &line[..4]), Some("0.0,"));
+    assert!(csv.ends_with(&format!("x\n1.5,y\n2.0,z\n")), "{}", &csv[csv.len() - 40..]);
+    assert_eq!(csv.lines().count(), rows + 3);
+    // Each reading finds less: a number, and then text.
+    let both = format!("{file}1.5,y\n{}n/a,z\n", "7,x\n".repeat(PIECE_BYTES / 2));
+    let text = converted("ndjson", "a.csv", both.as_bytes());
+    assert!(text.starts_with(b"{\"id\":\"0\",") && text.ends_with(b"{\"id\":\"n/a\",\"name\":\"z\"}\n"));
+    let (file, _) = beyond_sample("ndjson");
+    let more = converted("csv", "a.ndjson", format!("{file}{{\"more\":true}}\n").as_bytes());
+    assert!(more.starts_with(b"id,name,more\n0,x") && more.ends_with(b"\n,,true\n"));
+}
+
+#[test]
+fn test_bad_rows_are_kept_with_their_place_and_the_books_close() {
+    let (file, rows) = beyond_sample("csv");
+    let file = format!("{file}7\n8,\"a\nb\"\n9,\"x\"y\nx,z\n");
+    let steps = |policy: &str| [("convert", json!({"format": "csv", "types": {"id": "int64"}, "on_bad_row": policy}))];
+    let failed = run(&steps("fail"), "a.csv", file.as_bytes(), &[usize::MAX], Workers::NONE).expect_err("fails");
     let line = rows + 2;
-    assert!(
-        told.starts_with(&format!("csv_bad_value: line {line}, column `id`: `n/a` is no int64 as those of the sample")),
-        "{told}"
-    );
-    let json: String = (0..rows).map(|row| format!("{{\"id\":{row},\"name\":\"{filler}\"}}\n")).collect();
-    for (last, told) in [
-        ("{\"id\":1.5}", format!("ndjson_bad_value: line {}, column `id`: `1.5` is no int64 as", rows + 1)),
-        (
-            "{\"more\":1}",
-            format!("ndjson_bad_value: line {} has a field `more` that no line of the sample has", rows + 1),
-        ),
+    assert_eq!(failed.error.to_string(), format!("line {line} has 1 fields, the first row has 2"));
+    for sizes in [&[usize::MAX][..], &[PIECE_BYTES / 3]] {
+        let kept = run(&steps("quarantine"), "a.csv", file.as_bytes(), sizes, Workers::NONE).expect("converts");
+        let found: Vec<_> =
+            kept.records.iter().map(|bad| (bad["line"].as_u64(), bad["kind"].as_str(), bad["text"].as_str())).collect();
+        let line = line as u64;
+        let expected = [
+            (Some(line), Some("csv_ragged_row"), Some("7")),
+            (Some(line + 3), Some("csv_bad_quotes"), Some("9,\"x\"y")),
+            (Some(line + 4), Some("csv_bad_value"), Some("x,z")),
+        ];
+        assert_eq!(found, expected);
+        let rows = rows as u64;
+        let books = RowCounts { input: rows + 4, output: rows + 1, quarantined: 3, ..RowCounts::default() };
+        assert_eq!(kept.rows, books);
+        let dropped = run(&steps("drop"), "a.csv", file.as_bytes(), sizes, Workers::NONE).expect("converts");
+        assert_eq!(dropped.rows, RowCounts { dropped: 3, quarantined: 0, ..books });
+        assert_eq!((dropped.records.len(), &dropped.records[2]["text"]), (3, &Value::Null));
+        assert_eq!(dropped.bytes, kept.bytes);
+    }
+}
+
+#[test]
+fn test_large_file_is_the_same_on_many_threads_whatever_its_quotes() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("built");
+    let mut file = String::from("id,text,more\n");
+    for row in 0..60_000 {
+        let text = match row % 5_000 {
+            17 => "5\" pipe", // a quote that no count of quotes forgives
+            18 => "\"lines\nof \"\"text\"\"\r\nhere\"",
+            _ => "plain",
+        };
+        writeln!(file, "{row},{text},{}", "y".repeat(row % 90)).expect("is written");
+    }
+    for (format, steps) in [("csv", vec![]), ("parquet", vec![]), ("ndjson", vec![("compress", json!({}))])] {
+        let steps = [vec![("convert", json!({"format": format}))], steps].concat();
+        let alone = run(&steps, "a.csv", file.as_bytes(), &[usize::MAX], Workers::NONE).expect("converts");
+        let many = run(&steps, "a.csv", file.as_bytes(), &[70_001], Workers::new(&pool, 5)).expect("converts");
+        assert!(many == alone, "{format}");
+        assert_eq!(alone.rows, RowCounts { input: 60_000, output: 60_000, ..RowCounts::default() });
+    }
+}
+
+#[test]
+fn test_dialect_is_told_by_the_first_rows_or_by_parameters() {
+    for (file, expected) in [
+        ("a;b\n1;x,y\n", "a,b\n1,\"x,y\"\n"),
+        ("a\tb\n1\tx\n", "a,b\n1,x\n"),
+        ("a|b\n1|x\n", "a,b\n1,x\n"),
+        ("a;b,c\n1,2\n", "a;b,c\n1,2\n"),
+        ("a;b\n1\n", "a;b\n1\n"),
     ] {
-        let found = refused(json!({"format": "csv"}), "a.ndjson", format!("{json}{last}\n").as_bytes());
-        assert!(found.starts_with(&told), "{found}");
+        assert_eq!(text("csv", "a.csv", file), expected, "{file}");
+    }
+    let params =
+        json!({"format": "csv", "delimiter": "|", "quote": "'", "escape": "\\", "comment": "#", "skip_lines": 2});
+    let file = b"made by\r\nsomebody\r\n# names\r\na|b\r\n1|'it\\'s | \\\\'\r\n#2|x\r\n3|\r\n";
+    let converted = convert(params, "a.csv", file).expect("converts");
+    assert_eq!(String::from_utf8_lossy(&converted), "a|b\n1|\"it's | \\\"\n3|\n");
+    let params = json!({"format": "csv", "quote": "none"});
+    assert_eq!(convert(params, "a.csv", b"a,b\n\"x,1\n").expect("converts"), b"a,b\n\"\"\"x\",1\n");
+    let utf_16: Vec<u8> = "\u{feff}a,b\nä,1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(converted_text(json!({"format": "csv"}), &utf_16), "a,b\nä,1\n");
+    assert_eq!(converted_text(json!({"format": "csv", "encoding": "latin1"}), b"a\n\xe4\n"), "a\nä\n");
+}
+
+fn converted_text(params: Value, file: &[u8]) -> String {
+    String::from_utf8(convert(params, "a.csv", file).expect("converts")).expect("is text")
+}
+
+#[test]
+fn test_json_is_an_array_of_objects() {
+    let file = " [ {\"a\":1,\"b\":\"x,]\"} ,\n{\"b\":[1,{\"c\":\"}\"}]}\n] \n";
+    assert_eq!(text("csv", "a.json", file), "a,b\n1,\"x,]\"\n,\"[1,{\"\"c\"\":\"\"}\"\"}]\"\n");
+    assert_eq!(text("json", "a.csv", "a\n"), "[]\n");
+    assert_eq!(text("json", "a.csv", "a\n1\n2\n"), "[\n{\"a\":1},\n{\"a\":2}\n]\n");
+    let told = |file: &str| refused(json!({"format": "csv"}), "a.json", file.as_bytes());
+    for (file, expected) in [
+        ("", "no_columns: the file has no columns: it is empty"),
+        ("[]", "no_columns: "),
+        ("{\"a\":1}", "json_bad_element: line 1, column 1: the document is one object"),
+        ("\n3", "json_bad_element: line 2, column 1: an array of objects is expected"),
+        ("[1]", "json_bad_element: line 1, column "),
+        ("[{\"a\":1},\n]", "json_bad_element: line 2, column 1: the last comma"),
+        ("[{\"a\":1}\n,\n,{}]", "json_bad_element: line 3, column 1: a comma"),
+        ("[{\"a\":1}", "json_bad_element: line 1, column 1: the array is never closed"),
+        ("[{\"a\":1}] x", "json_bad_element: line 1, column 1: the array ends here"),
+        ("[{\"a\":1}}", "json_bad_element: "),
+        ("[{\"a\":1,\"a\":2}]", "json_bad_element: line 1 has the field `a` twice"),
+    ] {
+        let found = told(file);
+        assert!(found.starts_with(expected), "{file}: {found}");
     }
 }
 
@@ -228,7 +379,7 @@ fn test_file_is_read_through_its_compression() {
             while let Some(event) = step.pull().expect("is pulled") {
                 match event {
                     Event::Bytes(bytes) => output.extend_from_slice(&bytes),
-                    Event::Block(block) => output.extend_from_slice(&block.run().expect("is done")),
+                    Event::Block(block) => output.extend_from_slice(&block.run_bytes().expect("is done")),
                     _ => {}
                 }
             }
@@ -252,9 +403,10 @@ fn test_parameters_that_contradict_each_other_are_refused() {
         (json!({"format": "csv", "compression": "zstd"}), "compression is for `format: parquet` only"),
         (json!({"format": "parquet", "row_group_rows": 0}), "row_group_rows is 0"),
         (json!({"format": "csv", "delimiter": ";;"}), "delimiter is \";;\""),
-        (json!({"format": "csv", "delimiter": "\""}), "delimiter is `\"`"),
+        (json!({"format": "csv", "delimiter": "\""}), "delimiter and quote are the same"),
+        (json!({"format": "csv", "encoding": "klingon"}), "encoding is \"klingon\""),
     ] {
-        let error: Error = build(params.as_object().expect("a map")).err().expect("is refused");
+        let error: Error = build("convert", params.as_object().expect("a map")).err().expect("is refused");
         assert!(error.to_string().contains(told), "{error}");
     }
 }
@@ -318,12 +470,12 @@ proptest! {
         let (params, file) = (json!({"format": format, "types": types}), quoted(&table));
         let whole = convert(params.clone(), "a.csv", file.as_bytes()).expect("converts");
         prop_assert_eq!(&convert_in(params, "a.csv", file.as_bytes(), &sizes).expect("converts"), &whole);
-        if format == "ndjson" && table.is_empty() {
+        if format.ends_with("json") && table.is_empty() {
             return Ok(()); // names no columns
         }
         let name = format!("a.{format}");
         let back_params = match format {
-            "csv" | "tsv" => json!({"format": "ndjson", "types": types}),
+            "csv" | "tsv" => json!({"format": "ndjson", "types": types, "delimiter": if format == "csv" { "," } else { "\t" }}),
             _ => json!({"format": "ndjson"}),
         };
         let back = convert_in(back_params, &name, &whole, &sizes).expect("converts");
@@ -338,7 +490,7 @@ proptest! {
     #[test]
     fn test_random_table_with_inferred_types_keeps_values_between_formats(
         table in table(),
-        format in prop::sample::select(&["parquet", "arrow", "ndjson"][..]),
+        format in prop::sample::select(&["parquet", "arrow", "ndjson", "json"][..]),
     ) {
         prop_assume!(!table.is_empty());
         // What was written once is in the one form that this processor writes.
@@ -352,7 +504,7 @@ proptest! {
     fn test_random_bytes_convert_or_fail_the_same_in_pieces(
         file in prop::collection::vec(prop::sample::select(&b"ab1,\"\"\n\r\xc3\xa9{}:[]"[..]), 0..60),
         sizes in prop::collection::vec(1usize..9, 1..5),
-        name in prop::sample::select(&["a.csv", "a.tsv", "a.ndjson", "a.parquet", "a.arrow"][..]),
+        name in prop::sample::select(&["a.csv", "a.tsv", "a.ndjson", "a.json", "a.parquet", "a.arrow"][..]),
     ) {
         let told = |sizes: &[usize]| convert_in(json!({"format": "ndjson"}), name, &file, sizes)
             .map_err(|error| format!("{}: {error}", error.kind()));

@@ -15,6 +15,8 @@ pub enum Format {
     Tsv,
     /// One JSON object a line
     Ndjson,
+    /// An array of JSON objects
+    Json,
     /// Apache Parquet
     Parquet,
     /// The file format of Arrow IPC, which Feather 2 is too
@@ -28,6 +30,7 @@ impl Format {
             Self::Csv => ".csv",
             Self::Tsv => ".tsv",
             Self::Ndjson => ".ndjson",
+            Self::Json => ".json",
             Self::Parquet => ".parquet",
             Self::Arrow => ".arrow",
         }
@@ -41,6 +44,7 @@ impl Format {
             b"csv" => Some(Self::Csv),
             b"tsv" | b"tab" => Some(Self::Tsv),
             b"ndjson" | b"jsonl" => Some(Self::Ndjson),
+            b"json" => Some(Self::Json),
             b"parquet" | b"pq" => Some(Self::Parquet),
             b"arrow" | b"feather" | b"ipc" => Some(Self::Arrow),
             _ => None,
@@ -49,7 +53,12 @@ impl Format {
 
     /// Whether it is text, which is read row by row; the others are read from their end.
     pub fn is_text(self) -> bool {
-        matches!(self, Self::Csv | Self::Tsv | Self::Ndjson)
+        matches!(self, Self::Csv | Self::Tsv | Self::Ndjson | Self::Json)
+    }
+
+    /// Whether its rows are lines of fields.
+    pub fn is_delimited(self) -> bool {
+        matches!(self, Self::Csv | Self::Tsv)
     }
 }
 
@@ -71,6 +80,7 @@ mod tests {
             ("a.tsv", Some(Format::Tsv)),
             ("a.jsonl.zst", Some(Format::Ndjson)),
             ("a.pq", Some(Format::Parquet)),
+            ("a.json", Some(Format::Json)),
             ("a.feather", Some(Format::Arrow)),
             ("a.csv.bak", None),
             ("a.gz", None),

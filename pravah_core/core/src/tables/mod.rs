@@ -1,0 +1,30 @@
+//! Tables: files become batches of rows, steps work on these, and batches become files again.
+//!
+//! A pipeline puts [`ReadTable`] before the first step that takes rows and [`WriteTable`] behind the last one; what
+//! `convert` says of formats is for these two. Batches are cut by the content alone, so the same file gives the same
+//! bytes in whatever pieces it arrives, and on however many threads.
+//!
+//! - `format`: the formats and their names; `options`: how tables are read and written
+//! - `read`, `write`: the two steps
+//! - `text`: CSV, TSV, NDJSON and JSON, row by row; `whole`: Parquet and Arrow, whose directory is at their end
+//! - `writers`: every format, written
+
+mod format;
+mod options;
+mod read;
+mod text;
+mod whole;
+mod write;
+mod writers;
+
+pub use format::Format;
+pub use options::{BadRows, Compression, Declared, Delimited, ReadOptions, WriteOptions};
+pub use read::ReadTable;
+pub(crate) use text::data_type;
+pub use write::WriteTable;
+
+/// Rows of a batch that a reader of columns gives, at most.
+pub const BATCH_ROWS: usize = 8_192;
+
+#[cfg(test)]
+mod tests;

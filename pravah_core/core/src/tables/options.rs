@@ -1,0 +1,145 @@
+//! How tables are read and written: what steps say of it, checked.
+
+use std::collections::BTreeMap;
+
+use parquet::basic::{BrotliLevel, Compression as ParquetCompression, GzipLevel, ZstdLevel};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Format;
+use crate::processors::ColumnType;
+
+/// The types that the user has declared, by column.
+pub type Declared = BTreeMap<String, ColumnType>;
+
+/// How a file becomes rows.
+#[derive(Debug, Clone, Default)]
+pub struct ReadOptions {
+    /// None: the extension of each file's name tells.
+    pub format: Option<Format>,
+    /// What delimited text looks like.
+    pub delimited: Delimited,
+    /// The encoding of text; none: UTF-8, or what a mark at its beginning says.
+    pub encoding: Option<&'static encoding_rs::Encoding>,
+    /// Types that shall not be inferred.
+    pub types: Declared,
+    /// What becomes of rows that can't be read.
+    pub bad_rows: BadRows,
+}
+
+impl ReadOptions {
+    /// Whether anything is said that its defaults don't say.
+    pub fn is_given(&self) -> bool {
+        self.format.is_some()
+            || self.encoding.is_some()
+            || !self.types.is_empty()
+            || self.bad_rows != BadRows::Fail
+            || self.delimited.is_read_only_given()
+    }
+}
+
+/// What delimited text looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delimited {
+    /// Between two fields; none: the first rows tell, of TSV a tab.
+    pub delimiter: Option<u8>,
+    /// Around a field; none: fields are never quoted.
+    pub quote: Option<u8>,
+    /// Within quotes, takes the next byte as it is; none: a quote is doubled.
+    pub escape: Option<u8>,
+    /// What begins a line that is no row.
+    pub comment: Option<u8>,
+    /// Lines before the header, or before the first row.
+    pub skip_lines: u64,
+    /// The first row has the names of the columns.
+    pub has_header: bool,
+}
+
+impl Delimited {
+    /// Whether anything is said that is not for writing, too.
+    fn is_read_only_given(&self) -> bool {
+        let Self { delimiter, has_header, .. } = *self;
+        *self != Self { delimiter, has_header, ..Self::default() }
+    }
+}
+
+impl Default for Delimited {
+    fn default() -> Self {
+        Self { delimiter: None, quote: Some(b'"'), escape: None, comment: None, skip_lines: 0, has_header: true }
+    }
+}
+
+/// What becomes of a row that can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BadRows {
+    /// The file fails at the first one
+    #[default]
+    Fail,
+    /// They are left out, counted, and the first 100 of a file are told in the results
+    Drop,
+    /// They are left out, and each is kept in the results with its line, its reason and its text
+    Quarantine,
+}
+
+/// How rows become a file.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteOptions {
+    /// None: the format that was read.
+    pub format: Option<Format>,
+    /// Between two fields of CSV.
+    pub delimiter: u8,
+    /// Whether delimited text begins with the names of the columns.
+    pub has_header: bool,
+    /// How Parquet pages are compressed.
+    pub compression: Compression,
+    /// Rows of a row group of Parquet, at most.
+    pub row_group_rows: usize,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self {
+            format: None,
+            delimiter: b',',
+            has_header: true,
+            compression: Compression::Zstd,
+            row_group_rows: DEFAULT_ROW_GROUP_ROWS,
+        }
+    }
+}
+
+/// Rows of a row group: some MiB of common tables, so that several are encoded at once in bounded memory. DuckDB's
+/// default is 122,880.
+pub const DEFAULT_ROW_GROUP_ROWS: usize = 131_072;
+
+/// How Parquet pages are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Not at all
+    None,
+    /// Snappy, which every reader has
+    Snappy,
+    /// Zstandard at level 3
+    Zstd,
+    /// LZ4 blocks
+    Lz4,
+    /// gzip at level 6
+    Gzip,
+    /// Brotli at level 5
+    Brotli,
+}
+
+impl From<Compression> for ParquetCompression {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::None => Self::UNCOMPRESSED,
+            Compression::Snappy => Self::SNAPPY,
+            Compression::Zstd => Self::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()),
+            Compression::Lz4 => Self::LZ4_RAW,
+            Compression::Gzip => Self::GZIP(GzipLevel::try_new(6).unwrap_or_default()),
+            Compression::Brotli => Self::BROTLI(BrotliLevel::try_new(5).unwrap_or_default()),
+        }
+    }
+}

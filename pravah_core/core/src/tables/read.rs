@@ -1,0 +1,177 @@
+//! The step that reads: bytes of a file, out of their compression, become rows.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    Format, ReadOptions,
+    text::{MOST_ROW_BYTES, PIECE_BYTES, SAMPLE_BYTES, TextReader},
+    whole::{MOST_FILE_BYTES, WholeReader},
+};
+use crate::{
+    Error, Result,
+    memo::Memo,
+    processors::{Event, Processor, Step, Unpacker},
+};
+
+/// Reads one table. After an error it is only dropped.
+pub trait TableReader: Send {
+    /// Take the next bytes of the file.
+    fn push(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// Take the end of the file.
+    fn end(&mut self) -> Result<()>;
+
+    /// Give the next event: a batch, or a block of some; none: more of the file is wanted, or all has been given.
+    fn pull(&mut self) -> Result<Option<Event>>;
+}
+
+/// Turns files into rows.
+#[derive(Clone)]
+pub struct ReadTable(pub Arc<ReadOptions>);
+
+/// What a decoder takes for a source that is compressed: the largest of them, and what it gives at once.
+const UNPACKING_BYTES: u64 = 32 << 20;
+
+/// Bytes that a column of types takes for a byte of text, at most: a delimiter is a field, which may be a null of eight
+/// bytes, and buffers that grow have twice the room.
+const TYPED_BYTES: u64 = 20;
+
+/// Pages that are open, and 8,192 rows of them: what common files take. No header tells more before it is read.
+const DECODED_BYTES: u64 = 64 << 20;
+
+/// Buffers that any table takes.
+const FIXED_BYTES: u64 = 1 << 20;
+
+impl Processor for ReadTable {
+    fn need(&self, size_bytes: u64, blocks: u64) -> u64 {
+        let reading = match self.0.format {
+            Some(format) if format.is_text() => text_bytes(size_bytes, blocks),
+            Some(_) => whole_bytes(size_bytes),
+            // The name, which tells the format, is not known here. What is too large to lie in memory is text.
+            None if size_bytes > MOST_FILE_BYTES && size_bytes != u64::MAX => text_bytes(size_bytes, blocks),
+            None => text_bytes(size_bytes, blocks).max(whole_bytes(size_bytes)),
+        };
+        reading + UNPACKING_BYTES
+    }
+
+    /// What steps behind it take for rows: not a bound, since a few bytes of Parquet may hold any number of them.
+    fn output_bound(&self, size_bytes: u64) -> u64 {
+        size_bytes.saturating_mul(TYPED_BYTES)
+    }
+
+    fn open(&self) -> Result<Box<dyn Step>> {
+        Ok(Box::new(ReadStep {
+            options: Arc::clone(&self.0),
+            memo: None,
+            begin: None,
+            unpacker: Unpacker::default(),
+            reader: None,
+            phase: Phase::Reading,
+        }))
+    }
+}
+
+/// Pieces that are read at once with their columns, the sample, and a row that is cut off.
+fn text_bytes(size_bytes: u64, blocks: u64) -> u64 {
+    let piece = size_bytes.min(PIECE_BYTES as u64);
+    let sample = size_bytes.min((SAMPLE_BYTES + PIECE_BYTES) as u64);
+    let row = size_bytes.min(MOST_ROW_BYTES as u64);
+    (blocks + 1) * (1 + TYPED_BYTES) * piece + sample + 2 * row + FIXED_BYTES
+}
+
+/// The file, grown by doubling where its size is not known, and pages and columns of a batch.
+fn whole_bytes(size_bytes: u64) -> u64 {
+    2 * size_bytes.min(MOST_FILE_BYTES) + DECODED_BYTES
+}
+
+/// The work on one file.
+struct ReadStep {
+    options: Arc<ReadOptions>,
+    memo: Option<Memo>,
+    begin: Option<Event>,
+    unpacker: Unpacker,
+    /// None before the file has begun.
+    reader: Option<Box<dyn TableReader>>,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Reading,
+    /// The reader has the whole file.
+    Draining,
+    Ended,
+}
+
+impl ReadStep {
+    fn begin(&mut self, name: &[u8], size_bytes: Option<u64>) -> Result<()> {
+        let format = self.options.format.or_else(|| Format::of_name(name)).ok_or_else(|| {
+            let shown = String::from_utf8_lossy(name);
+            Error::UnsupportedInput(format!(
+                "the name `{shown}` has no extension of a table that can be read; `from` tells the format"
+            ))
+        })?;
+        if !format.is_text() && !self.options.types.is_empty() {
+            let message = "`types` is for formats of text; this one has types of its own";
+            return Err(Error::UnsupportedInput(message.to_owned()));
+        }
+        self.reader = Some(if format.is_text() {
+            Box::new(TextReader::new(format, &self.options, self.memo.take()))
+        } else {
+            Box::new(WholeReader::new(format, size_bytes)?)
+        });
+        self.unpacker = Unpacker::new(name, size_bytes);
+        Ok(())
+    }
+}
+
+impl Step for ReadStep {
+    fn remember(&mut self, memo: &Memo) {
+        self.memo = Some(memo.clone());
+    }
+
+    fn push(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Begin { name, size_bytes, path } => {
+                self.begin(&name, size_bytes)?;
+                self.begin = Some(Event::Begin { name, size_bytes: None, path });
+            }
+            Event::Bytes(bytes) => self.unpacker.push(bytes),
+            Event::End => self.unpacker.end(),
+            // No pipeline pushes these.
+            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
+        }
+        Ok(())
+    }
+
+    fn pull(&mut self) -> Result<Option<Event>> {
+        if let Some(begin) = self.begin.take() {
+            return Ok(Some(begin));
+        }
+        let Some(reader) = &mut self.reader else { return Ok(None) };
+        loop {
+            if let Some(event) = reader.pull()? {
+                return Ok(Some(event));
+            }
+            match self.phase {
+                Phase::Reading => {
+                    if let Some(bytes) = self.unpacker.pull()? {
+                        reader.push(bytes)?;
+                    } else if self.unpacker.has_ended() {
+                        reader.end()?;
+                        self.phase = Phase::Draining;
+                    } else {
+                        return Ok(None);
+                    }
+                }
+                Phase::Draining => {
+                    self.phase = Phase::Ended;
+                    return Ok(Some(Event::End));
+                }
+                Phase::Ended => return Ok(None),
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Makes a batch of the rows of a piece, once the types of the columns are known.
+
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::{Field, Schema, SchemaRef};
+
+use super::{
+    columns::{Column, Expected, data_type},
+    fault::{BadRow, Fault},
+    rows::RowSink,
+    survey::Survey,
+};
+use crate::{
+    Error, Result,
+    processors::{ColumnType, Tag},
+    tables::Declared,
+};
+
+/// The columns of a file and their types.
+#[derive(Debug)]
+pub struct Typing {
+    pub schema: SchemaRef,
+    expected: Vec<Expected>,
+    positions: HashMap<String, usize>,
+}
+
+impl Typing {
+    /// No columns.
+    pub fn none() -> Self {
+        Self { schema: Arc::new(Schema::empty()), expected: Vec::new(), positions: HashMap::new() }
+    }
+
+    /// Decide, by what was found and what was declared.
+    pub fn decide(survey: &Survey, declared: &Declared) -> Result<Self> {
+        if survey.names.is_empty() {
+            return Err(Error::NoColumns("the file has no columns: it is empty, or its rows are".to_owned()));
+        }
+        if let Some(unknown) = declared.keys().find(|declared| !survey.names.contains(declared)) {
+            return Err(Error::UnsupportedInput(format!("`types` names the column `{unknown}`, which is not there")));
+        }
+        let columns = survey.names.iter().zip(&survey.columns);
+        let expected: Vec<_> = columns
+            .map(|(name, candidates)| match declared.get(name) {
+                Some(&column_type) => Expected { column_type, is_declared: true },
+                None => Expected { column_type: candidates.decide(), is_declared: false },
+            })
+            .collect();
+        let fields = survey.names.iter().zip(&expected);
+        let fields: Vec<_> =
+            fields.map(|(name, expected)| Field::new(name, data_type(expected.column_type), true)).collect();
+        let positions = survey.names.iter().cloned().zip(0..).collect();
+        Ok(Self { schema: Arc::new(Schema::new(fields)), expected, positions })
+    }
+}
+
+/// What became of the rows of a piece.
+pub struct Typed {
+    /// Those that are good.
+    pub batch: RecordBatch,
+    pub bad: Vec<BadRow>,
+    /// A value does not fit, or has no column: the types are too narrow for this file, and the batch is not complete.
+    pub is_misfit: bool,
+}
+
+/// Makes the columns of one piece.
+pub struct Typer {
+    typing: Arc<Typing>,
+    columns: Vec<Column>,
+    rows: usize,
+    bad: Vec<BadRow>,
+    /// What is wrong with the row under way.
+    fault: Option<Fault>,
+    is_misfit: bool,
+    /// The piece is not all UTF-8, so each text is looked at.
+    checks_text: bool,
+    /// Nobody wants more than the first bad row.
+    stops_at_bad: bool,
+}
+
+impl Typer {
+    /// Begin without rows.
+    pub fn new(typing: &Arc<Typing>, piece: &[u8], stops_at_bad: bool) -> Self {
+        Self {
+            typing: Arc::clone(typing),
+            columns: typing.expected.iter().copied().map(Column::new).collect(),
+            rows: 0,
+            bad: Vec::new(),
+            fault: None,
+            is_misfit: false,
+            checks_text: std::str::from_utf8(piece).is_err(),
+            stops_at_bad,
+        }
+    }
+
+    /// Give the batch.
+    pub fn finish(self) -> Result<Typed> {
+        let arrays: Vec<ArrayRef> = self.columns.into_iter().map(Column::finish).collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.typing.schema), arrays, &options)
+            .map_err(|error| Error::CorruptInput(error.to_string()))?;
+        Ok(Typed { batch, bad: self.bad, is_misfit: self.is_misfit })
+    }
+
+    fn name(&self, column: usize) -> String {
+        self.typing.schema.field(column).name().clone()
+    }
+}
+
+impl RowSink for Typer {
+    fn column(&mut self, expected: usize, name: &str) -> Option<usize> {
+        let fields = self.typing.schema.fields();
+        if fields.get(expected).is_some_and(|there| there.name() == name) {
+            return Some(expected);
+        }
+        let column = self.typing.positions.get(name).copied();
+        self.is_misfit |= column.is_none();
+        column
+    }
+
+    #[inline]
+    fn cell(&mut self, column: usize, tag: Tag, cell: &[u8]) -> bool {
+        let columns = &mut self.columns[column];
+        if columns.len() > self.rows {
+            return false;
+        }
+        while columns.len() < self.rows {
+            columns.push_null(); // of rows that had no such field
+        }
+        let Expected { column_type, is_declared } = columns.expected;
+        if self.checks_text && column_type == ColumnType::Text && std::str::from_utf8(cell).is_err() {
+            columns.push_null();
+            self.fault = Some(Fault::NotUtf8 { column: self.name(column) });
+            return true;
+        }
+        if !columns.push(tag, cell) {
+            if is_declared {
+                let (column, value) = (self.name(column), cell.to_vec());
+                self.fault = Some(Fault::Value { column, value, wanted: column_type.name() });
+            } else {
+                self.is_misfit = true;
+            }
+        }
+        true
+    }
+
+    fn end_row(&mut self, line: u32, extent: Range<usize>) {
+        if let Some(fault) = self.fault.take() {
+            return self.reject(BadRow { line, extent, fault });
+        }
+        self.rows += 1;
+        for column in &mut self.columns {
+            if column.len() < self.rows {
+                column.push_null();
+            }
+        }
+    }
+
+    fn reject(&mut self, bad: BadRow) {
+        self.forget();
+        self.bad.push(bad);
+    }
+
+    fn forget(&mut self) {
+        self.fault = None;
+        let rows = self.rows;
+        self.columns.iter_mut().for_each(|column| column.truncate(rows));
+    }
+
+    fn wants_more(&self) -> bool {
+        !self.is_misfit && (self.bad.is_empty() || !self.stops_at_bad)
+    }
+}

@@ -1,0 +1,232 @@
+//! Reads Parquet and Arrow files, whose directory is at their end: they lie in memory whole before the first row.
+//!
+//! Dictionaries and runs become plain columns: a table has no values that are stored elsewhere.
+
+use std::{
+    any::Any,
+    collections::VecDeque,
+    io::Cursor,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
+
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_cast::cast;
+use arrow_ipc::reader::FileReader;
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
+use bytes::{Bytes, BytesMut};
+use parquet::{
+    arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    errors::ParquetError,
+};
+
+use super::{BATCH_ROWS, Format, read::TableReader};
+use crate::{
+    Error, Result,
+    processors::{Block, Event, RowCounts, Turn},
+};
+
+/// Bytes of a file, at most.
+pub const MOST_FILE_BYTES: u64 = i32::MAX as u64;
+
+/// Row groups that are decoded at once, by any thread, are of this size at most; larger ones come batch by batch.
+const PARALLEL_BYTES: i64 = 16 << 20;
+
+/// Reads a file that lies in memory.
+pub struct WholeReader {
+    format: Format,
+    file: BytesMut,
+    waiting: VecDeque<Event>,
+    /// What is read batch by batch.
+    batches: Option<Batches>,
+    schema: SchemaRef,
+    rows: u64,
+    is_open: bool,
+}
+
+type Batches = Box<dyn RecordBatchReader + Send>;
+
+impl WholeReader {
+    /// Take a file of this format, whose size is known or not.
+    pub fn new(format: Format, size_bytes: Option<u64>) -> Result<Self> {
+        let size_bytes = size_bytes.unwrap_or_default();
+        check_size(size_bytes)?;
+        let file = BytesMut::with_capacity(size_bytes as usize);
+        let (waiting, schema) = (VecDeque::new(), Arc::new(Schema::empty()));
+        Ok(Self { format, file, waiting, batches: None, schema, rows: 0, is_open: false })
+    }
+
+    /// Begin with the columns: without dictionaries, as the batches will be.
+    fn begin(&mut self, whole: &Schema) -> Result<()> {
+        if whole.fields().is_empty() {
+            return Err(Error::NoColumns("the file has no columns".to_owned()));
+        }
+        let fields: Vec<_> = whole.fields().iter().map(plain_field).collect();
+        self.schema = Arc::new(Schema::new_with_metadata(fields, whole.metadata().clone()));
+        self.waiting.push_back(Event::Table(RecordBatch::new_empty(Arc::clone(&self.schema))));
+        self.is_open = true;
+        Ok(())
+    }
+
+    fn open_arrow(&mut self, file: Bytes) -> Result<()> {
+        let reader = contained(|| FileReader::try_new(Cursor::new(file), None).map_err(unreadable))?;
+        self.begin(&reader.schema())?;
+        self.batches = Some(Box::new(reader));
+        Ok(())
+    }
+
+    /// Open a Parquet file; row groups that are small are blocks of their own.
+    fn open_parquet(&mut self, file: Bytes) -> Result<()> {
+        let options = ArrowReaderOptions::new();
+        let metadata = contained(|| ArrowReaderMetadata::load(&file, options).map_err(unreadable_parquet))?;
+        self.begin(metadata.schema())?;
+        let groups = metadata.metadata().row_groups();
+        if groups.len() < 2 || groups.iter().any(|group| group.total_byte_size() > PARALLEL_BYTES) {
+            self.batches = Some(contained(|| parquet_batches(file, metadata, None))?);
+            return Ok(());
+        }
+        for group in 0..groups.len() {
+            self.rows += u64::try_from(groups[group].num_rows()).unwrap_or_default();
+            let (file, metadata, schema) = (file.clone(), metadata.clone(), Arc::clone(&self.schema));
+            self.waiting.push_back(Event::Block(Block::in_parts(move || {
+                let batches = contained(|| read_group(file, metadata, group, &schema))?;
+                Ok(Box::new(move || Ok(batches)) as Turn)
+            })));
+        }
+        Ok(())
+    }
+}
+
+impl TableReader for WholeReader {
+    fn push(&mut self, bytes: Bytes) -> Result<()> {
+        check_size((self.file.len() + bytes.len()) as u64)?;
+        self.file.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let file = std::mem::take(&mut self.file).freeze();
+        match self.format {
+            Format::Parquet => self.open_parquet(file),
+            _ => self.open_arrow(file),
+        }
+    }
+
+    fn pull(&mut self) -> Result<Option<Event>> {
+        if let Some(event) = self.waiting.pop_front() {
+            return Ok(Some(event));
+        }
+        if let Some(batches) = &mut self.batches {
+            let next = contained(|| batches.next().transpose().map_err(unreadable))?;
+            if let Some(batch) = next {
+                self.rows += batch.num_rows() as u64;
+                self.waiting.extend(contained(|| plain_batches(&batch, &self.schema))?);
+                return Ok(self.waiting.pop_front());
+            }
+            self.batches = None;
+        }
+        if !std::mem::take(&mut self.is_open) {
+            return Ok(None);
+        }
+        Ok(Some(Event::Rows(RowCounts { input: self.rows, ..RowCounts::default() })))
+    }
+}
+
+fn parquet_batches(file: Bytes, metadata: ArrowReaderMetadata, group: Option<usize>) -> Result<Batches> {
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(BATCH_ROWS);
+    if let Some(group) = group {
+        builder = builder.with_row_groups(vec![group]);
+    }
+    Ok(Box::new(builder.build().map_err(unreadable_parquet)?))
+}
+
+fn read_group(file: Bytes, metadata: ArrowReaderMetadata, group: usize, schema: &SchemaRef) -> Result<Vec<Event>> {
+    let mut events = Vec::new();
+    for batch in parquet_batches(file, metadata, Some(group))? {
+        events.extend(plain_batches(&batch.map_err(unreadable)?, schema)?);
+    }
+    Ok(events)
+}
+
+/// Give a batch in plain ones of bounded length.
+fn plain_batches(batch: &RecordBatch, schema: &SchemaRef) -> Result<Vec<Event>> {
+    let starts = (0..batch.num_rows()).step_by(BATCH_ROWS);
+    let slices = starts.map(|start| batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start)));
+    slices.map(|slice| plain(&slice, schema).map(Event::Table)).collect()
+}
+
+fn check_size(size_bytes: u64) -> Result<()> {
+    if size_bytes > MOST_FILE_BYTES {
+        return Err(Error::UnsupportedInput(format!(
+            "the file has {size_bytes} bytes or more, and lies in memory while it is converted: at most \
+             {MOST_FILE_BYTES} can"
+        )));
+    }
+    Ok(())
+}
+
+fn unreadable_parquet(error: ParquetError) -> Error {
+    match error {
+        ParquetError::NYI(told) => Error::UnsupportedInput(format!("the file is not readable yet: {told}")),
+        ParquetError::EOF(told) => Error::TruncatedInput(format!("the file is cut off: {told}")),
+        error => Error::CorruptInput(format!("the file is damaged: {error}")),
+    }
+}
+
+fn unreadable(error: ArrowError) -> Error {
+    match error {
+        // The libraries have no error of its own for columns that 32-bit offsets can't hold.
+        error if error.to_string().contains("index overflow decoding") => Error::UnsupportedInput(format!(
+            "{BATCH_ROWS} rows of the file have more than 2 GiB in one column: {error}"
+        )),
+        ArrowError::NotYetImplemented(told) => Error::UnsupportedInput(format!("the file is not readable yet: {told}")),
+        error => Error::CorruptInput(format!("the file is damaged: {error}")),
+    }
+}
+
+/// Call a library that panics on some damaged files; that is then what the file's error says.
+fn contained<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    // After an error the reader is only dropped.
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        let told = message(payload.as_ref());
+        Err(Error::CorruptInput(format!("the file is damaged: its reader gave up with `{told}`")))
+    })
+}
+
+fn message(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// Give the batch without dictionaries and runs.
+fn plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
+        if column.data_type() == field.data_type() {
+            return Ok(Arc::clone(column));
+        }
+        cast(column, field.data_type()).map_err(unreadable)
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_>>()?).map_err(unreadable)
+}
+
+fn plain_field(field: &FieldRef) -> FieldRef {
+    let data_type = plain_type(field.data_type());
+    if data_type == *field.data_type() {
+        return Arc::clone(field);
+    }
+    let plain = Field::new(field.name(), data_type, field.is_nullable());
+    Arc::new(plain.with_metadata(field.metadata().clone()))
+}
+
+fn plain_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Dictionary(_, values) => plain_type(values),
+        DataType::RunEndEncoded(_, values) => plain_type(values.data_type()),
+        DataType::List(field) => DataType::List(plain_field(field)),
+        DataType::LargeList(field) => DataType::LargeList(plain_field(field)),
+        DataType::FixedSizeList(field, size) => DataType::FixedSizeList(plain_field(field), *size),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
+        DataType::Map(field, sorted) => DataType::Map(plain_field(field), *sorted),
+        other => other.clone(),
+    }
+}

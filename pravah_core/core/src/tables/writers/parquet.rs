@@ -1,0 +1,148 @@
+//! Writes Parquet: row groups are encoded by any thread, and put into the file in order.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use bytes::Bytes;
+use parquet::{
+    arrow::{
+        ArrowWriter,
+        arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves},
+    },
+    errors::ParquetError,
+    file::{properties::WriterProperties, writer::SerializedFileWriter},
+};
+
+use super::TableWriter;
+use crate::{
+    Error, Result,
+    processors::{Block, Event, Turn},
+    tables::WriteOptions,
+};
+
+/// A row group ends with the batch that reaches this size in memory.
+pub const ROW_GROUP_BYTES: usize = 32 << 20;
+
+/// What a Parquet file says of its writer: fixed, as a release that changes nothing shall change no byte.
+const CREATED_BY: &str = "pravah version 1 (build 0)";
+
+/// Writes one file.
+pub struct ParquetWriter {
+    schema: SchemaRef,
+    row_group_rows: usize,
+    /// Rows of the next row group.
+    batches: Vec<RecordBatch>,
+    rows: usize,
+    size_bytes: usize,
+    groups: usize,
+    factory: Arc<ArrowRowGroupWriterFactory>,
+    file: Arc<Mutex<Option<SerializedFileWriter<Vec<u8>>>>>,
+}
+
+impl ParquetWriter {
+    /// Begin with the schema.
+    pub fn new(schema: &SchemaRef, options: &WriteOptions) -> Result<Self> {
+        let properties = WriterProperties::builder()
+            .set_compression(options.compression.into())
+            .set_created_by(CREATED_BY.to_owned())
+            .build();
+        let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties)).map_err(unwritable)?;
+        let (file, factory) = writer.into_serialized_writer().map_err(unwritable)?;
+        Ok(Self {
+            schema: Arc::clone(schema),
+            row_group_rows: options.row_group_rows,
+            batches: Vec::new(),
+            rows: 0,
+            size_bytes: 0,
+            groups: 0,
+            factory: Arc::new(factory),
+            file: Arc::new(Mutex::new(Some(file))),
+        })
+    }
+
+    /// Have the rows so far encoded as a row group.
+    fn row_group(&mut self) -> Event {
+        let batches = mem::take(&mut self.batches);
+        (self.rows, self.size_bytes) = (0, 0);
+        let (factory, file, schema) = (Arc::clone(&self.factory), Arc::clone(&self.file), Arc::clone(&self.schema));
+        let group = self.groups;
+        self.groups += 1;
+        Event::Block(Block::in_parts(move || {
+            let chunks = encode(&factory, group, &schema, &batches).map_err(unwritable)?;
+            drop(batches);
+            Ok(Box::new(move || append(&file, chunks).map(|bytes| vec![Event::Bytes(bytes)])) as Turn)
+        }))
+    }
+}
+
+impl TableWriter for ParquetWriter {
+    fn write(&mut self, mut batch: RecordBatch, output: &mut VecDeque<Event>) -> Result<()> {
+        while batch.num_rows() > 0 {
+            let taken = batch.num_rows().min(self.row_group_rows - self.rows);
+            let slice = batch.slice(0, taken);
+            batch = batch.slice(taken, batch.num_rows() - taken);
+            self.rows += taken;
+            self.size_bytes += super::slice_bytes(&slice);
+            self.batches.push(slice);
+            if self.rows == self.row_group_rows || self.size_bytes >= ROW_GROUP_BYTES {
+                output.push_back(self.row_group());
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, output: &mut VecDeque<Event>) -> Result<()> {
+        if self.rows > 0 {
+            output.push_back(self.row_group());
+        }
+        let file = Arc::clone(&self.file);
+        output.push_back(Event::Block(Block::in_turn(move || {
+            let writer = file.lock().unwrap_or_else(PoisonError::into_inner).take();
+            writer.map_or(Ok(Bytes::new()), |writer| writer.into_inner().map(Bytes::from).map_err(unwritable))
+        })));
+        Ok(())
+    }
+}
+
+fn encode(
+    factory: &ArrowRowGroupWriterFactory,
+    group: usize,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+    let mut writers = factory.create_column_writers(group)?;
+    for batch in batches {
+        let mut next = writers.iter_mut();
+        for (field, column) in schema.fields().iter().zip(batch.columns()) {
+            for leaf in compute_leaves(field, column)? {
+                let writer = next.next().ok_or_else(|| ParquetError::General("a column has no writer".to_owned()))?;
+                writer.write(&leaf)?;
+            }
+        }
+    }
+    writers.into_iter().map(|writer| writer.close()).collect()
+}
+
+/// Put a row group behind the others; gives the bytes of the file so far that nobody has.
+fn append(file: &Mutex<Option<SerializedFileWriter<Vec<u8>>>>, chunks: Vec<ArrowColumnChunk>) -> Result<Bytes> {
+    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(writer) = file.as_mut() else {
+        return Err(Error::InvalidPlan("a row group came behind the end".to_owned()));
+    };
+    let mut group = writer.next_row_group().map_err(unwritable)?;
+    for chunk in chunks {
+        chunk.append_to_row_group(&mut group).map_err(unwritable)?;
+    }
+    group.close().map_err(unwritable)?;
+    writer.flush().map_err(|error| unwritable(error.into()))?;
+    Ok(mem::take(writer.inner_mut()).into())
+}
+
+fn unwritable(error: ParquetError) -> Error {
+    Error::UnsupportedInput(format!("the table can't be written as Parquet: {error}"))
+}
