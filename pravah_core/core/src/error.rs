@@ -71,8 +71,8 @@ pub enum Error {
     /// A table without the column that a step wants.
     #[error("{0}")]
     NoSuchColumn(String),
-    /// The file has to be read once more, with what was found: the engine does that, nobody else sees it.
-    #[error("the file has to be read again")]
+    /// The file has to be read once more, with what was found: the engine does that, a few times.
+    #[error("the types of its columns are not settled after eight readings; `types` declares them")]
     ReadAgain(Memo),
     /// A file that becomes larger than it was allowed to.
     #[error("{0}")]

@@ -57,6 +57,8 @@ def closing(job: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
         rows.append(("durability", "none: outputs survive a kill, but not a power cut"))
     if results := report.get("results"):
         rows.append(("results", f"{count(results['count'])} in {from_uri(results['uri'])}"))
+    if "rows" in job:
+        rows.append(("rows", _rows(job["rows"])))
     after = report.get("after")
     if after and (after["finished"] or after["changed"] or after["after_failed"]):
         rows.append(("sources", _sources(after)))
@@ -64,6 +66,12 @@ def closing(job: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
         rows.append(("error", printable(str(job["error"].get("message", "")))))
     rows.append(("report", f"pravah jobs report {job['id']} -o report.parquet"))
     return pairs(rows, indent="  ")
+
+
+def _rows(books: Mapping[str, int]) -> str:
+    """Write what became of the rows of tables: `8 in, 4 out, 4 filtered`."""
+    always = ("in", "out")
+    return ", ".join(f"{count(n)} {name}" for name, n in books.items() if n or name in always)
 
 
 def _sources(after: Mapping[str, Any]) -> str:

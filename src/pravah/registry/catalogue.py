@@ -94,7 +94,9 @@ class Registry:
             f"{second.name} can't follow {first.name}: "
             f"it takes {second.input}, {first.name} gives {first.output}",
             kind="incompatible_steps",
-            hint=f"{first.name} can be followed by: {', '.join(followers)}",
+            hint=f"{first.name} can be followed by: {', '.join(followers)}"
+            if followers
+            else f"no step can follow {first.name}",
         )
 
 

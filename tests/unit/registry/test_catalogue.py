@@ -38,6 +38,7 @@ TABLES = Registry(
         described(
             "select", "table", "table", {"columns": {"type": "array", "items": {"type": "string"}}}
         ),
+        described("unpack", "bytes", "tree"),
     ]
 )
 
@@ -108,16 +109,15 @@ def test_check_of_ranges_and_lists_names_the_limits(
 
 def test_check_of_steps_whose_payloads_do_not_meet_says_what_can_follow() -> None:
     with pytest.raises(SpecError) as caught:
-        TABLES.check([("copy", {}), ("convert", {}), ("copy", {})])
+        TABLES.check([("convert", {}), ("unpack", {}), ("select", {})])
     assert caught.value.kind == "incompatible_steps"
-    assert caught.value.message == "copy can't follow convert: it takes bytes, convert gives table"
-    assert caught.value.hint == "convert can be followed by: select"
+    assert caught.value.message == "select can't follow unpack: it takes table, unpack gives tree"
+    assert caught.value.hint == "no step can follow unpack"
 
 
 def test_check_of_steps_that_meet_is_silent() -> None:
-    TABLES.check(
-        [("copy", {}), ("convert", {"rows": 7}), ("select", {"columns": ["a"]}), ("select", {})]
-    )
+    steps = [("copy", {}), ("convert", {"rows": 7}), ("select", {"columns": ["a"]}), ("copy", {})]
+    TABLES.check(steps)
     registry().check(
         [("decompress", {}), ("checksum", {}), ("compress", {"codec": "zstd", "level": 3})]
     )

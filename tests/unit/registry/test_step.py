@@ -21,6 +21,14 @@ from pravah.registry import registry
         ("{compress: {level: 19}}", ("compress", {"level": 19})),
         ("{copy: }", ("copy", {})),
         ("checksum:sha256", ("checksum", {"algorithm": "sha256"})),
+        ("select:id", ("select", {"columns": ["id"]})),
+        ("select: id, name ", ("select", {"columns": ["id", "name"]})),
+        ("select:columns=[id, name]", ("select", {"columns": ["id", "name"]})),
+        (
+            "filter_rows:a = 1 and b in ('x', 'y')",
+            ("filter_rows", {"where": "a = 1 and b in ('x', 'y')"}),
+        ),
+        ("filter_rows:where=a > 1", ("filter_rows", {"where": "a > 1"})),
     ],
 )
 def test_read_step_of_each_form_gives_name_and_parameters(
