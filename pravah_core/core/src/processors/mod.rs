@@ -37,6 +37,7 @@ use serde_json::{Map, Value};
 use crate::{Error, Result};
 
 pub use block::Block;
+pub(crate) use convert::{JsonObject, TableWriter, csv_writer, parquet_writer};
 pub use descriptor::{Descriptor, Example, Expected, Sample, Shape, descriptors, descriptors_json};
 
 /// What flows through a pipeline.

@@ -37,8 +37,9 @@ use self::{
     step::ConvertStep,
     typed::{Declared, SAMPLE_WEIGHT},
     whole::MOST_FILE_BYTES,
-    writers::ROW_GROUP_BYTES,
+    writers::{CsvWriter, ParquetWriter, ROW_GROUP_BYTES},
 };
+pub use self::{ndjson_reader::JsonObject, writers::TableWriter};
 use super::{
     Descriptor, Example, Expected, Native, Processor, Sample, Shape, Step,
     parameters::{self, invalid, parse},
@@ -97,6 +98,17 @@ const DEFAULT_ROW_GROUP_ROWS: u64 = 1 << 20;
 
 fn default_header() -> bool {
     true
+}
+
+/// Write CSV as `convert:csv` does.
+pub fn csv_writer(schema: &SchemaRef) -> impl TableWriter + use<> {
+    CsvWriter::new(Dialect { delimiter: b',', has_header: true }, Arc::clone(schema))
+}
+
+/// Write Parquet as `convert:parquet` does.
+pub fn parquet_writer(schema: &SchemaRef) -> Result<impl TableWriter + use<>> {
+    let compression = parquet_compression(Compression::Zstd);
+    ParquetWriter::new(schema, compression, DEFAULT_ROW_GROUP_ROWS as usize)
 }
 
 /// Reads one table. After an error it is only dropped.

@@ -90,7 +90,7 @@ impl NdjsonReader {
         let text = std::str::from_utf8(line).map_err(|error| {
             Error::InvalidUtf8(format!("line {} is not UTF-8 at its byte {}", self.lines, error.valid_up_to() + 1))
         })?;
-        let row: Row<'_> = serde_json::from_str(text).map_err(|error| self.bad_line(&error))?;
+        let row: JsonObject<'_> = serde_json::from_str(text).map_err(|error| self.bad_line(&error))?;
         for (expected, (name, value)) in row.0.into_iter().enumerate() {
             self.cell(expected, &name, value.get())?;
         }
@@ -155,30 +155,30 @@ impl NdjsonReader {
     }
 }
 
-/// The fields of a line, in order, with their values as they are written.
-struct Row<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// The fields of an object, in order, with their values as they are written.
+pub struct JsonObject<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// A name, borrowed where it has no escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Row<'de> {
+impl<'de> Deserialize<'de> for JsonObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
 
         impl<'de> Visitor<'de> for Fields {
-            type Value = Row<'de>;
+            type Value = JsonObject<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonObject<'de>, A::Error> {
                 let mut fields = Vec::new();
                 while let Some((Name(name), value)) = map.next_entry()? {
                     fields.push((name, value));
                 }
-                Ok(Row(fields))
+                Ok(JsonObject(fields))
             }
         }
 
