@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pravah import engine
+from pravah.failpoints import passing
 from pravah.jobs.dataset_place import form, named, place
 from pravah.model.ids import shown
 from pravah.model.uri import path_uri, shown_path
@@ -51,11 +52,13 @@ def write_dataset(ledger: Ledger, job: Job, scratch: Path) -> dict[str, Any] | N
             records = gathered(ledger, job, scratch)
             count, first = records.write(file.fileno(), _format(job))
             os.fsync(file.fileno())
+        passing("closing.dataset.before_publish")
         uri = path_uri(bytes(path))
         if named(job.spec) is None or uri in _written_before(ledger, job):
             fresh.rename(path)
         else:
             _publish_new(fresh, path)
+        passing("closing.dataset.after_publish")
     finally:
         fresh.unlink(missing_ok=True)
     for above in to_sync:
