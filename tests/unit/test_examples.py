@@ -34,3 +34,10 @@ def _two_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples_run(name: str) -> None:
     assert doctest.testmod(import_module(name), optionflags=doctest.ELLIPSIS).failed == 0
+
+
+def test_examples_of_the_python_page_run() -> None:
+    page = Path(__file__).parent.parent.parent / "docs" / "python.md"
+    ran = doctest.testfile(str(page), module_relative=False)
+    assert ran.attempted > 10
+    assert ran.failed == 0
