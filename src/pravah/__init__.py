@@ -10,11 +10,52 @@ if TYPE_CHECKING:
     import os
     from typing import Any
 
+    from pravah import aio, jobs
     from pravah.engine import Scanner
+    from pravah.errors import PravahError
+    from pravah.library.calls import plan, run
+    from pravah.library.job import Job
+    from pravah.library.results import Results
 
-__all__ = ["__version__", "scan"]
+__all__ = [
+    "Job",
+    "PravahError",
+    "Results",
+    "__version__",
+    "aio",
+    "jobs",
+    "plan",
+    "run",
+    "scan",
+]
 
 __version__ = "0.1.0"
+
+# The rooms of public names, which are loaded when somebody asks for one; None: a module itself.
+_ROOMS = {
+    "Job": "library.job",
+    "PravahError": "errors",
+    "Results": "library.results",
+    "aio": None,
+    "jobs": None,
+    "plan": "library.calls",
+    "run": "library.calls",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ROOMS:
+        raise AttributeError(f"module `pravah` has no attribute `{name}`")
+    from importlib import import_module
+
+    room = _ROOMS[name]
+    module = import_module(f"pravah.{room or name}")
+    found = globals()[name] = getattr(module, name) if room else module
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def scan(

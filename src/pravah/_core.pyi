@@ -258,8 +258,20 @@ class Results:
     def add(self, plan_json: str, manifest: bytes, windows: list[Window]) -> None:
         """Add the acknowledged records of a task."""
 
-    def write(self, descriptor: int) -> int:
-        """Write everything as NDJSON to an open descriptor; give the number of records."""
+    def write(
+        self, descriptor: int, format: Literal["ndjson", "csv", "parquet"]
+    ) -> tuple[int, list[str]]:
+        """Write everything to an open descriptor; give the number of records, and the first."""
+
+    def table(self) -> Table:
+        """Give everything as a table."""
+
+@final
+class Table:
+    """All records in order, with the columns that they have together; an Arrow stream."""
+
+    def __len__(self) -> int: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 @final
 class NameCheck:

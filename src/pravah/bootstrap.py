@@ -6,6 +6,7 @@ this process loads the database library.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -110,6 +111,14 @@ class LedgerFacts:
 def application(settings: Settings | None = None) -> Application:
     """Wire the application of these settings; by default those of environment and `.env`."""
     return Application(settings or Settings())
+
+
+def settings_of(ledger: str | None) -> Settings:
+    """Read the settings, with a ledger file or a database URL in place of theirs."""
+    if ledger is None:
+        return Settings()
+    url = ledger if "://" in ledger else f"sqlite:///{Path(ledger).absolute()}"
+    return Settings({**os.environ, "DATABASE_URL": url})
 
 
 def _retention_s(settings: Settings) -> float | None:

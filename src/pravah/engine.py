@@ -17,7 +17,7 @@ from pravah.errors import CoreMissingError, EngineError, SpecError
 
 try:
     from pravah import _core
-    from pravah._core import Control, CoreError, Engine, NameList, Scanner, die_with_parent
+    from pravah._core import Control, CoreError, Engine, NameList, Scanner, Table, die_with_parent
 except ImportError as missing:
     raise CoreMissingError(
         "pravah._core can't be loaded", causes=(str(missing),), hint="`make build-rust` builds it"
@@ -26,6 +26,7 @@ except ImportError as missing:
 if TYPE_CHECKING:
     # A scan needs none of them: making their classes takes as long as listing 50,000 files.
     from pravah._core import Difference, Task, Verdict
+    from pravah.model.dataset import DatasetFormat
     from pravah.model.ledger import Moved, TaskBlobs, TaskCounts, Window
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "NameList",
     "Results",
     "Scanner",
+    "Table",
     "Task",
     "Verdict",
     "answer",
@@ -354,10 +356,15 @@ class Results:
         with translated():
             self._results.add(self._plan, task.manifest, window_dicts(task.windows))
 
-    def write(self, descriptor: int) -> int:
-        """Write everything as NDJSON to an open descriptor; give the number of records."""
+    def write(self, descriptor: int, form: DatasetFormat) -> tuple[int, list[str]]:
+        """Write everything to an open descriptor; give the number of records, and the first."""
         with translated():
-            return self._results.write(descriptor)
+            return self._results.write(descriptor, form)
+
+    def table(self) -> Table:
+        """Give everything as a table, an Arrow stream that can be read any number of times."""
+        with translated():
+            return self._results.table()
 
 
 def window_dicts(windows: Iterable[Window]) -> list[_core.Window]:

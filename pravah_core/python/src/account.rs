@@ -1,6 +1,6 @@
-//! The per-file account and the dataset of inspect steps.
+//! The per-file account.
 
-use std::{fs::File, os::fd::BorrowedFd, sync::Mutex};
+use std::{fs::File, sync::Mutex};
 
 use pravah_core::{dataset, wire};
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
@@ -72,34 +72,6 @@ impl ParquetAccount {
     fn finish(&mut self, py: Python<'_>) -> PyResult<()> {
         let writer = open(&mut self.0)?.take().ok_or_else(ended)?;
         py.detach(|| writer.finish()).map_err(|error| raise(&error))
-    }
-}
-
-/// Gathers the records of inspect steps and writes them in bytewise order of their paths.
-#[pyclass]
-pub struct Results(Option<dataset::Dataset>);
-
-#[pymethods]
-impl Results {
-    /// `scratch` is a directory for what does not fit into memory.
-    #[new]
-    fn new(scratch: &[u8]) -> Self {
-        Self(Some(dataset::Dataset::new(dataset::scratch_directory(scratch))))
-    }
-
-    /// Add the acknowledged records of a task.
-    fn add(&mut self, py: Python<'_>, plan_json: &str, manifest: &[u8], windows: Vec<Window>) -> PyResult<()> {
-        let (plan, windows) = (plan(plan_json)?, recorded(windows));
-        let dataset = self.0.as_mut().ok_or_else(ended)?;
-        py.detach(|| dataset.add(&plan, manifest, &windows)).map_err(|error| raise(&error))
-    }
-
-    /// Write everything as NDJSON to a descriptor, which stays open; gives the number of records.
-    fn write(&mut self, py: Python<'_>, descriptor: i32) -> PyResult<u64> {
-        let dataset = self.0.take().ok_or_else(ended)?;
-        // SAFETY: the caller keeps its descriptor open during the call; only a duplicate is kept.
-        let file = File::from(unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned()?);
-        py.detach(|| dataset.write(file)).map_err(|error| raise(&error))
     }
 }
 

@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod name_list;
 mod naming;
+mod results;
 mod retry;
 mod scanner;
 mod task;
@@ -21,7 +22,7 @@ mod _core {
 
     #[pymodule_export]
     use crate::{
-        account::{ParquetAccount, Results, answer, files},
+        account::{ParquetAccount, answer, files},
         check_filters, check_steps, descriptors, die_with_parent,
         diff::compare,
         engine::{Control, Engine},
@@ -29,6 +30,7 @@ mod _core {
         file_types,
         name_list::NameList,
         naming::{NameCheck, names_at_run_time, names_wait, read_capture, read_template, template_fields},
+        results::{Results, Table},
         retry::{retry, split},
         scanner::Scanner,
         task::{finish_sources, manifest_directories, merge_fingerprints, sweep, undo, unshare},

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from pravah.settings import Settings
 
 if TYPE_CHECKING:
     from pravah.bootstrap import Application
     from pravah.cli.console import Console
+    from pravah.settings import Settings
 
 
 def settings_for(console: Console) -> Settings:
     """Read the settings, with the ledger that `--ledger` names in place of theirs."""
-    if console.ledger is None:
-        return Settings()
-    url = (
-        console.ledger
-        if "://" in console.ledger
-        else f"sqlite:///{Path(console.ledger).absolute()}"
-    )
-    return Settings({**os.environ, "DATABASE_URL": url})
+    from pravah.bootstrap import settings_of
+
+    return settings_of(console.ledger)
 
 
 class Talk(Enum):

@@ -51,6 +51,7 @@ def _rows(seen: "Preview") -> list[tuple[str, str]]:
         ("source", f"{pipeline.sources(spec)}   {listed}{filtered}   {took}"),
         ("steps", f"{pipeline.steps(spec)}   {_payloads(seen.spec)}"),
         ("sink", _sink(seen)),
+        ("results", _results(seen)),
         ("access", _access(seen)),
         ("sample", _sample(seen)),
         ("first", "\n".join(_pair(*pair) for pair in seen.firsts)),
@@ -68,12 +69,20 @@ def _payloads(spec: "JobSpec") -> str:
 def _sink(seen: "Preview") -> str:
     sink = seen.spec.sink
     if sink is None:
-        return "none: the findings are printed"
-    if not seen.publishes:
+        return "none" if _results(seen) else "none: the findings are printed"
+    if not seen.publishes and not _results(seen):
         return f"{from_uri(sink.uri)}   findings only, below _pravah/"
     names = printable(sink.path) if sink.path else _names(seen)
     rest = f"overwrite {sink.overwrite}, durability {sink.durability}"
     return "   ".join(filter(None, [from_uri(sink.uri), names, rest]))
+
+
+def _results(seen: "Preview") -> str:
+    """Write where findings go, and how, where that was said."""
+    results = seen.spec.results
+    if results is None or (results.uri is None and seen.spec.sink is None):
+        return ""
+    return f"{from_uri(results.uri) if results.uri else 'below _pravah/'}   {results.format}"
 
 
 def _names(seen: "Preview") -> str:

@@ -4,18 +4,17 @@ Flags, `--set` and a YAML file build one mapping, which becomes a `JobSpec`: who
 a job in another way (REST, Python) gets the same checks.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote_from_bytes
 
 from typer import Argument, Option
 
-from pravah.cli import spec_file
 from pravah.cli.filter_flags import EVERYTHING, FilterFlags
 from pravah.errors import NotYetError, SpecError
+from pravah.model import spec_file
+from pravah.model.uri import typed_uri
 from pravah.registry import Registry, registry
 
 if TYPE_CHECKING:
@@ -53,6 +52,14 @@ class Verify(StrEnum):
     SIZE = "size"
     CHECKSUM = "checksum"
     CONTENT = "content"
+
+
+class ResultsFormat(StrEnum):
+    """How findings are written."""
+
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+    CSV = "csv"
 
 
 class Missing(StrEnum):
@@ -144,6 +151,14 @@ class SpecFlags:
             help="What becomes of a source once its output is safe (default: keep).",
         ),
     ] = None
+    results: Annotated[
+        ResultsFormat | None,
+        Option(help="How what inspect steps find is written (default: ndjson)."),
+    ] = None
+    results_to: Annotated[
+        str | None,
+        Option(metavar="PLACE", help="A file or directory for it (default: below the sink)."),
+    ] = None
     budget: Annotated[
         str | None, Option(metavar="COUNT|PERCENT", help="Failed files to tolerate (default: 0).")
     ] = None
@@ -194,9 +209,9 @@ def spec_mapping(
     if flags.step:
         mapping["steps"] = list(flags.step)
     if flags.to:
-        _section(mapping, "sink")["uri"] = _uri(_sink(flags.to))
+        _section(mapping, "sink")["uri"] = typed_uri(_sink(flags.to))
     for section, key, value in (
-        ("source", "files_from", flags.files_from and _uri(flags.files_from)),
+        ("source", "files_from", flags.files_from and typed_uri(flags.files_from)),
         ("source", "missing", flags.missing),
         ("source", "capture", flags.capture),
         ("sink", "path", flags.path),
@@ -213,20 +228,21 @@ def spec_mapping(
     ):
         if value is not None:
             _section(mapping, section)[key] = str(value)
+    _take_results(mapping, flags)
     if flags.preserve:
         _section(mapping, "sink")["preserve"] = [w for p in flags.preserve for w in p.split(",")]
     if flags.in_place:
         mapping["in_place"] = True
     if flags.after is not None:
         move = flags.after.removeprefix("move:")
-        after = {"move": _uri(move)} if move != flags.after else flags.after
+        after = {"move": typed_uri(move)} if move != flags.after else flags.after
         _section(mapping, "source")["after"] = after
     if flags.name is not None:
         mapping["name"] = flags.name
     for assignment in flags.set or ():
         spec_file.assign(mapping, assignment)
     if isinstance(mapping.get("steps"), list):
-        mapping["steps"] = [_step(step, known) for step in mapping["steps"]]
+        mapping["steps"] = [known.spec_form(step) for step in mapping["steps"]]
     _complete(mapping)
     return mapping
 
@@ -234,8 +250,18 @@ def spec_mapping(
 def _take_source(mapping: dict[str, Any], flags: SpecFlags) -> None:
     roots = [*(flags.sources or ()), *(flags.source_path or ())]
     if roots:
-        uris = [_uri(root) for root in roots]
+        uris = [typed_uri(root) for root in roots]
         _section(mapping, "source")["uri"] = uris[0] if len(uris) == 1 else uris
+
+
+def _take_results(mapping: dict[str, Any], flags: SpecFlags) -> None:
+    # A bare word stands for the format here, and not for the URI.
+    if isinstance(mapping.get("results"), str):
+        mapping["results"] = {"format": mapping["results"]}
+    if flags.results is not None:
+        _section(mapping, "results")["format"] = str(flags.results)
+    if flags.results_to is not None:
+        _section(mapping, "results")["uri"] = typed_uri(flags.results_to)
 
 
 def _section(mapping: dict[str, Any], name: str) -> dict[str, Any]:
@@ -245,19 +271,6 @@ def _section(mapping: dict[str, Any], name: str) -> dict[str, Any]:
         section = {} if section is None else {"uri": section}
         mapping[name] = section
     return section
-
-
-def _step(step: object, known: Registry) -> object:
-    """Write a typed step as the spec has it; a map's bare value is the primary parameter."""
-    if isinstance(step, str):
-        name, parameters = known.read_step(step)
-        return {name: parameters} if parameters else name
-    if isinstance(step, dict) and len(step) == 1:
-        name, value = next(iter(step.items()))
-        primary = known.find(str(name)).primary
-        if primary and not isinstance(value, dict | None):
-            return {name: {primary: value}}
-    return step
 
 
 def _sink(named: Sequence[str]) -> str:
@@ -273,16 +286,6 @@ def _sink(named: Sequence[str]) -> str:
             hint="name a file or a directory after `--to`",
         )
     return to
-
-
-def _uri(path: str) -> str:
-    """Keep what can be written in a spec; a name that is not UTF-8 becomes a `file://` URI."""
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        slash = b"/" if path.endswith("/") else b""
-        return "file://" + quote_from_bytes(os.path.abspath(os.fsencode(path)) + slash, safe="/")  # noqa: PTH100 - bytes
-    return path
 
 
 def _complete(mapping: dict[str, Any]) -> None:

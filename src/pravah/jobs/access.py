@@ -18,13 +18,13 @@ def check_access(plan: Mapping[str, Any]) -> None:
     """Refuse a sink, or sources that are to be replaced, where nothing can be written."""
     if plan["in_place"]:
         for root in plan["roots"]:
-            _check(uri_path(root["uri"]), "replace files in", "change its permissions")
+            check_writable(uri_path(root["uri"]), "replace files in", "change its permissions")
         return
     if (sink := written_to(plan)) is None:
         return
-    _check(sink, "write to the sink", "name another `--to`, or change its permissions")
+    check_writable(sink, "write to the sink", "name another `--to`, or change its permissions")
     if isinstance(plan["after"], dict):
-        _check(uri_path(plan["after"]["move"]), "move sources to", "change its permissions")
+        check_writable(uri_path(plan["after"]["move"]), "move sources to", "change its permissions")
 
 
 def written_to(plan: Mapping[str, Any]) -> bytes | None:
@@ -42,13 +42,8 @@ def free_bytes(plan: Mapping[str, Any]) -> int | None:
     return found.f_bavail * found.f_frsize
 
 
-def _existing(place: bytes) -> Path:
-    """Give the path, or what of it is there."""
-    path = Path(os.fsdecode(place))
-    return next(above for above in (path, *path.parents) if above.exists())
-
-
-def _check(place: bytes, wanted: str, hint: str) -> None:
+def check_writable(place: bytes, wanted: str, hint: str) -> None:
+    """Refuse a directory, or one that is to be made, where nothing can be written."""
     existing = _existing(place)
     if os.statvfs(existing).f_flag & os.ST_RDONLY:
         raise ForbiddenError(
@@ -62,3 +57,9 @@ def _check(place: bytes, wanted: str, hint: str) -> None:
             causes=(f"permission denied: `{shown_path(bytes(existing))}` is not writable",),
             hint=hint,
         )
+
+
+def _existing(place: bytes) -> Path:
+    """Give the path, or what of it is there."""
+    path = Path(os.fsdecode(place))
+    return next(above for above in (path, *path.parents) if above.exists())

@@ -7,33 +7,26 @@ Only the last transaction sets the end status.
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pravah import engine
 from pravah.errors import EngineError, PravahError
 from pravah.jobs import after
-from pravah.jobs.access import written_to
 from pravah.jobs.beating import while_beating
+from pravah.jobs.dataset import write_dataset
 from pravah.jobs.supervisor import Beat
 from pravah.model.budget import tolerates
-from pravah.model.ids import shown
 from pravah.model.job import Job
 from pravah.model.ledger import Closed, Lease, Ledger, Request
 from pravah.model.report import Report
 from pravah.model.status import JobStatus
-from pravah.model.uri import path_uri
-from pravah.registry import registry
 
 # Directories whose fingerprints are merged between two signs of life.
 _MERGED_AT_ONCE = 500
-# Records that a job shows of its dataset.
-_FIRST_RECORDS = 3
 
 
 class Closing:
@@ -48,12 +41,10 @@ class Closing:
         _merge_fingerprints(ledger, job, beat)
         while_beating(beat, lambda: _sweep(ledger, job))
         error, results = job.error, None
-        sink = written_to(job.plan) if _finds_records(job) else None
-        if sink is not None:
-            try:
-                results = while_beating(beat, lambda: self._write_dataset(ledger, job, sink))
-            except (OSError, EngineError) as problem:
-                error = error or _unwritable(problem)
+        try:
+            results = while_beating(beat, lambda: write_dataset(ledger, job, self._scratch))
+        except (OSError, EngineError) as problem:
+            error = error or _unwritable(problem)
         aftermath = None
         if after.concerns(job):
             try:
@@ -68,35 +59,6 @@ class Closing:
             report["after"] = aftermath.to_dict()
         ledger.close(lease, Closed(status, report, finished_us, error, results))
         return job
-
-    def _write_dataset(self, ledger: Ledger, job: Job, sink: bytes) -> dict[str, Any]:
-        """Write the findings of inspect steps below the sink, whole or not at all."""
-        directory = Path(os.fsdecode(sink)) / "_pravah" / shown(job.id)
-        # Those that a closing before this one has made may not be on disk either: all up to the
-        # place where the sink lies, and whatever is made here above it.
-        places = {directory, *directory.parents[:3]}
-        places |= {above.parent for above in directory.parents if not above.exists()}
-        directory.mkdir(parents=True, exist_ok=True)
-        path, fresh = directory / "results.ndjson", directory / ".results.ndjson.new"
-        with fresh.open("w+b") as file:
-            count = gather(ledger, job, self._scratch, file.fileno())
-            os.fsync(file.fileno())
-            file.seek(0)
-            first = [json.loads(line) for line in islice(file, _FIRST_RECORDS)]
-        fresh.rename(path)
-        for place in places:
-            with suppress(PermissionError):  # others' directory, which this user may not open
-                _sync(place)
-        return {"count": count, "uri": path_uri(bytes(path)), "first": first}
-
-
-def gather(ledger: Ledger, job: Job, scratch: Path, descriptor: int) -> int:
-    """Write the job's records in bytewise order of their paths; give their number."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    results = engine.Results(json.dumps(job.plan), bytes(scratch))
-    for task in ledger.blobs(job.id):
-        results.add(task)
-    return results.write(descriptor)
 
 
 def _end_status(job: Job, error: dict[str, Any] | None) -> JobStatus:
@@ -137,19 +99,6 @@ def _sweep(ledger: Ledger, job: Job) -> None:
         # A sink that can't be listed has been told of by the tasks themselves.
         with suppress(EngineError):
             engine.sweep(plan, manifest)
-
-
-def _finds_records(job: Job) -> bool:
-    known = registry()
-    return any(known.find(step["name"]).shape == "inspect" for step in job.plan["steps"])
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unwritable(problem: Exception) -> dict[str, Any]:

@@ -25,9 +25,13 @@ class Locality:
     host: str = ""
     shared_roots: tuple[Path, ...] = ()
 
-    def host_of(self, plan: Mapping[str, Any]) -> str:
-        """Give the host whose workers alone can do this; empty: any can."""
-        return "" if all(map(self._is_shared, _paths(plan))) else self.host
+    def host_of(self, plan: Mapping[str, Any], place: bytes | None = None) -> str:
+        """Give the host whose workers alone can do this; empty: any can.
+
+        `place` is where the findings go, if that was said.
+        """
+        paths = [*_paths(plan), *([Path(os.fsdecode(place))] if place else [])]
+        return "" if all(map(self._is_shared, paths)) else self.host
 
     def check(self, job: Job) -> None:
         """Refuse to work here on what lies on another host."""
@@ -51,6 +55,8 @@ def _paths(plan: Mapping[str, Any]) -> Iterator[Path]:
     uris = [root["uri"] for root in plan["roots"]]
     if plan["sink"] is not None and plan["sink"]["uri"] != NULL:
         uris.append(plan["sink"]["uri"])
+    if "dataset" in plan:
+        uris.append(plan["dataset"])
     if isinstance(plan["after"], dict):
         uris.append(plan["after"]["move"])
     for uri in uris:

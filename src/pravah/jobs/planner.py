@@ -14,14 +14,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pravah.errors import ForbiddenError, OverlapError, SourceMissingError, SpecError
-from pravah.jobs import source_fate
+from pravah.errors import OverlapError, SourceMissingError, SpecError
+from pravah.jobs import dataset_place, source_fate
 from pravah.jobs.locality import Locality
+from pravah.jobs.places import Identity, ancestors, identity, look
 from pravah.jobs.step_files import pinned
-from pravah.model.filters import Filters
 from pravah.model.glob import as_text, split_glob
 from pravah.model.uri import NULL, path_uri, quote, shown_path, uri_path
 from pravah.registry import registry
@@ -29,8 +28,6 @@ from pravah.registry import registry
 if TYPE_CHECKING:
     # Pydantic costs a tenth of a second, and a worker needs only the hash of a stored plan.
     from pravah.model.spec import JobSpec, Sink, Step
-
-Identity = tuple[int, int]
 
 # Keys of the spec's sink that the engine is told as they are.
 _SINK_OPTIONS = {"path", "on_collision", "overwrite", "durability", "verify", "preserve"}
@@ -72,7 +69,7 @@ class _Root:
 
 def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None = None) -> Planned:
     """Plan a spec that was written in `directory`."""
-    resolved = spec.resolved(directory)
+    resolved = dataset_place.settled(spec.resolved(directory))
     steps = [_step(step, directory) for step in resolved.steps]
     roots = _roots(resolved.source.uri)
     if resolved.source.files_from is not None:
@@ -87,6 +84,9 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
         _refuse_itself(roots, sink)
         _refuse_overlap(roots, uri_path(sink["uri"]), is_file=sink["only"] is not None)
         _refuse_moving_to_itself(roots, source_fate.after(resolved))
+    place = dataset_place.typed_place(resolved)
+    if place is not None:
+        _refuse_results_in_source(roots, place)
     plan: dict[str, Any] = {
         "job": job_id,
         "roots": [root.to_dict(prefixed=len(roots) > 1) for root in roots],
@@ -103,11 +103,11 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
         **({"dataset": dataset} if dataset else {}),
         **live_keys(resolved),
     }
-    host = locality.host_of(plan) if locality else ""
+    host = locality.host_of(plan, place) if locality else ""
     return Planned(
         resolved,
         plan,
-        _spec_hash(plan, resolved.source.filters, host),
+        _spec_hash(plan, resolved, host),
         plan["pipeline_hash"],
         _scope(plan, host),
         as_text(glob for root in roots for glob in root.globs),
@@ -153,7 +153,7 @@ def _roots(uris: Iterable[str]) -> list[_Root]:
 
 def _root(uri: str) -> _Root:
     path = uri_path(uri)
-    found = _look(path)
+    found = look(path)
     if found is None and (glob := split_glob(path)) is not None:
         below = _root(path_uri(glob[0]))
         if below.only is None:
@@ -219,7 +219,7 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
     if sink.uri == NULL:
         return {"uri": NULL, "only": None, **options}
     path = uri_path(sink.uri)
-    found = _look(path)
+    found = look(path)
     if found is not None and stat.S_ISDIR(found.st_mode):
         return {"uri": path_uri(path), "only": None, **options}
     one_file = len(roots) == 1 and roots[0].only is not None
@@ -246,7 +246,7 @@ def _dataset(spec: JobSpec) -> str | None:
     if spec.sink is None or spec.sink.uri == NULL or source_fate.writing_steps(spec):
         return None
     path = uri_path(spec.sink.uri)
-    found = _look(path)
+    found = look(path)
     if found is not None and not stat.S_ISDIR(found.st_mode):
         raise SpecError(
             f"the sink `{shown_path(path)}` is a file, and findings are put into a directory",
@@ -280,7 +280,7 @@ def _refuse_nested(roots: list[_Root]) -> None:
     """Refuse a root within another: its files would be replaced twice."""
     trees = {root.identity for root in roots if root.only is None}
     for root in roots:
-        above = _ancestors(root.path) | ({_identity(root.path)} if root.only is not None else set())
+        above = ancestors(root.path) | ({identity(root.path)} if root.only is not None else set())
         if trees & above or sum(other.identity == root.identity for other in roots) > 1:
             raise OverlapError(
                 f"the source `{shown_path(root.path)}` lies in another source, and in place each "
@@ -295,7 +295,7 @@ def _refuse_itself(roots: list[_Root], sink: dict[str, Any]) -> None:
     if sink["only"] is None:
         return
     path = uri_path(sink["uri"] + "/" + sink["only"])
-    if _identity(path) in [root.identity for root in roots]:
+    if identity(path) in [root.identity for root in roots]:
         raise OverlapError(
             f"source and sink are the same file, `{shown_path(path)}`", hint="name another `--to`"
         )
@@ -303,7 +303,7 @@ def _refuse_itself(roots: list[_Root], sink: dict[str, Any]) -> None:
 
 def _refuse_overlap(roots: list[_Root], sink: bytes, *, is_file: bool) -> None:
     """Refuse a sink that is a source, or that a source lies in; below a source it is left out."""
-    sink_identity = _identity(sink)
+    sink_identity = identity(sink)
     for root in (root for root in roots if root.only is None):
         if is_file or sink_identity is None:
             continue
@@ -312,7 +312,7 @@ def _refuse_overlap(roots: list[_Root], sink: bytes, *, is_file: bool) -> None:
                 f"source and sink are the same directory, `{shown_path(root.path)}`",
                 hint="name another `--to`; to replace each file by its output add `--in-place`",
             )
-        if sink_identity in _ancestors(root.path):
+        if sink_identity in ancestors(root.path):
             raise OverlapError(
                 f"the source `{shown_path(root.path)}` lies in the sink `{shown_path(sink)}`",
                 kind="source_below_sink",
@@ -320,9 +320,21 @@ def _refuse_overlap(roots: list[_Root], sink: bytes, *, is_file: bool) -> None:
             )
 
 
+def _refuse_results_in_source(roots: list[_Root], place: bytes) -> None:
+    """Refuse a place for the findings where later jobs over the source would list them."""
+    above = ancestors(place)
+    for root in roots:
+        if root.identity in above or root.identity == identity(place):
+            raise OverlapError(
+                f"the results `{shown_path(place)}` lie in the source `{shown_path(root.path)}`",
+                kind="results_in_source",
+                hint="name a `--results-to` outside of it",
+            )
+
+
 def _refuse_moving_to_itself(roots: list[_Root], after: str | dict[str, str]) -> None:
     """Refuse a place for the sources that is where they are."""
-    target = _identity(uri_path(after["move"])) if isinstance(after, dict) else None
+    target = identity(uri_path(after["move"])) if isinstance(after, dict) else None
     if target is not None and target in [root.identity for root in roots if root.only is None]:
         raise OverlapError(
             f"the sources are to be moved to where they are, `{shown_path(roots[0].path)}`",
@@ -331,47 +343,18 @@ def _refuse_moving_to_itself(roots: list[_Root], after: str | dict[str, str]) ->
         )
 
 
-def _ancestors(path: bytes) -> set[Identity]:
-    """Identify the directories above a path, links resolved."""
-    parents = Path(os.fsdecode(os.path.realpath(path))).parents
-    return {identity for p in parents if (identity := _identity(bytes(p))) is not None}
-
-
-def _identity(path: bytes) -> Identity | None:
-    found = _look(path)
-    return (found.st_dev, found.st_ino) if found else None
-
-
-def _look(path: bytes) -> os.stat_result | None:
-    try:
-        return Path(os.fsdecode(path)).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except PermissionError as error:
-        raise ForbiddenError(
-            f"can't look at `{shown_path(path)}`",
-            causes=(f"{str(error.strerror).lower()} (errno {error.errno})",),
-            hint="the directories above it must be searchable for this user",
-        ) from error
-    except OSError as error:
-        raise SpecError(
-            f"can't look at `{shown_path(path)}`",
-            kind="unusable_path",
-            causes=(f"{str(error.strerror).lower()} (errno {error.errno})",),
-        ) from error
-
-
-def _spec_hash(plan: dict[str, Any], filters: Filters, host: str) -> str:
+def _spec_hash(plan: dict[str, Any], spec: JobSpec, host: str) -> str:
     """Identify what a job is about: the same again goes on with the unfinished one."""
     sink = plan["sink"]
     return _digest(
         {
             "roots": plan["roots"],
-            "filter": asdict(filters),
+            "filter": asdict(spec.source.filters),
             "steps": plan["steps"],
             "sink": sink and [sink["uri"], sink["only"], sink["overwrite"], sink["preserve"]],
             **_names(plan),
             **({"dataset": plan["dataset"]} if "dataset" in plan else {}),
+            **({"results": spec.results.model_dump()} if spec.results else {}),
             "in_place": plan["in_place"],
             "after": plan["after"],
             **({"host": host} if host else {}),

@@ -21,6 +21,7 @@ from pravah import engine
 from pravah.errors import NotFoundError
 from pravah.jobs import name_list, planner
 from pravah.jobs.access import check_access, free_bytes
+from pravah.jobs.dataset_place import check_place
 from pravah.model.budget import tolerates
 from pravah.model.ids import new_id
 from pravah.model.ledger import TaskBlobs, Window
@@ -186,6 +187,7 @@ def preview(
     engine.check_filters(planned.plan["filter"], planned.globs)
     engine.check_names(planned.plan)
     check_access(planned.plan)
+    check_place(planned.spec, ())
     started = engine.Engine(threads=threads, memory_bytes=spec.limits.memory)
     with tempfile.TemporaryDirectory() as scratch:
         listing, began_s = _Listing(), time.monotonic()

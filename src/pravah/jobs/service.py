@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,11 @@ from pravah.model.report import Report, failures
 from pravah.model.status import JobStatus
 
 if TYPE_CHECKING:
+    from pravah.engine import Table
     from pravah.jobs.planner import Planned
     from pravah.jobs.story import End, Mention
     from pravah.jobs.undo import Undone
+    from pravah.model.dataset import DatasetFormat
 
     # Only whoever has a spec has paid for Pydantic.
     from pravah.model.spec import JobSpec
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 _SILENT_S = 30
 # Jobs read at once where all are wanted.
 _PAGE = 100
+# Of a dataset that is handed on.
+_PIECE_BYTES = 1 << 20
 
 
 class Reuse(StrEnum):
@@ -94,11 +99,13 @@ class JobService:
         from pravah import engine
         from pravah.jobs import name_list, planner
         from pravah.jobs.access import check_access
+        from pravah.jobs.dataset_place import check_place
 
         registry_check(spec)
         named = name_list.with_roots(spec, self.get)
         planned = planner.plan(named, os.fsencode(Path.cwd()), new_id(), self._locality)
         check_access(planned.plan)
+        check_place(planned.spec, self._unfinished())
         engine.check_steps(planned.plan["steps"])
         engine.check_filters(planned.plan["filter"], planned.globs)
         engine.check_names(planned.plan)
@@ -204,7 +211,7 @@ class JobService:
 
         found = self._ledger.job(self.find(job))
         self._locality.check(found)
-        return undo(self._ledger, found, dry_run=dry_run)
+        return undo(self._ledger, found, self._scratch, dry_run=dry_run)
 
     def delete(self, job: str) -> None:
         """Remove an ended job from the ledger; its outputs stay."""
@@ -310,16 +317,28 @@ class JobService:
             return dict(closed)
         return Report.of(found, self._ledger.summaries(job_id)).to_dict()
 
-    def results(self, job: str) -> Iterator[bytes]:
-        """Give the records of inspect steps as NDJSON lines, in bytewise order of their paths."""
-        from pravah.jobs.closing import gather
+    def results(self, job: str, form: DatasetFormat = "ndjson") -> Iterator[bytes]:
+        """Give the records of inspect steps in a format, in bytewise order of their paths.
+
+        NDJSON comes a line at a time, other formats in pieces.
+        """
+        from pravah.jobs.dataset import gathered
 
         found = self.get(job)
         self._scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self._scratch) as file:
-            gather(self._ledger, found, self._scratch, file.fileno())
+            gathered(self._ledger, found, self._scratch).write(file.fileno(), form)
             file.seek(0)
-            yield from file
+            if form == "ndjson":
+                yield from file
+            else:
+                yield from iter(partial(file.read, _PIECE_BYTES), b"")
+
+    def results_table(self, job: str) -> Table:
+        """Give the records of inspect steps as a table that speaks Arrow, in the same order."""
+        from pravah.jobs.dataset import gathered
+
+        return gathered(self._ledger, self.get(job), self._scratch).table()
 
     def story(self, path: bytes, end: End, jobs: int) -> Iterator[Mention]:
         """Give each of the latest jobs that knows a file; looks into so many that may."""
@@ -340,6 +359,10 @@ class JobService:
         self._ledger.request(job_id, request)
         self.work(job_id, idle=Idle.LEAVE)
         return self._ledger.job(job_id)
+
+    def _unfinished(self) -> Iterator[Job]:
+        for status in (JobStatus.RUNNING, JobStatus.PENDING, JobStatus.PAUSED):
+            yield from self.all(status)
 
     def _group(self, job_id: str, name: str) -> Failure:
         for group in self.failures(job_id):

@@ -8,19 +8,17 @@ is, with the time of the undo.
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pravah import engine
 from pravah.errors import StatusError
+from pravah.jobs.dataset import remove_dataset
 from pravah.model.ids import shown
 from pravah.model.job import Failure, Job
 from pravah.model.ledger import Ledger, TaskCounts
 from pravah.model.report import failures
-from pravah.model.uri import uri_path
 
 
 @dataclass(slots=True)
@@ -47,8 +45,11 @@ class Undone:
         return {**asdict(self), "failures": [failure.to_dict() for failure in self.failures]}
 
 
-def undo(ledger: Ledger, job: Job, *, dry_run: bool) -> Undone:
-    """Take back a job's outputs, or only count them; StatusError where that can't be done."""
+def undo(ledger: Ledger, job: Job, scratch: Path, *, dry_run: bool) -> Undone:
+    """Take back a job's outputs, or only count them; StatusError where that can't be done.
+
+    `scratch` is a directory for what is compared.
+    """
     _refuse(job)
     looked = _each_task(ledger, job, remove=False)
     if looked.replaced:
@@ -61,7 +62,7 @@ def undo(ledger: Ledger, job: Job, *, dry_run: bool) -> Undone:
     if dry_run:
         return looked
     undone = _each_task(ledger, job, remove=True)
-    _remove_dataset(job)
+    remove_dataset(ledger, job, scratch)
     detail = {k: v for k, v in undone.to_dict().items() if k != "failures"}
     ledger.set_undone(job.id, detail)
     return undone
@@ -90,15 +91,3 @@ def _each_task(ledger: Ledger, job: Job, *, remove: bool) -> Undone:
         summaries.append(json.loads(summary))
     undone.failures = failures(summaries)
     return undone
-
-
-def _remove_dataset(job: Job) -> None:
-    """Remove what inspect steps found, where it stands below the sink."""
-    uri = (job.results or {}).get("uri")
-    if uri is None:
-        return
-    path = Path(os.fsdecode(uri_path(uri)))
-    path.unlink(missing_ok=True)
-    for directory in (path.parent, path.parent.parent):
-        with suppress(OSError):  # others' datasets are in it
-            directory.rmdir()

@@ -28,6 +28,7 @@ from pydantic_core import PydanticCustomError
 from pravah.errors import SpecError
 from pravah.model import units
 from pravah.model.budget import read_budget
+from pravah.model.dataset import DatasetFormat, dataset_format
 from pravah.model.filters import Filters, check_moment, read_depth
 from pravah.model.spec_errors import spec_error
 from pravah.model.uri import absolute_uri
@@ -202,7 +203,27 @@ class Sink(Part):
 class Results(Part):
     """What becomes of the findings of inspect steps."""
 
-    format: Literal["ndjson"] = "ndjson"
+    format: DatasetFormat = "ndjson"
+    uri: str | None = Field(
+        None, description="A file by its extension, else a directory; by default below the sink."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_short_forms(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"format": value}
+        if isinstance(value, Mapping) and "format" not in value:
+            told = dataset_format(value.get("uri"))
+            return {**value, "format": told} if told else value
+        return value
+
+    @model_validator(mode="after")
+    def _refuse_other_extension(self) -> Self:
+        told = dataset_format(self.uri)
+        if told not in (None, self.format):
+            raise ValueError(f"has the format `{self.format}`, and its uri is `{self.uri}`")
+        return self
 
 
 class OnError(Part):
@@ -279,10 +300,12 @@ class JobSpec(Part):
         if isinstance(after, Move):
             after = Move(move=absolute_uri(after.move, directory))
         source = self.source.model_copy(update={"uri": uris, "files_from": listed, "after": after})
-        if self.sink is None:
-            return self.model_copy(update={"source": source})
-        sink = self.sink.model_copy(update={"uri": absolute_uri(self.sink.uri, directory)})
-        return self.model_copy(update={"source": source, "sink": sink})
+        copy = self.model_copy(update={"source": source})
+        for key, part in (("sink", self.sink), ("results", self.results)):
+            if part is not None and part.uri is not None:
+                absolute = absolute_uri(part.uri, directory)
+                copy = copy.model_copy(update={key: part.model_copy(update={"uri": absolute})})
+        return copy
 
 
 def _listed(part: type[Part]) -> str:

@@ -34,6 +34,17 @@ def absolute_uri(typed: str, directory: bytes) -> str:
     return path_uri(normal + slash)
 
 
+def typed_uri(path: str | bytes) -> str:
+    """Keep what can be written in a spec; a name that is not UTF-8 becomes a `file://` URI."""
+    text = os.fsdecode(path)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        slash = b"/" if text.endswith("/") else b""
+        return path_uri(os.path.abspath(os.fsencode(text)) + slash)  # noqa: PTH100 - bytes
+    return text
+
+
 def path_uri(path: bytes) -> str:
     """Write an absolute path as a URI."""
     return "file://" + quote(path)

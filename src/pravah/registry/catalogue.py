@@ -61,6 +61,22 @@ class Registry:
         name, rest = steps.split(text)
         return name, steps.parameters(rest, self.find(name), text)
 
+    def spec_form(self, step: object) -> object:
+        """Give a step, typed or as plain data, as the spec has it.
+
+        >>> registry().spec_form("compress:gzip"), registry().spec_form({"compress": "gzip"})
+        ({'compress': {'codec': 'gzip'}}, {'compress': {'codec': 'gzip'}})
+        """
+        if isinstance(step, str):
+            name, parameters = self.read_step(step)
+            return {name: parameters} if parameters else name
+        if isinstance(step, Mapping) and len(step) == 1:
+            name, value = next(iter(step.items()))
+            primary = self.find(str(name)).primary
+            if primary and not isinstance(value, dict | None):
+                return {name: {primary: value}}
+        return step
+
     def check(self, pipeline: Sequence[NamedStep]) -> None:
         """Check names, parameters and that each step can follow the one before it."""
         for name, parameters in pipeline:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from pravah.cli.filter_flags import FilterFlags
-from pravah.cli.spec_file import assign, load
 from pravah.cli.spec_flags import (
     Durability,
     OnCollision,
@@ -16,6 +15,7 @@ from pravah.cli.spec_flags import (
     spec_mapping,
 )
 from pravah.errors import NotFoundError, NotYetError, SpecError
+from pravah.model.spec_file import assign, load
 from pravah.registry import registry
 
 COPY = {"sources": ["a"], "step": ["copy"]}

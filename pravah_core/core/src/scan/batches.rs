@@ -69,7 +69,9 @@ pub struct Batches {
 impl Batches {
     pub(super) fn start(scanner: Scanner) -> Result<Self> {
         let schema = schema(scanner.detail);
-        let stop = scanner.stop.clone();
+        // One of its own: a stream that is dropped must not end others of the same scanner.
+        let stop = Arc::<AtomicBool>::default();
+        let scanner = scanner.stop(Arc::clone(&stop));
         let (sender, batches) = sync_channel(scanner.threads);
         let columns = schema.clone();
         let scan = thread::Builder::new()

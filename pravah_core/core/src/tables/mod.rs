@@ -20,8 +20,9 @@ mod writers;
 pub use format::Format;
 pub use options::{BadRows, Compression, Declared, Delimited, ReadOptions, WriteOptions};
 pub use read::ReadTable;
-pub(crate) use text::data_type;
+pub(crate) use text::{JsonObject, data_type};
 pub use write::WriteTable;
+pub use writers::Encoder;
 
 /// Rows of a batch that a reader of columns gives, at most.
 pub const BATCH_ROWS: usize = 8_192;

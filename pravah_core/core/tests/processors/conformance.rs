@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::run::{Batching, compressed, configurations, pipeline, run, text, verdict};
 
 /// The kinds that bad input may end as.
-const INPUT_KINDS: [&str; 12] = [
+const INPUT_KINDS: &[&str] = &[
     "corrupt_input",
     "truncated_input",
     "not_compressed",

@@ -173,3 +173,14 @@ fn test_scan_of_proc_ends() {
     let count = scanner(Path::new("/proc/self")).detail(Detail::Sizes).count().expect("counts");
     assert!(count.files > 50);
 }
+
+#[test]
+fn test_dropped_stream_leaves_others_of_its_scanner_whole() {
+    let root = tempfile::tempdir().expect("makes a directory");
+    fs::write(root.path().join("file"), b"").expect("writes");
+    let scanner = scanner(root.path());
+    drop(scanner.clone().batches().expect("starts"));
+    let rows = scanner.clone().batches().expect("starts").map(|batch| batch.expect("scans").num_rows());
+    assert_eq!(rows.sum::<usize>(), 1);
+    assert_eq!(scanner.count().expect("counts").files, 1);
+}

@@ -7,7 +7,10 @@ COMMANDS = {
     "watch": ("pravah.cli.jobs.watch:watch", "Follow a job until it stops."),
     "files": ("pravah.cli.jobs.files:files", "List what became of each file."),
     "failures": ("pravah.cli.jobs.files:failures", "List the failures, grouped by cause."),
-    "results": ("pravah.cli.jobs.results:results", "Print what inspect steps found, as NDJSON."),
+    "results": (
+        "pravah.cli.jobs.results:results",
+        "Print what inspect steps found, or write it to a file.",
+    ),
     "report": ("pravah.cli.jobs.report:report", "Print a job's report, or write it to a file."),
     "logs": ("pravah.cli.jobs.logs:logs", "Print what happened to a job, in order."),
     "cancel": ("pravah.cli.jobs.steer:cancel", "Give a job up; what is done stays."),

@@ -1,7 +1,9 @@
 """`pravah jobs results`: what inspect steps found, or how far tables agree in their columns."""
 
-from collections.abc import Iterator
-from typing import Annotated
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
@@ -9,30 +11,73 @@ from pravah.cli.application import existing
 from pravah.cli.console import Console
 from pravah.cli.figures import count, counted
 from pravah.cli.names import from_path, printable
+from pravah.cli.spec_flags import ResultsFormat
+from pravah.cli.tables import refuse_terminal
+from pravah.errors import ForbiddenError, SpecError
+from pravah.model.dataset import EXTENSIONS, dataset_format
 from pravah.model.drift import Drift, Schema
+
+if TYPE_CHECKING:
+    from pravah.model.dataset import DatasetFormat
 
 
 def results(
     job: Annotated[str, Argument(metavar="JOB", help="The job's id, or how it begins.")],
     console: Console,
     *,
+    form: Annotated[
+        ResultsFormat | None,
+        Option("--format", help="How to write (default: as --output ends, else ndjson)."),
+    ] = None,
+    output: Annotated[
+        Path | None, Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
     drift: Annotated[
         bool, Option("--drift", help="Tell how far tables agree in their columns instead.")
     ] = False,
 ) -> None:
-    """Print what inspect steps found, as NDJSON."""
+    """Print what inspect steps found, or write it to a file."""
+    chosen = _chosen(form, output)
+    if output is None and not drift:
+        refuse_terminal(chosen)
     with existing(console) as application:
-        records = application.jobs.results(job)
-        if not drift:
-            console.raw(records)
+        if drift:
+            found = Drift.of(application.jobs.results(job))
+        elif output is None:
+            console.raw(application.jobs.results(job, chosen))
             return
-        found = Drift.of(records)
+        else:
+            _write(output, application.jobs.results(application.jobs.find(job), chosen))
+            console.say(f"wrote {printable(os.fsencode(output))}")
+            return
     if console.json:
         console.data(found.to_dict())
     elif not found.tables:
         console.say("no tables; `-s extract_headers` finds their columns")
     else:
         console.lines(_lines(found))
+
+
+def _chosen(form: ResultsFormat | None, output: Path | None) -> "DatasetFormat":
+    told = dataset_format(str(output)) if output is not None else None
+    if form is not None:
+        return form.value
+    if output is not None and told is None:
+        raise SpecError(
+            f"can't tell the format of `{printable(os.fsencode(output))}`",
+            hint=f"its name may end in {', '.join(EXTENSIONS)}, or say it by --format",
+        )
+    return told or "ndjson"
+
+
+def _write(output: Path, pieces: Iterable[bytes]) -> None:
+    try:
+        with output.open("wb") as file:
+            file.writelines(pieces)
+    except OSError as error:
+        raise ForbiddenError(
+            f"can't write `{printable(os.fsencode(output))}`: {str(error.strerror).lower()}"
+        ) from error
 
 
 def _lines(found: Drift) -> Iterator[str]:

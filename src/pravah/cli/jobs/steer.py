@@ -4,11 +4,12 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from pravah.cli import spec_file, work
+from pravah.cli import work
 from pravah.cli.application import Talk, existing, start_log
 from pravah.cli.console import Console
 from pravah.cli.figures import counted
 from pravah.cli.names import printable
+from pravah.model import spec_file
 from pravah.model.ids import shown
 from pravah.model.job import Job
 from pravah.model.status import JobStatus

@@ -35,6 +35,7 @@ pub use assembly::SAMPLE_BYTES;
 pub use columns::data_type;
 pub use cut::PIECE_BYTES;
 pub use fault::MOST_ROW_BYTES;
+pub use ndjson::JsonObject;
 
 /// How rows are written.
 pub enum Grammar {

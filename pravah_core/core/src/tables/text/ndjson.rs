@@ -49,7 +49,7 @@ pub fn end_row(sink: &mut impl RowSink, given: Result<(), Fault>, line: u32, ext
 /// Give the fields of the object that a line or an element is.
 pub fn row(line: &[u8], sink: &mut impl RowSink) -> Result<(), Fault> {
     let text = std::str::from_utf8(line).map_err(|error| Fault::BadText { at: error.valid_up_to() + 1 })?;
-    let row: Row<'_> = serde_json::from_str(text).map_err(|error| bad_json(&error))?;
+    let row: JsonObject<'_> = serde_json::from_str(text).map_err(|error| bad_json(&error))?;
     give(row, sink)
 }
 
@@ -61,7 +61,7 @@ fn bad_json(error: &serde_json::Error) -> Fault {
 }
 
 /// Give the fields of an object.
-fn give(row: Row<'_>, sink: &mut impl RowSink) -> Result<(), Fault> {
+fn give(row: JsonObject<'_>, sink: &mut impl RowSink) -> Result<(), Fault> {
     for (expected, (name, value)) in row.0.into_iter().enumerate() {
         let Some(column) = sink.column(expected, &name) else { continue };
         let value = value.get();
@@ -83,29 +83,29 @@ fn give(row: Row<'_>, sink: &mut impl RowSink) -> Result<(), Fault> {
 }
 
 /// The fields of an object, in order, with their values as they are written.
-struct Row<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct JsonObject<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// A name, borrowed where it has no escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Row<'de> {
+impl<'de> Deserialize<'de> for JsonObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
 
         impl<'de> Visitor<'de> for Fields {
-            type Value = Row<'de>;
+            type Value = JsonObject<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonObject<'de>, A::Error> {
                 let mut fields = Vec::new();
                 while let Some((Name(name), value)) = map.next_entry()? {
                     fields.push((name, value));
                 }
-                Ok(Row(fields))
+                Ok(JsonObject(fields))
             }
         }
 

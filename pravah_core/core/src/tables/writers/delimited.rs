@@ -52,7 +52,10 @@ impl TableWriter for DelimitedWriter {
         Ok(())
     }
 
-    fn end(&mut self, _output: &mut VecDeque<Event>) -> Result<()> {
+    fn end(&mut self, output: &mut VecDeque<Event>) -> Result<()> {
+        if !self.header.is_empty() {
+            output.push_back(Event::Bytes(std::mem::take(&mut self.header).into()));
+        }
         Ok(())
     }
 }

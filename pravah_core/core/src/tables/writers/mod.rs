@@ -16,7 +16,10 @@ use arrow_schema::{ArrowError, SchemaRef};
 
 use self::{arrow::ArrowFileWriter, delimited::DelimitedWriter, json::JsonWriter, parquet::ParquetWriter};
 use super::{Format, WriteOptions};
-use crate::{Error, Result, processors::Event};
+use crate::{
+    Error, Result,
+    processors::{Event, Made},
+};
 
 pub use parquet::ROW_GROUP_BYTES;
 
@@ -39,6 +42,45 @@ pub fn open(format: Format, options: &WriteOptions, schema: &SchemaRef) -> Resul
         Format::Arrow => Box::new(ArrowFileWriter::new(schema)?),
         Format::Parquet => Box::new(ParquetWriter::new(schema, options)?),
     })
+}
+
+/// Writes one table outside of a pipeline: what there are blocks is done at once.
+pub struct Encoder(Box<dyn TableWriter>);
+
+impl Encoder {
+    /// Begin a table with these columns, written as by `convert` without parameters.
+    pub fn new(format: Format, schema: &SchemaRef) -> Result<Self> {
+        open(format, &WriteOptions::default(), schema).map(Self)
+    }
+
+    /// Take the next batch; gives the bytes that it has completed.
+    pub fn write(&mut self, batch: RecordBatch) -> Result<Vec<u8>> {
+        let mut output = VecDeque::new();
+        self.0.write(batch, &mut output)?;
+        made(output)
+    }
+
+    /// Take the end of the table; gives the rest of its bytes.
+    pub fn end(&mut self) -> Result<Vec<u8>> {
+        let mut output = VecDeque::new();
+        self.0.end(&mut output)?;
+        made(output)
+    }
+}
+
+fn made(output: VecDeque<Event>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for event in output {
+        match event {
+            Event::Bytes(piece) => bytes.extend_from_slice(&piece),
+            Event::Block(block) => match block.run()? {
+                Made::Bytes(piece) => bytes.extend_from_slice(&piece),
+                Made::Turn(turn) => bytes.extend(made(turn()?.into())?),
+            },
+            _ => {}
+        }
+    }
+    Ok(bytes)
 }
 
 /// Bytes that the rows of a batch take, as far as they are its own.

@@ -1,0 +1,113 @@
+"""Where the dataset of a job's inspect steps goes: below the sink, or to the place that was named.
+
+A named directory gets a file of each job, a named file is one job's own. What stands there already
+is never replaced, unless an earlier closing of the same job has put it there.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pravah.errors import SpecError
+from pravah.jobs.access import check_writable, written_to
+from pravah.jobs.places import look
+from pravah.model.dataset import EXTENSIONS, dataset_format
+from pravah.model.ids import shown
+from pravah.model.uri import shown_path, uri_path
+from pravah.registry import registry
+
+if TYPE_CHECKING:
+    from pravah.model.job import Job
+    from pravah.model.spec import JobSpec
+
+_HINT = "name another `--results-to`; in a directory each job gets a file of its own"
+
+
+def finds_records(steps: Iterable[str]) -> bool:
+    """Tell whether any of these processors is an inspect step."""
+    known = registry()
+    return any(known.find(name).shape == "inspect" for name in steps)
+
+
+def settled(spec: JobSpec) -> JobSpec:
+    """Give a resolved spec whose results have a URI that tells directories by a slash."""
+    results = spec.results
+    if results is None:
+        return spec
+    if not finds_records(step.name for step in spec.steps):
+        raise SpecError(
+            f"`results`, and {spec.steps[0].name} finds nothing",
+            kind="nothing_to_find",
+            hint="add an inspect step such as `extract_headers`, or leave out `--results`",
+        )
+    if results.uri is None or results.uri.endswith("/"):
+        return spec
+    found = look(uri_path(results.uri))
+    is_directory = found is not None and stat.S_ISDIR(found.st_mode)
+    if not is_directory and dataset_format(results.uri):
+        return spec
+    if found is not None and not is_directory:
+        raise SpecError(
+            f"the results `{shown_path(uri_path(results.uri))}` are a file without the extension "
+            "of a dataset",
+            kind="results_not_a_directory",
+            hint=f"name a directory, or a file that ends in {', '.join(EXTENSIONS)}",
+        )
+    return spec.model_copy(
+        update={"results": results.model_copy(update={"uri": f"{results.uri}/"})}
+    )
+
+
+def typed_place(spec: JobSpec) -> bytes | None:
+    """Give the file or the directory that a settled spec names; None: it names none."""
+    uri = spec.results.uri if spec.results else None
+    return None if uri is None else uri_path(uri)
+
+
+def check_place(spec: JobSpec, begun: Iterable[Job]) -> None:
+    """Refuse a named place that can't be written, or where a file stands.
+
+    Jobs that were `begun` may have put theirs there already, when they were killed.
+    """
+    if spec.results is None or spec.results.uri is None:
+        return
+    uri, place = spec.results.uri, uri_path(spec.results.uri)
+    directory = place if uri.endswith("/") else os.path.dirname(place)  # noqa: PTH120 - bytes
+    what = "write the results to"
+    check_writable(directory, what, "name another `--results-to`, or change its permissions")
+    if uri.endswith("/") or look(place) is None:
+        return
+    if not any((job.spec.get("results") or {}).get("uri") == uri for job in begun):
+        raise SpecError(
+            f"the results go to `{shown_path(place)}`, and a file stands there",
+            kind="output_exists",
+            hint=_HINT,
+        )
+
+
+def place(job: Job) -> Path | None:
+    """Give the file that a job's findings go to; None where they stay in the ledger."""
+    if not finds_records(step["name"] for step in job.plan["steps"]):
+        return None
+    if (uri := named(job.spec)) is not None:
+        path = Path(os.fsdecode(uri_path(uri)))
+        return path / f"{shown(job.id)}.{form(job.spec)}" if uri.endswith("/") else path
+    sink = written_to(job.plan)
+    if sink is None:
+        return None
+    return Path(os.fsdecode(sink)) / "_pravah" / shown(job.id) / f"results.{form(job.spec)}"
+
+
+def form(spec: Mapping[str, Any]) -> str:
+    """Give the format of a job's dataset."""
+    return str((spec.get("results") or {}).get("format", "ndjson"))
+
+
+def named(spec: Mapping[str, Any]) -> str | None:
+    """Give the URI of the place that was named for a job's dataset."""
+    uri: str | None = (spec.get("results") or {}).get("uri")
+    return uri
