@@ -84,10 +84,12 @@ impl Pipeline {
     /// Peak bytes that all steps take together for one file, with so many blocks of each in work at once.
     ///
     /// A step behind one that expands its input is counted with what may reach it.
-    pub fn need(&self, size_bytes: u64, blocks: u64) -> u64 {
-        let (need, _) = self.processors().fold((0_u64, size_bytes), |(need, size_bytes), processor| {
-            (need.saturating_add(processor.need(size_bytes, blocks)), processor.output_bound(size_bytes))
-        });
+    pub fn need(&self, name: &[u8], size_bytes: u64, blocks: u64) -> u64 {
+        let (need, ..) =
+            self.processors().fold((0_u64, name.to_vec(), size_bytes), |(need, name, size_bytes), next| {
+                let need = need.saturating_add(next.need_of(&name, size_bytes, blocks));
+                (need, next.output_name(&name), next.output_bound(size_bytes))
+            });
         need
     }
 
@@ -511,8 +513,8 @@ mod tests {
     fn test_need_counts_what_may_reach_later_steps() {
         let packed = Pipeline::new(&[step("decompress"), step("compress")]).expect("built");
         let alone = Pipeline::new(&[step("compress")]).expect("built");
-        assert!(packed.need(100, 1) > alone.need(u64::MAX, 1));
-        assert!(alone.need(100, 1) < alone.need(u64::MAX, 1));
+        assert!(packed.need(b"a", 100, 1) > alone.need(b"a", u64::MAX, 1));
+        assert!(alone.need(b"a", 100, 1) < alone.need(b"a", u64::MAX, 1));
     }
 
     #[test]

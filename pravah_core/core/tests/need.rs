@@ -107,7 +107,7 @@ fn check_convert(small: usize, large: usize) {
             for format in formats {
                 let pipeline = converting(from, format);
                 let peak = peak(&pipeline, &file, 1 << 20, Workers::NONE);
-                let need = pipeline.need(file.len() as u64, 1);
+                let need = pipeline.need(b"a.csv", file.len() as u64, 1);
                 assert!(peak <= need, "{from} of {} bytes to {format} took {peak}, said {need}", file.len());
             }
         }
@@ -125,7 +125,7 @@ fn check_rows(size_bytes: usize, workers: Workers<'_>, blocks: u64) {
         let pipeline = Pipeline::new(&[StepConfig { name: name.to_owned(), params }]).expect("built");
         let file = rows(size_bytes);
         let peak = peak(&pipeline, &file, 1 << 20, workers);
-        let need = pipeline.need(file.len() as u64, blocks);
+        let need = pipeline.need(b"a.csv", file.len() as u64, blocks);
         assert!(peak <= need, "{name} of {} bytes took {peak}, said {need}", file.len());
     }
 }
@@ -156,7 +156,7 @@ fn test_peak_is_within_what_was_said() {
             };
             for (piece_bytes, blocks) in [(1 << 20, 1), (900_001, 1), (1 << 20, 2), (900_001, 4)] {
                 let peak = peak(&pipeline, &file, piece_bytes, Workers::new(&pool, blocks));
-                let need = pipeline.need(file.len() as u64, blocks as u64);
+                let need = pipeline.need(b"a.csv", file.len() as u64, blocks as u64);
                 assert!(
                     peak <= need + SLACK_BYTES,
                     "{name} of {} bytes took {peak} with {blocks} blocks, said {need}",

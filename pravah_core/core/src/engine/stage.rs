@@ -128,7 +128,8 @@ impl Bench<'_> {
 
     /// Bytes that staging the entry takes at its peak, with so many blocks of each step in work at once.
     pub fn need(&self, index: u32, blocks: usize) -> u64 {
-        let steps = self.pipeline.need(self.manifest.size_bytes(index as usize), blocks as u64);
+        let (name, size_bytes) = (self.manifest.name(index as usize), self.manifest.size_bytes(index as usize));
+        let steps = self.pipeline.need(name, size_bytes, blocks as u64);
         steps.saturating_add(PIECES * self.pipeline.piece_bytes() as u64 + QUEUED_BYTES)
     }
 

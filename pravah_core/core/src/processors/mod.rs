@@ -155,6 +155,11 @@ pub trait Processor: Send + Sync {
     /// Counts codec contexts too, although a thread uses them again for its next file.
     fn need(&self, size_bytes: u64, blocks: u64) -> u64;
 
+    /// The same for a file of this name, where that tells more.
+    fn need_of(&self, _name: &[u8], size_bytes: u64, blocks: u64) -> u64 {
+        self.need(size_bytes, blocks)
+    }
+
     /// Bytes of a large file that it likes to be pushed at once: so that blocks need not be put together.
     fn piece_bytes(&self) -> usize {
         PULL_BYTES

@@ -46,12 +46,14 @@ const FIXED_BYTES: u64 = 1 << 20;
 
 impl Processor for ReadTable {
     fn need(&self, size_bytes: u64, blocks: u64) -> u64 {
-        let reading = match self.0.format {
+        self.need_of(b"", size_bytes, blocks)
+    }
+
+    fn need_of(&self, name: &[u8], size_bytes: u64, blocks: u64) -> u64 {
+        let reading = match self.0.format.or_else(|| Format::of_name(name)) {
             Some(format) if format.is_text() => text_bytes(size_bytes, blocks),
             Some(_) => whole_bytes(size_bytes),
-            // The name, which tells the format, is not known here. What is too large to lie in memory is text.
-            None if size_bytes > MOST_FILE_BYTES && size_bytes != u64::MAX => text_bytes(size_bytes, blocks),
-            None => text_bytes(size_bytes, blocks).max(whole_bytes(size_bytes)),
+            None => FIXED_BYTES, // it fails before it is read
         };
         reading + UNPACKING_BYTES
     }

@@ -1,10 +1,11 @@
 //! Writes batches in a format. Bytes depend on the batches alone: no times, no version of a library's own.
 //!
 //! - `delimited`, `json`, `arrow`, `parquet`: the formats
-//! - `text_form`: values as text
+//! - `encoding`: how columns of Parquet are encoded; `text_form`: values as text
 
 mod arrow;
 mod delimited;
+mod encoding;
 mod json;
 mod parquet;
 mod text_form;

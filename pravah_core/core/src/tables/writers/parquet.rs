@@ -14,11 +14,13 @@ use parquet::{
         ArrowWriter,
         arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves},
     },
+    basic::Compression,
     errors::ParquetError,
     file::{properties::WriterProperties, writer::SerializedFileWriter},
+    schema::types::ColumnPath,
 };
 
-use super::TableWriter;
+use super::{TableWriter, encoding};
 use crate::{
     Error, Result,
     processors::{Block, Event, Turn},
@@ -40,6 +42,14 @@ pub struct ParquetWriter {
     rows: usize,
     size_bytes: usize,
     groups: usize,
+    compression: Compression,
+    /// None until the rows of the first row group have told how columns are best encoded.
+    target: Option<Target>,
+}
+
+/// The file, and who makes encoders for its columns.
+#[derive(Clone)]
+struct Target {
     factory: Arc<ArrowRowGroupWriterFactory>,
     file: Arc<Mutex<Option<SerializedFileWriter<Vec<u8>>>>>,
 }
@@ -47,36 +57,55 @@ pub struct ParquetWriter {
 impl ParquetWriter {
     /// Begin with the schema.
     pub fn new(schema: &SchemaRef, options: &WriteOptions) -> Result<Self> {
-        let properties = WriterProperties::builder()
-            .set_compression(options.compression.into())
-            .set_created_by(CREATED_BY.to_owned())
-            .build();
-        let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties)).map_err(unwritable)?;
-        let (file, factory) = writer.into_serialized_writer().map_err(unwritable)?;
-        Ok(Self {
+        let mut writer = Self {
             schema: Arc::clone(schema),
             row_group_rows: options.row_group_rows,
             batches: Vec::new(),
             rows: 0,
             size_bytes: 0,
             groups: 0,
-            factory: Arc::new(factory),
-            file: Arc::new(Mutex::new(Some(file))),
-        })
+            compression: options.compression.into(),
+            target: None,
+        };
+        // Columns that Parquet does not have are refused before the first row.
+        writer.target()?;
+        writer.target = None;
+        Ok(writer)
+    }
+
+    /// Open the file, by the rows that are there.
+    fn target(&mut self) -> Result<Target> {
+        if let Some(target) = &self.target {
+            return Ok(target.clone());
+        }
+        let mut properties =
+            WriterProperties::builder().set_compression(self.compression).set_created_by(CREATED_BY.to_owned());
+        for (field, encoding) in encoding::plain_columns(&self.schema, &self.batches) {
+            let path = ColumnPath::from(vec![field.clone()]);
+            properties = properties.set_column_dictionary_enabled(path.clone(), false);
+            if let Some(encoding) = encoding {
+                properties = properties.set_column_encoding(path, encoding);
+            }
+        }
+        let properties = Some(properties.build());
+        let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&self.schema), properties).map_err(unwritable)?;
+        let (file, factory) = writer.into_serialized_writer().map_err(unwritable)?;
+        let target = Target { factory: Arc::new(factory), file: Arc::new(Mutex::new(Some(file))) };
+        Ok(self.target.insert(target).clone())
     }
 
     /// Have the rows so far encoded as a row group.
-    fn row_group(&mut self) -> Event {
+    fn row_group(&mut self) -> Result<Event> {
+        let Target { factory, file } = self.target()?;
         let batches = mem::take(&mut self.batches);
         (self.rows, self.size_bytes) = (0, 0);
-        let (factory, file, schema) = (Arc::clone(&self.factory), Arc::clone(&self.file), Arc::clone(&self.schema));
-        let group = self.groups;
+        let (schema, group) = (Arc::clone(&self.schema), self.groups);
         self.groups += 1;
-        Event::Block(Block::in_parts(move || {
+        Ok(Event::Block(Block::in_parts(move || {
             let chunks = encode(&factory, group, &schema, &batches).map_err(unwritable)?;
             drop(batches);
             Ok(Box::new(move || append(&file, chunks).map(|bytes| vec![Event::Bytes(bytes)])) as Turn)
-        }))
+        })))
     }
 }
 
@@ -90,7 +119,7 @@ impl TableWriter for ParquetWriter {
             self.size_bytes += super::slice_bytes(&slice);
             self.batches.push(slice);
             if self.rows == self.row_group_rows || self.size_bytes >= ROW_GROUP_BYTES {
-                output.push_back(self.row_group());
+                output.push_back(self.row_group()?);
             }
         }
         Ok(())
@@ -98,9 +127,9 @@ impl TableWriter for ParquetWriter {
 
     fn end(&mut self, output: &mut VecDeque<Event>) -> Result<()> {
         if self.rows > 0 {
-            output.push_back(self.row_group());
+            output.push_back(self.row_group()?);
         }
-        let file = Arc::clone(&self.file);
+        let Target { file, .. } = self.target()?;
         output.push_back(Event::Block(Block::in_turn(move || {
             let writer = file.lock().unwrap_or_else(PoisonError::into_inner).take();
             writer.map_or(Ok(Bytes::new()), |writer| writer.into_inner().map(Bytes::from).map_err(unwritable))
