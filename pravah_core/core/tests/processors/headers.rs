@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use pravah_core::pipeline::{Pipeline, Workers};
+use bytes::Bytes;
+use pravah_core::{
+    pipeline::{Pipeline, Workers},
+    processors::Event,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -68,6 +72,31 @@ fn test_each_sheet_of_a_workbook_is_a_table() {
         rows.collect::<Vec<_>>(),
         [2, 1, 0].map(|rows| (json!(rows), json!(true))).each_ref().map(|(a, b)| (a, b))
     );
+}
+
+#[test]
+fn test_large_workbook_is_looked_at_in_parts() {
+    let mut book = sample("openpyxl.xlsx");
+    let end = book.len() - 22;
+    let list = u32::from_le_bytes(book[end + 16..end + 20].try_into().expect("are four bytes"));
+    let room = 3 << 20;
+    book[end + 16..end + 20].copy_from_slice(&(list + room).to_le_bytes());
+    book.splice(list as usize..list as usize, vec![0; room as usize]);
+    let (mut records, mut read_bytes) = (Vec::new(), 0);
+    let mut read = |range: std::ops::Range<u64>| {
+        read_bytes += range.end - range.start;
+        Ok(Bytes::copy_from_slice(&book[range.start as usize..range.end as usize]))
+    };
+    let keep = &mut |event| {
+        if let Event::Record(record) = event {
+            records.push(Value::Object(record));
+        }
+        Ok(())
+    };
+    let headers = pipeline("extract_headers", json!({}));
+    headers.look((b"a", book.len() as u64), &mut read, keep).expect("is read");
+    assert_eq!(records, self::headers("openpyxl.xlsx"));
+    assert!(read_bytes < 200_000, "{read_bytes}");
 }
 
 #[test]

@@ -8,6 +8,8 @@ use super::{
 
 /// Rows, and bytes of text, that the choice is made by.
 const ROWS: usize = 100;
+/// Rows that are enough where a name says that it is a table, and only one delimiter stands in it at all: most are so.
+const FEW_ROWS: usize = 8;
 pub const SNIFFED_BYTES: usize = 64 << 10;
 
 /// In order of preference where nothing else decides.
@@ -27,12 +29,12 @@ struct Look {
 }
 
 impl Look {
-    fn new(text: &Text<'_>, dialect: Dialect) -> Self {
+    fn new(text: &Text<'_>, dialect: Dialect, most_rows: usize) -> Self {
         let part = sniffed(text);
         let mut rows = Rows::new(part, dialect, text.is_whole && part.len() == text.bytes.len());
         let mut look = Self { dialect, rows: 0, columns: 0, alike: 0, quoted: 0 };
         let mut fields: Vec<Field> = Vec::new();
-        while look.rows < ROWS && rows.next(&mut fields) {
+        while look.rows < most_rows && rows.next(&mut fields) {
             if look.rows == 0 {
                 look.columns = fields.len();
             }
@@ -60,17 +62,17 @@ fn sniffed<'t>(text: &'t Text<'_>) -> &'t [u8] {
 
 /// Tell how a table of this format is written.
 pub fn of(text: &Text<'_>, format: Format) -> Dialect {
-    let tabs = (format == Format::Tsv).then(|| Look::new(text, Dialect { delimiter: b'\t', quote: b'"' }));
-    let Some(chosen) = tabs.filter(|tabs| tabs.columns >= 2).or_else(|| best(text, &DELIMITERS)) else {
+    let tabs = (format == Format::Tsv).then(|| Look::new(text, Dialect { delimiter: b'\t', quote: b'"' }, ROWS));
+    let Some(chosen) = tabs.filter(|tabs| tabs.columns >= 2).or_else(|| best(text, &DELIMITERS, FEW_ROWS)) else {
         // The name says it, as long as nothing else divides the rows.
         let delimiter = if format == Format::Tsv { b'\t' } else { b',' };
         return others(text).map_or(Dialect { delimiter, quote: b'"' }, |look| look.dialect);
     };
     let chosen = Some(&chosen).filter(|look| look.rank() < CLEAR).and_then(|_| others(text)).unwrap_or(chosen);
     if memchr::memchr(b'\'', sniffed(text)).is_some() && memchr::memchr(b'"', sniffed(text)).is_none() {
-        let single = Look::new(text, Dialect { quote: b'\'', ..chosen.dialect });
+        let single = Look::new(text, Dialect { quote: b'\'', ..chosen.dialect }, ROWS);
         // Apostrophes are in words; quotes are around fields of every row.
-        if single.quoted >= single.rows && single.alike >= chosen.alike && single.rows > 0 {
+        if single.quoted >= single.rows && single.rank().0 >= chosen.rank().0 && single.rows > 0 {
             return single.dialect;
         }
     }
@@ -79,7 +81,7 @@ pub fn of(text: &Text<'_>, format: Format) -> Dialect {
 
 /// Tell how a text is written whose name doesn't tell that it is a table: only if it can hardly be anything else.
 pub fn of_unnamed(text: &Text<'_>) -> Option<Dialect> {
-    best(text, &DELIMITERS).filter(Look::is_clear).map(|look| look.dialect)
+    best(text, &DELIMITERS, ROWS).filter(Look::is_clear).map(|look| look.dialect)
 }
 
 /// A rank that leaves hardly a doubt.
@@ -87,11 +89,20 @@ const CLEAR: (usize, usize) = (950, 2);
 
 /// By a delimiter that few tables have: where it divides all rows alike, and the usual ones do not.
 fn others(text: &Text<'_>) -> Option<Look> {
-    best(text, &OTHER_DELIMITERS).filter(Look::is_clear)
+    best(text, &OTHER_DELIMITERS, ROWS).filter(Look::is_clear)
 }
 
-fn best(text: &Text<'_>, delimiters: &[u8]) -> Option<Look> {
-    let present = delimiters.iter().rev().filter(|&&delimiter| memchr::memchr(delimiter, sniffed(text)).is_some());
-    let looks = present.map(|&delimiter| Look::new(text, Dialect { delimiter, quote: b'"' }));
+fn best(text: &Text<'_>, delimiters: &[u8], enough_rows: usize) -> Option<Look> {
+    let is_present = |delimiter: &u8| memchr::memchr(*delimiter, sniffed(text)).is_some();
+    let present: Vec<u8> = delimiters.iter().copied().filter(is_present).collect();
+    let look = |delimiter, most_rows| Look::new(text, Dialect { delimiter, quote: b'"' }, most_rows);
+    if let [only] = present[..]
+        && let few = look(only, enough_rows)
+        && few.alike == enough_rows
+        && few.columns >= 2
+    {
+        return Some(few);
+    }
+    let looks = present.iter().rev().map(|delimiter| look(*delimiter, ROWS));
     looks.filter(|look| look.columns >= 2).max_by_key(Look::rank)
 }
