@@ -100,6 +100,14 @@ fn test_large_workbook_is_looked_at_in_parts() {
 }
 
 #[test]
+fn test_file_that_is_shorter_than_it_was_has_changed_while_it_was_looked_at() {
+    let headers = pipeline("extract_headers", json!({}));
+    let mut read = |_: std::ops::Range<u64>| Ok(Bytes::from_static(b"id\n1\n"));
+    let failure = headers.look((b"a.csv", 2 << 20), &mut read, &mut |_| Ok(())).expect_err("is refused");
+    assert_eq!((failure.step, failure.error.kind()), (None, "changed_while_read"));
+}
+
+#[test]
 fn test_avro_gives_schema_and_counted_rows() {
     let record = &headers("fastavro.avro")[0];
     let expected = [
