@@ -1,4 +1,4 @@
-"""Whole durable jobs over many small CSV files: compress, copy, checksum.
+"""Whole durable jobs over many small CSV files: compress, copy, checksum, headers.
 
 Pravah's time has everything in it: process start, scan, tasks, group commit, ledger and report.
 The peers get a `sync -f`, because Pravah's outputs are on disk when it ends.
@@ -20,9 +20,9 @@ _EACH = "cd {out} && find . -name '*.csv' -print0 | xargs -0"
 
 
 def contests(lab: Lab) -> list[Contest]:
-    """Measure the four jobs on the small set, and at full scale on ten copies of it."""
+    """Measure the five jobs on the small set, and at full scale on ten copies of it."""
     sizes = (1, COPIES_FULL) if lab.scale is Scale.FULL else (1,)
-    jobs: list[Callable[[Lab, int], Contest]] = [_zstd, _gzip, _copy, _checksum]
+    jobs: list[Callable[[Lab, int], Contest]] = [_zstd, _gzip, _copy, _checksum, _headers]
     return [job(lab, copies) for copies in sizes for job in jobs]
 
 
@@ -110,6 +110,19 @@ def _checksum(lab: Lab, copies: int) -> Contest:
         ],
     )
     _hold(contest, "cat", "checksum", 1.0, copies)
+    return contest
+
+
+def _headers(lab: Lab, copies: int) -> Contest:
+    source = lab.csv_files(copies)
+    contest = lab.compete(
+        _title("extract_headers", copies),
+        [
+            Entrant("pravah run", pravah(f"run {source} -s extract_headers -q")),
+            Entrant("cat", f"find {source} -type f -print0 | xargs -0 cat >/dev/null"),
+        ],
+    )
+    _hold(contest, "cat", "headers", 1.0, copies)
     return contest
 
 

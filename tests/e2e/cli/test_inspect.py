@@ -1,6 +1,7 @@
 """Inspect steps from the documented command to their dataset, against Python's csv, wc and grep."""
 
 import csv
+import gzip
 import json
 import os
 import subprocess
@@ -139,3 +140,27 @@ def test_grep_gives_the_lines_that_grep_prints(cli: Cli, data: Path) -> None:
     )
     assert sorted(found) == sorted(line.removeprefix("./") for line in told.stdout.splitlines())
     assert len(found) > 50
+
+
+def test_headers_of_a_vast_table_are_told_by_a_part_of_it(cli: Cli, tables: Path) -> None:
+    with (tables / "vast.csv").open("wb") as file:
+        file.write(b"id,name\n" + b"1,Asha\n" * 200_000)
+        file.truncate(1 << 40)
+    job = cli.job(tables, "-s", "extract_headers:unknown=pass", "-s", "detect_type")
+    assert job["counts"]["done"] == len(TABLES) + 1
+    assert job["bytes_in"] < 4 << 20
+
+
+def test_types_and_counts_look_through_compression(cli: Cli, tables: Path) -> None:
+    text = (tables / "people.csv").read_bytes()
+    (tables / "people.csv.gz").write_bytes(gzip.compress(text))
+    (tables / "photo.jpg").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(60))
+    found = by_name(cli.ok("run", tables, "-s", "detect_type"), tables)
+    told = {name: (record["type"], record["compression"]) for name, record in found.items()}
+    assert told["people.csv.gz"] == ("csv", "gzip")
+    assert told["photo.jpg"] == ("png", None)
+    assert found["photo.jpg"]["extension_agrees"] is False
+    counted = by_name(cli.ok("run", tables, "-s", "count", "--include", "people*"), tables)
+    plain, packed = counted["people.csv"], counted["people.csv.gz"]
+    assert (plain["rows"], plain["size_bytes"]) == (2, len(text))
+    assert {**packed, "path": plain["path"], "compression": None} == plain

@@ -1,10 +1,12 @@
 //! The bytes of one file: read, through the steps, into its target.
 //!
-//! A small file takes one thread. A large one has three at least: one reads and drives the steps, the pool does their
+//! A small file takes one thread, and so does one of which only parts are looked at. A large one has three at least: one
+//! reads and drives the steps, the pool does their
 //! blocks, and one writes what comes out, since a disk that is slow to take bytes is no reason not to make more.
 
 use std::{
     collections::VecDeque,
+    ops::Range,
     sync::mpsc::{self, Receiver},
     thread,
 };
@@ -14,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use super::{
     SMALL_BYTES,
     stage::Bench,
-    target::{Target, fill},
+    target::{Target, fill, fill_at},
 };
 use crate::{
     Error, Result,
@@ -61,6 +63,9 @@ impl Bench<'_> {
         if size_bytes <= SMALL_BYTES {
             return self.feed(reading, (index, size_bytes), (workers, memo), &mut |event| target.take(event));
         }
+        if self.sink.is_none() && self.pipeline.looks() {
+            return self.look(reading, (index, size_bytes), target);
+        }
         reading.read_through();
         if self.pipeline.passes_bytes() && !self.plan.names_at_run_time() {
             let bytes = self.transfer(reading, size_bytes, target)?;
@@ -81,6 +86,30 @@ impl Bench<'_> {
             writer.join().unwrap_or_else(|payload| Err(panicked(payload.as_ref())))?;
             fed
         })
+    }
+
+    /// Read only those parts of the file that its steps look at.
+    fn look(
+        &self,
+        reading: &dyn Reading,
+        (index, size_bytes): (u32, u64),
+        target: &mut Target<'_, '_>,
+    ) -> Result<Read, Failure> {
+        let mut total = 0;
+        let mut read = |range: Range<u64>| {
+            effort::now(Activity::Reading);
+            let length = range.end - range.start;
+            let mut buffer = vec![0; usize::try_from(length).expect("parts of a file are in memory")];
+            let filled = fill_at(reading, range.start, &mut buffer)?;
+            buffer.truncate(filled);
+            total += filled as u64;
+            self.rates.read.pass(filled as u64, self.control)?;
+            self.control.count_bytes(filled as u64);
+            Ok(buffer.into())
+        };
+        let name = self.manifest.name(index as usize);
+        self.pipeline.look((name, size_bytes), &mut read, &mut |event| target.take(event))?;
+        Ok(Read { bytes: total, hash: None })
     }
 
     /// Write what comes, until there is no more.

@@ -120,3 +120,15 @@ pub fn fill(reading: &mut dyn Reading, buffer: &mut [u8]) -> Result<usize> {
     }
     Ok(filled)
 }
+
+/// Read at an offset until the buffer is full or the file ends.
+pub fn fill_at(reading: &dyn Reading, offset_bytes: u64, buffer: &mut [u8]) -> Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reading.read_at(offset_bytes + filled as u64, &mut buffer[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}

@@ -1,7 +1,8 @@
 //! `grep`: finds the lines that a pattern matches; one record a hit.
 //!
 //! Lines end at newlines, as in the tool of that name, and a carriage return before it is part of the line. Of a line
-//! longer than 1 MiB only so much is searched and nothing more is held.
+//! longer than 1 MiB only so much is searched and nothing more is held. What is compressed is searched as what it is
+//! unpacked to.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -13,7 +14,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Descriptor, Event, Example, Expected, Native, Processor, Sample, Shape, Step,
+    codecs::DECODER_BLOCK_BYTES,
     parameters::{self, invalid, parse},
+    unpack::{self, Unpacker},
 };
 use crate::Result;
 
@@ -74,6 +77,7 @@ struct Search {
 
 struct GrepStep {
     search: Arc<Search>,
+    content: Unpacker,
     /// Hits that may still be told.
     room: u64,
     /// The number of the line that comes next.
@@ -100,7 +104,7 @@ fn describe() -> Descriptor {
     let hit = |line, column, text| json!({"line": line, "column": column, "text": text});
     Descriptor {
         name: NATIVE.name,
-        version: 1,
+        version: 2,
         summary: "find the lines of each file that a pattern matches",
         shape: Shape::Inspect,
         input: "bytes",
@@ -145,13 +149,17 @@ fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
 impl Processor for Grep {
     fn need(&self, size_bytes: u64, _blocks: u64) -> u64 {
         // A line that grows by doubling, and the hits of one piece: letters may take six bytes in JSON.
-        let results = self.max_results.min(size_bytes) * (6 * SHOWN_BYTES as u64).min(size_bytes + 500);
-        2 * size_bytes.min(LINE_BYTES as u64) + CACHE_BYTES + results
+        let results = self.max_results * (6 * SHOWN_BYTES as u64 + 500);
+        2 * LINE_BYTES as u64
+            + CACHE_BYTES
+            + results.min(6 * DECODER_BLOCK_BYTES + 500 * self.max_results)
+            + unpack::need(size_bytes)
     }
 
     fn open(&self) -> Result<Box<dyn Step>> {
         Ok(Box::new(GrepStep {
             search: Arc::clone(&self.search),
+            content: Unpacker::default(),
             room: self.max_results,
             line: 1,
             begun: Vec::new(),
@@ -166,15 +174,25 @@ impl Processor for Grep {
 impl Step for GrepStep {
     fn push(&mut self, event: Event) -> Result<()> {
         match &event {
-            Event::Bytes(bytes) => self.take(bytes),
-            Event::End => self.end_line(),
+            Event::Begin { name, size_bytes, .. } => self.content = Unpacker::new(name, *size_bytes),
+            // Once all hits are told, what is behind them need not be unpacked.
+            Event::Bytes(bytes) if self.room > 0 => self.content.push(bytes.clone()),
+            Event::End => self.content.end(),
             _ => {}
         }
         self.passing = Some(event);
         Ok(())
     }
 
+    /// Searches no more of the content at once than gives a hit: what is unpacked may be large.
     fn pull(&mut self) -> Result<Option<Event>> {
+        while self.records.is_empty() && self.room > 0 {
+            match self.content.pull()? {
+                Some(bytes) => self.take(&bytes),
+                None if self.content.has_ended() && self.is_within => self.end_line(),
+                None => break,
+            }
+        }
         Ok(self.records.pop_front().or_else(|| self.passing.take()))
     }
 }
@@ -324,6 +342,19 @@ mod tests {
             let found = hits(json!({"pattern": "b"}), &long, piece_bytes);
             assert_eq!(found, [(1, LINE_BYTES as u64, "a".repeat(SHOWN_BYTES))]);
             assert_eq!(hits(json!({"pattern": "c"}), &long, piece_bytes), [(2, 1, "c".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn test_compressed_file_is_searched_as_what_it_holds() {
+        use crate::processors::codecs::Codec;
+        let log = "INFO up\n".repeat(99_999) + "ERROR down\n";
+        for codec in [Codec::Gzip, Codec::Zstd, Codec::Xz] {
+            let packed = codec.compress(codec.default_level(), log.as_bytes()).expect("is compressed");
+            for piece_bytes in [10, usize::MAX] {
+                let found = hits(json!({"pattern": "ERROR"}), &packed, piece_bytes);
+                assert_eq!(found, [(100_000, 1, "ERROR down".to_owned())]);
+            }
         }
     }
 

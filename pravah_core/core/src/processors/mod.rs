@@ -3,10 +3,11 @@
 //! One file per processor; its module and its line in [`NATIVE`] are all that a new one needs outside its file.
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
 //!
-//! - `checksum`, `compress`, `convert`, `copy`, `count`, `decompress`, `extract_headers`, `filter_rows`, `grep`,
-//!   `sample`, `select`, `verify`: the processors
+//! - `checksum`, `compress`, `convert`, `copy`, `count`, `decompress`, `detect_type`, `extract_headers`,
+//!   `filter_rows`, `grep`, `sample`, `select`, `verify`: the processors
 //! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
 //! - `block`: work that may be done by any thread; `blocks`: cuts what is pushed at fixed offsets
+//! - `file_type`: which type a file is of; `look`: looks at parts of a file instead of all of it
 //! - `codecs`: gzip, zstd and the others; `contexts`: codec contexts, reused; `digest`: checksums under way
 //! - `column_types`: what columns of text may be; `unpack`: reads through a compression, for processors of formats
 
@@ -22,10 +23,13 @@ mod copy;
 mod count;
 mod decompress;
 mod descriptor;
+mod detect_type;
 mod digest;
 mod extract_headers;
+mod file_type;
 mod filter_rows;
 mod grep;
+mod look;
 mod parameters;
 mod sample;
 mod select;
@@ -49,6 +53,7 @@ use crate::{
 pub use block::{Block, Made, Turn};
 pub(crate) use column_types::{Candidates, ColumnType, Tag};
 pub use descriptor::{Descriptor, Example, Expected, Sample, Shape, descriptors, descriptors_json};
+pub use look::{Halt, LOOK_BYTES, Look, Looked, Parts};
 pub(crate) use unpack::Unpacker;
 
 /// What flows through a pipeline.
@@ -180,6 +185,13 @@ pub trait Processor: Send + Sync {
         false
     }
 
+    /// How it looks at parts of a file, if it need not see all of it; it finds the same as its steps do, or more.
+    ///
+    /// Asked where nothing is made of the file's bytes. What it holds is within [`Self::need`].
+    fn look(&self) -> Option<&dyn Look> {
+        None
+    }
+
     /// What its steps work on.
     fn payload(&self) -> Payload {
         Payload::Bytes
@@ -251,6 +263,7 @@ pub const NATIVE: &[Native] = &[
     copy::NATIVE,
     count::NATIVE,
     decompress::NATIVE,
+    detect_type::NATIVE,
     extract_headers::NATIVE,
     filter_rows::NATIVE,
     grep::NATIVE,

@@ -5,7 +5,8 @@
 use bytes::Bytes;
 
 use super::{
-    codecs::{Codec, Decoded, Decoder, Input, MAGIC_BYTES},
+    PULL_BYTES,
+    codecs::{Codec, DECODER_BLOCK_BYTES, Decoded, Decoder, Input, MAGIC_BYTES},
     decompress::{DEFAULT_MAX_RATIO, check_ratio},
 };
 use crate::Result;
@@ -23,7 +24,14 @@ pub struct Unpacker {
 
 enum Content {
     Plain,
-    Packed(Box<dyn Decoder>),
+    Packed(Codec, Box<dyn Decoder>),
+}
+
+/// Bytes that are held while a file of this size is read through its compression.
+pub fn need(size_bytes: u64) -> u64 {
+    // A block is put together in a buffer that grows by doubling.
+    let input = size_bytes.min(DECODER_BLOCK_BYTES);
+    Codec::Zstd.decoder_bytes() + 3 * input + DECODER_BLOCK_BYTES + PULL_BYTES as u64
 }
 
 /// What follows `BZh` and a level in a file of bzip2; the three letters alone may begin any text.
@@ -57,6 +65,14 @@ impl Unpacker {
         self.input.offset()
     }
 
+    /// What the file is compressed with, once its first bytes have told.
+    pub fn codec(&self) -> Option<Codec> {
+        match self.content {
+            Some(Content::Packed(codec, _)) => Some(codec),
+            _ => None,
+        }
+    }
+
     /// Give the next bytes of the content; none: more of the file is wanted, or all has been given.
     pub fn pull(&mut self) -> Result<Option<Bytes>> {
         let content = match &mut self.content {
@@ -66,7 +82,7 @@ impl Unpacker {
                 None => return Ok(None),
             },
         };
-        let Content::Packed(decoder) = content else {
+        let Content::Packed(_, decoder) = content else {
             let all = self.input.bytes().len();
             return Ok((all > 0).then(|| self.input.take(all)));
         };
@@ -86,7 +102,7 @@ impl Unpacker {
             return Ok(None);
         }
         Ok(Some(match codec_of(self.by_name, start) {
-            Some(codec) => Content::Packed(codec.decoder()?),
+            Some(codec) => Content::Packed(codec, codec.decoder()?),
             None => Content::Plain,
         }))
     }

@@ -57,6 +57,9 @@ pub trait Reading {
     /// Read on; 0 is the end of the file.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
 
+    /// Read at an offset, wherever reading has come to; 0 is the end of the file.
+    fn read_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> Result<usize>;
+
     /// Say that it will be read from its beginning to its end, so that more is fetched ahead.
     fn read_through(&self) {}
 

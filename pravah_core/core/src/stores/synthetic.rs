@@ -91,6 +91,13 @@ impl Reading for Zeros {
         Ok(length)
     }
 
+    fn read_at(&self, offset_bytes: u64, buffer: &mut [u8]) -> Result<usize> {
+        let rest_bytes = self.fingerprint.size_bytes.saturating_sub(offset_bytes);
+        let length = usize::try_from(rest_bytes).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+        buffer[..length].fill(0);
+        Ok(length)
+    }
+
     fn seek_data(&mut self, _: u64) -> Result<Option<Range<u64>>> {
         Ok(None)
     }

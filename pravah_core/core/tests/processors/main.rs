@@ -10,5 +10,6 @@ mod codecs;
 mod conformance;
 mod corpora;
 mod examples;
+mod headers;
 mod run;
 mod split;

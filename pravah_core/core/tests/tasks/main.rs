@@ -5,6 +5,7 @@ mod bench;
 mod in_place;
 mod kept;
 mod large;
+mod look;
 mod names;
 mod overwrite;
 mod run;

@@ -1,15 +1,17 @@
-//! Columns of Parquet, from the end of the file, and of Arrow files, from their beginning.
+//! Columns and rows of Parquet and Arrow files, whose last bytes tell where everything is.
 
-use std::collections::VecDeque;
+use std::ops::Range;
 
+use arrow_ipc::{Block, MessageHeader, root_as_footer, root_as_message};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::{arrow::parquet_to_arrow_schema, file::metadata::ParquetMetaDataReader};
 
 use super::{
+    super::{Halt, Looked, Parts},
     MOST_COLUMNS,
     findings::{Findings, Rows},
     format::Format,
-    text::Text,
+    step::TAIL_BYTES,
     too_many_columns,
 };
 use crate::{Error, Result};
@@ -21,106 +23,123 @@ const ENCRYPTED_MAGIC: [u8; 4] = *b"PARE";
 /// What an Arrow file begins with: a word, and two bytes that align what follows.
 pub const ARROW_MAGIC: [u8; 8] = *b"ARROW1\0\0";
 
-/// What parts of Arrow files are aligned to.
-const PADDING_BYTES: usize = 8;
+/// Bytes at a file's end that are looked at first: most footers are smaller.
+const END_BYTES: u64 = 64 << 10;
 
-/// Bytes at a file's end that are kept: footers grow with columns and row groups, and few are larger.
-const TAIL_BYTES: usize = 8 << 20;
-
-/// The footer's length, and the magic.
-const END_BYTES: usize = 8;
+/// Batches of an Arrow file whose rows are counted; of those with more the number of rows is estimated.
+const COUNTED_BATCHES: usize = 256;
 
 /// Bytes that reading a file of this size takes: its end, and what that is read into, which is larger.
 pub fn need(size_bytes: u64) -> u64 {
     6 * size_bytes.min(TAIL_BYTES as u64)
 }
 
-/// The last bytes of a file.
-pub struct Tail {
-    bytes: VecDeque<u8>,
-    size_bytes: u64,
-}
-
-impl Tail {
-    /// Begin with the file's first bytes.
-    pub fn new(beginning: &[u8]) -> Self {
-        let mut tail = Self { bytes: VecDeque::new(), size_bytes: 0 };
-        tail.push(beginning);
-        tail
-    }
-
-    /// Take the next bytes.
-    pub fn push(&mut self, piece: &[u8]) {
-        self.size_bytes += piece.len() as u64;
-        let kept = &piece[piece.len().saturating_sub(TAIL_BYTES)..];
-        let surplus = (self.bytes.len() + kept.len()).saturating_sub(TAIL_BYTES);
-        self.bytes.drain(..surplus);
-        self.bytes.extend(kept);
+/// Find the columns of a file of this format.
+pub fn read(format: Format, parts: &Parts) -> Looked<Findings> {
+    match format {
+        Format::Arrow => arrow(parts),
+        _ => parquet(parts),
     }
 }
 
-/// Find the columns of a Parquet file.
-pub fn parquet(tail: &Tail) -> Result<Findings> {
-    // Only at the end is it put in a row.
-    let bytes: Vec<u8> = tail.bytes.iter().copied().collect();
-    read_parquet(&bytes, tail.size_bytes)
-}
-
-/// Find the columns of a Parquet file in a compressed one.
-pub fn packed_parquet(text: &Text<'_>) -> Result<Findings> {
-    if !text.bytes.starts_with(&PARQUET_MAGIC) {
-        return Err(Error::CorruptInput("the file does not begin with `PAR1`, as Parquet does".to_owned()));
+fn parquet(parts: &Parts) -> Looked<Findings> {
+    let cut = || Error::TruncatedInput("the file does not end with `PAR1`, as Parquet does".to_owned());
+    let end = parts.size_bytes();
+    let Some(end_of_footer) = end.checked_sub(8).filter(|at| *at >= PARQUET_MAGIC.len() as u64) else {
+        return Err(cut().into());
+    };
+    let tail = parts.get(end.saturating_sub(END_BYTES)..end)?;
+    let (length, magic) = tail[tail.len() - 8..].split_at(4);
+    if magic == ENCRYPTED_MAGIC {
+        return Err(Error::UnsupportedInput("its Parquet footer is encrypted".to_owned()).into());
     }
-    if !text.is_whole {
-        let message = "a compressed Parquet file is read only where it is small: its schema is at its end";
-        return Err(Error::UnsupportedInput(message.to_owned()));
+    if magic != PARQUET_MAGIC {
+        return Err(cut().into());
     }
-    let found = read_parquet(&text.bytes, text.bytes.len() as u64)?;
-    Ok(Findings { compression: text.compression, ..found })
-}
-
-fn read_parquet(tail: &[u8], size_bytes: u64) -> Result<Findings> {
-    let footer = footer(tail, size_bytes)?;
+    let length = u32::from_le_bytes(length.try_into().expect("are four bytes"));
+    let footer = parts.get(footer("Parquet", u64::from(length), PARQUET_MAGIC.len() as u64..end_of_footer)?)?;
     let damaged = |error: parquet::errors::ParquetError| Error::CorruptInput(format!("its Parquet footer: {error}"));
-    let metadata = ParquetMetaDataReader::decode_metadata(footer).map_err(damaged)?;
+    let metadata = ParquetMetaDataReader::decode_metadata(&footer).map_err(damaged)?;
     let file = metadata.file_metadata();
     let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata()).map_err(damaged)?;
     let rows = u64::try_from(file.num_rows());
     let rows = rows.map_err(|_| Error::CorruptInput(format!("its Parquet footer tells {} rows", file.num_rows())))?;
-    found(Format::Parquet, &schema, Rows::Exact(rows))
+    Ok(found(Format::Parquet, &schema, Rows::Exact(rows))?)
 }
 
-/// The footer without its length and the magic.
-fn footer(tail: &[u8], size_bytes: u64) -> Result<&[u8]> {
-    let cut = || Error::TruncatedInput("the file does not end with `PAR1`, as Parquet does".to_owned());
-    let (before, magic) = tail.split_last_chunk::<4>().ok_or_else(cut)?;
-    let (before, length) = before.split_last_chunk::<4>().ok_or_else(cut)?;
-    let length = u32::from_le_bytes(*length);
-    if *magic == ENCRYPTED_MAGIC {
-        return Err(Error::UnsupportedInput("its Parquet footer is encrypted".to_owned()));
-    }
-    if *magic != PARQUET_MAGIC || size_bytes < (PARQUET_MAGIC.len() + END_BYTES) as u64 {
-        return Err(cut());
-    }
-    if u64::from(length) > size_bytes - (PARQUET_MAGIC.len() + END_BYTES) as u64 {
-        return Err(Error::CorruptInput(format!("its Parquet footer has {length} bytes, the file {size_bytes}")));
-    }
-    let start = before.len().checked_sub(length as usize);
-    start.map(|start| &before[start..]).ok_or_else(|| {
-        Error::UnsupportedInput(format!("its Parquet footer has {length} bytes, at most {TAIL_BYTES} are read"))
-    })
-}
-
-/// Find the columns of an Arrow file; its rows are told all over it.
-pub fn arrow(text: &Text<'_>) -> Result<Findings> {
-    let message = text.bytes.strip_prefix(&ARROW_MAGIC).ok_or_else(|| {
-        Error::UnsupportedInput("the file does not begin with `ARROW1`, as Arrow files do".to_owned())
+/// Where a footer of this length is, which ends where the room for it does.
+fn footer(format: &str, length: u64, room: Range<u64>) -> Result<Range<u64>> {
+    let start = room.end.checked_sub(length).filter(|start| *start >= room.start).ok_or_else(|| {
+        let room = room.end - room.start;
+        Error::CorruptInput(format!("its {format} footer has {length} bytes, there is room for {room}"))
     })?;
-    // Writers pad what stands before the first message to 8 bytes, or to 64.
-    let padding = message.chunks_exact(PADDING_BYTES).take_while(|chunk| **chunk == [0; PADDING_BYTES]).count();
-    let schema = arrow_ipc::convert::try_schema_from_ipc_buffer(&message[PADDING_BYTES * padding..]);
-    let schema = schema.map_err(|error| Error::CorruptInput(format!("its Arrow schema: {error}")))?;
-    Ok(Findings { compression: text.compression, ..found(Format::Arrow, &schema, Rows::Unknown)? })
+    if length > TAIL_BYTES as u64 - 16 {
+        let most = TAIL_BYTES - 16;
+        return Err(Error::UnsupportedInput(format!(
+            "its {format} footer has {length} bytes, at most {most} are read"
+        )));
+    }
+    Ok(start..room.end)
+}
+
+fn arrow(parts: &Parts) -> Looked<Findings> {
+    let damaged = |what: String| Error::CorruptInput(format!("its Arrow footer: {what}"));
+    let end = parts.size_bytes();
+    let cut = || Error::TruncatedInput("the file does not end with `ARROW1`, as Arrow files do".to_owned());
+    let Some(end_of_footer) = end.checked_sub(10).filter(|at| *at >= ARROW_MAGIC.len() as u64) else {
+        return Err(cut().into());
+    };
+    let tail = parts.get(end.saturating_sub(END_BYTES)..end)?;
+    let (length, magic) = tail[tail.len() - 10..].split_at(4);
+    if magic != &ARROW_MAGIC[..6] {
+        return Err(cut().into());
+    }
+    let length = u32::from_le_bytes(length.try_into().expect("are four bytes"));
+    let room = ARROW_MAGIC.len() as u64..end_of_footer;
+    let bytes = parts.get(footer("Arrow", u64::from(length), room.clone())?)?;
+    let footer = root_as_footer(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let schema = footer.schema().ok_or_else(|| damaged("it has no schema".to_owned()))?;
+    let schema = arrow_ipc::convert::try_fb_to_schema(schema).map_err(|error| damaged(error.to_string()))?;
+    let batches: Vec<Block> = footer.recordBatches().map(|blocks| blocks.iter().copied().collect()).unwrap_or_default();
+    let rows = match rows_of(&batches, parts, room) {
+        // What has passed tells no more.
+        Err(Halt::Failed(Error::UnsupportedInput(_))) if !parts.can_grow() => Rows::Unknown,
+        rows => rows?,
+    };
+    Ok(found(Format::Arrow, &schema, rows)?)
+}
+
+/// Count the rows of batches, each of which tells them at its beginning.
+fn rows_of(batches: &[Block], parts: &Parts, room: Range<u64>) -> Looked<Rows> {
+    let mut rows = 0_u64;
+    let (counted, others) = batches.split_at(batches.len().min(COUNTED_BATCHES));
+    for block in counted {
+        let range = u64::try_from(block.offset()).ok().zip(u64::try_from(block.metaDataLength()).ok());
+        let range = range.and_then(|(start, length)| Some(start..start.checked_add(length)?));
+        let range = range.filter(|range| room.start <= range.start && range.end <= room.end);
+        let misplaced = || Error::CorruptInput("its Arrow footer: a batch is outside the file".to_owned());
+        let metadata = parts.get(range.ok_or_else(misplaced)?)?;
+        rows = rows.saturating_add(rows_of_batch(&metadata)?);
+    }
+    if others.is_empty() {
+        return Ok(Rows::Exact(rows));
+    }
+    // All but the last have as many rows, mostly.
+    let all = u128::from(rows) * batches.len() as u128 / counted.len() as u128;
+    Ok(Rows::Estimated(u64::try_from(all).unwrap_or(u64::MAX)))
+}
+
+/// The rows that a batch's message tells. A mark, which old files lack, and its length stand before it.
+fn rows_of_batch(metadata: &[u8]) -> Result<u64> {
+    let skipped = if metadata.starts_with(&[0xff; 4]) { 8 } else { 4 };
+    let message = root_as_message(metadata.get(skipped..).unwrap_or_default());
+    let message = message.map_err(|error| Error::CorruptInput(format!("a batch of its Arrow file: {error}")))?;
+    let batch = match message.header_type() {
+        MessageHeader::RecordBatch => message.header_as_record_batch(),
+        _ => None,
+    };
+    let rows = batch.and_then(|batch| u64::try_from(batch.length()).ok());
+    rows.ok_or_else(|| Error::CorruptInput("its Arrow footer: what should be a batch is none".to_owned()))
 }
 
 fn found(format: Format, schema: &Schema, rows: Rows) -> Result<Findings> {
@@ -128,7 +147,7 @@ fn found(format: Format, schema: &Schema, rows: Rows) -> Result<Findings> {
         return Err(too_many_columns(schema.fields().len()));
     }
     let columns = schema.fields().iter().map(|field| (field.name().clone(), type_name(field.data_type()))).collect();
-    Ok(Findings { format, compression: None, encoding: None, dialect: None, columns, rows })
+    Ok(Findings { format, compression: None, encoding: None, dialect: None, header_likely: None, columns, rows })
 }
 
 /// The type as it is called for texts where they have it, else as Arrow calls it.

@@ -1,7 +1,7 @@
 //! Columns of csv and tsv: names from the first row, types from what all rows of the sample may be read as.
 
 use super::{
-    super::column_types::{Candidates, Tag},
+    super::column_types::{Candidates, ColumnType, Tag},
     MOST_COLUMNS, dialect,
     findings::{self, Findings},
     format::Format,
@@ -45,12 +45,28 @@ pub fn read(text: &Text<'_>, format: Format, has_header: bool) -> Result<Finding
             }
         }
     }
+    let types: Vec<ColumnType> = types.iter().map(Candidates::decide).collect();
     Ok(Findings {
         format,
         compression: text.compression,
         encoding: Some((text.encoding, text.is_marked)),
         dialect: Some((dialect.delimiter, dialect.quote)),
-        columns: names.into_iter().zip(types).map(|(name, seen)| (name, seen.decide().name().to_owned())).collect(),
+        header_likely: if has_header { is_header(&names, &types) } else { None },
+        columns: names.into_iter().zip(types).map(|(name, kind)| (name, kind.name().to_owned())).collect(),
         rows: findings::Rows::of(text, count, before_bytes, rows.position()),
     })
+}
+
+/// Whether the first row looks like names: over a column of numbers or times stands something else. None: all columns
+/// are text, or it speaks for both.
+fn is_header(first: &[String], types: &[ColumnType]) -> Option<bool> {
+    let (mut is_other, mut is_like) = (false, false);
+    for (cell, kind) in first.iter().zip(types).filter(|(cell, kind)| !cell.is_empty() && **kind != ColumnType::Text) {
+        let mut seen = Candidates::ALL;
+        seen.see(Tag::Bare, cell.as_bytes());
+        let found = seen.decide();
+        let fits = found == *kind || (found, *kind) == (ColumnType::Int64, ColumnType::Float64);
+        (is_other, is_like) = (is_other | !fits, is_like | fits);
+    }
+    (is_other != is_like).then_some(is_other)
 }

@@ -12,6 +12,8 @@ pub struct Findings {
     pub encoding: Option<(&'static str, bool)>,
     /// Delimiter and quote.
     pub dialect: Option<(u8, u8)>,
+    /// Whether the first row looks like names; none: it can't be told, or the format has no such row.
+    pub header_likely: Option<bool>,
     /// Names and types, in order.
     pub columns: Vec<(String, String)>,
     pub rows: Rows,
@@ -21,6 +23,8 @@ pub struct Findings {
 pub enum Rows {
     /// It has so many.
     Exact(u64),
+    /// It has about so many.
+    Estimated(u64),
     /// So many were in the part of the text that was seen.
     Seen(Seen),
     /// Nothing.
@@ -72,6 +76,7 @@ impl Findings {
     pub fn record(self, size_bytes: u64) -> Map<String, Value> {
         let (row_estimate, exact) = match &self.rows {
             Rows::Exact(rows) => (Some(*rows), true),
+            Rows::Estimated(rows) => (Some(*rows), false),
             Rows::Seen(seen) => (seen.estimate(size_bytes), false),
             Rows::Unknown => (None, false),
         };
@@ -85,6 +90,7 @@ impl Findings {
                 ("bom", json!(self.encoding.map(|(_, is_marked)| is_marked))),
                 ("delimiter", json!(self.dialect.map(|(delimiter, _)| letter(delimiter)))),
                 ("quote", json!(self.dialect.map(|(_, quote)| letter(quote)))),
+                ("header_likely", json!(self.header_likely)),
                 ("columns", Value::from_iter(columns)),
                 ("row_estimate", json!(row_estimate)),
                 ("exact", json!(exact)),

@@ -48,6 +48,7 @@ pub fn read(text: &Text<'_>, format: Format) -> Result<Findings> {
         compression: text.compression,
         encoding: Some((text.encoding, text.is_marked)),
         dialect: None,
+        header_likely: None,
         columns: columns.columns.into_iter().map(|(name, kind)| (name, kind.name().to_owned())).collect(),
         rows: Rows::of(text, count, before_bytes, objects.at),
     })

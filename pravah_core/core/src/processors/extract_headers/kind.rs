@@ -9,6 +9,9 @@ pub enum Kind {
     Int64,
     Float64,
     Text,
+    /// Of xlsx, where JSON has text.
+    Date,
+    Timestamp,
     /// A document.
     Object,
     /// An array.
@@ -26,6 +29,8 @@ impl Kind {
             Self::Int64 => "int64",
             Self::Float64 => "float64",
             Self::Text => "text",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
             Self::Object => "object",
             Self::List => "list",
             Self::Mixed => "mixed",
@@ -38,6 +43,7 @@ impl Kind {
             (one, other) if one == other => Some(one),
             (Self::Null, one) | (one, Self::Null) => Some(one),
             (Self::Int64, Self::Float64) | (Self::Float64, Self::Int64) => Some(Self::Float64),
+            (Self::Date, Self::Timestamp) | (Self::Timestamp, Self::Date) => Some(Self::Timestamp),
             _ => None,
         }
     }

@@ -1,33 +1,42 @@
-//! `extract_headers`: names and types of a table's columns, from its first 1 MiB; one record a file.
+//! `extract_headers`: what a file says of itself at its beginning: names and types of a table's columns, fields of
+//! e-mail, headings of documents, EXIF of images; one record a file, of workbooks one a sheet.
 //!
-//! Only the sample is looked at, and of Parquet the end of the file, where its schema is; all other bytes just pass.
+//! Only the sample is looked at, and of formats that tell more at their end, that: where no other step needs the file
+//! the rest is not read, else it just passes.
 //! What is told of the whole file (the number of rows) is exact where the sample is the whole file, else estimated by
 //! bytes. The sample ends at the same byte however the file is cut into pieces, so records never depend on that.
 //!
 //! - `format`: which format a file has; `text`: its text, out of compression and encoding
 //! - `delimited`: csv and tsv; `dialect`: delimiter and quote; `rows`: where fields begin and end
-//! - `json`: ndjson and json; `columnar`: Parquet and Arrow; `kind`: types of its values
-//! - `findings`: what becomes the record
+//! - `json`: ndjson and json; `columnar`: Parquet and Arrow; `avro`; `xlsx`; `kind`: types of values
+//! - `email`, `html`, `markdown`, `image`: what is no table
+//! - `findings`, `document`: what becomes the record; `step`: keeps what is looked at of a file that passes
 
+mod avro;
 mod columnar;
 mod delimited;
-mod dialect;
+pub(super) mod dialect;
+mod document;
+mod email;
 mod findings;
-mod format;
-mod json;
+pub(super) mod format;
+mod html;
+mod image;
+pub(super) mod json;
 mod kind;
-mod rows;
-mod text;
+mod markdown;
+pub(super) mod rows;
+mod step;
+pub(super) mod text;
+mod xlsx;
 
-use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use self::{columnar::Tail, findings::Findings, format::Format, text::Text};
+use self::{format::Format, step::HeadersStep, text::Text};
 use super::{
-    Descriptor, Event, Example, Expected, Native, Processor, Sample, Shape, Step,
-    blocks::Blocks,
+    Descriptor, Example, Expected, Look, Looked, Native, Parts, Processor, Sample, Shape, Step,
     codecs::Codec,
     parameters::{self, parse},
 };
@@ -52,7 +61,7 @@ struct Parameters {
     #[serde(default = "yes")]
     #[schemars(extend("default" = true))]
     header: bool,
-    /// What becomes of a file that is no table of a known format: it fails, or it passes without a record.
+    /// What becomes of a file that is of no known format: it fails, or it passes without a record.
     #[serde(default)]
     #[schemars(extend("default" = "fail"))]
     unknown: Unknown,
@@ -74,32 +83,11 @@ fn yes() -> bool {
 
 struct ExtractHeaders(Parameters);
 
-struct HeadersStep {
-    parameters: Parameters,
-    name: Bytes,
-    size_bytes: u64,
-    stage: Stage,
-    record: Option<Event>,
-    passing: Option<Event>,
-}
-
-/// How far a file has been read.
-enum Stage {
-    /// Into the sample.
-    Sample(Blocks),
-    /// Beyond it, and what tells more is at the end.
-    Tail(Tail),
-    /// Beyond it, and all is known but the size.
-    Known(Findings),
-    /// Nothing is to be told.
-    Passed,
-}
-
 fn describe() -> Descriptor {
     Descriptor {
         name: NATIVE.name,
         version: 1,
-        summary: "find names and types of the columns of tables: csv, tsv, ndjson, json, Parquet, Arrow",
+        summary: "find columns of tables, fields of e-mail, headings of HTML and Markdown, EXIF of images",
         shape: Shape::Inspect,
         input: "bytes",
         output: "bytes",
@@ -115,10 +103,10 @@ fn examples() -> Vec<Example> {
         let kinds = ["int64", "text", "float64"];
         Value::from_iter(names.iter().zip(kinds).map(|(name, kind)| json!({"name": name, "type": kind})))
     };
-    let record = |columns: Value, delimiter: &str, rows: u64| {
+    let record = |columns: Value, delimiter: &str, header_likely: Option<bool>, rows: u64| {
         json!({
             "format": "csv", "compression": null, "encoding": "utf-8", "bom": false, "delimiter": delimiter,
-            "quote": "\"", "columns": columns, "row_estimate": rows, "exact": true,
+            "quote": "\"", "header_likely": header_likely, "columns": columns, "row_estimate": rows, "exact": true,
         })
     };
     let table = "id,name,amount\n1,Asha,2.50\n2,\"Rao, K.\",\n";
@@ -133,7 +121,7 @@ fn examples() -> Vec<Example> {
             expected: Expected::File {
                 name: "a.csv",
                 content: Sample::Text(table),
-                records: vec![record(columns(["id", "name", "amount"]), ",", 2)],
+                records: vec![record(columns(["id", "name", "amount"]), ",", Some(true), 2)],
             },
         },
         Example {
@@ -145,7 +133,7 @@ fn examples() -> Vec<Example> {
             expected: Expected::File {
                 name: "a.csv",
                 content: Sample::Text(bare),
-                records: vec![record(columns(["column_1", "column_2", "column_3"]), ";", 2)],
+                records: vec![record(columns(["column_1", "column_2", "column_3"]), ";", None, 2)],
             },
         },
     ]
@@ -164,98 +152,94 @@ impl Processor for ExtractHeaders {
         text.max(columnar::need(size_bytes)) + sample + columns + rows::need(sample)
     }
 
+    fn look(&self) -> Option<&dyn Look> {
+        Some(self)
+    }
+
     fn open(&self) -> Result<Box<dyn Step>> {
-        Ok(Box::new(HeadersStep {
-            parameters: self.0,
-            name: Bytes::new(),
-            size_bytes: 0,
-            stage: Stage::Sample(Blocks::new(SAMPLE_BYTES, None)),
-            record: None,
-            passing: None,
-        }))
+        Ok(Box::new(HeadersStep::new(self.0)))
     }
 }
 
-impl Step for HeadersStep {
-    fn push(&mut self, event: Event) -> Result<()> {
-        match &event {
-            Event::Begin { name, size_bytes, .. } => {
-                self.name = name.clone();
-                self.stage = Stage::Sample(Blocks::new(SAMPLE_BYTES, *size_bytes));
-            }
-            Event::Bytes(bytes) => self.take(bytes)?,
-            Event::End => self.record = self.finish()?.map(Event::Record),
-            // No pipeline pushes these.
-            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
-        }
-        self.passing = Some(event);
-        Ok(())
-    }
-
-    fn pull(&mut self) -> Result<Option<Event>> {
-        Ok(self.record.take().or_else(|| self.passing.take()))
+impl Look for ExtractHeaders {
+    fn find(&self, name: &[u8], parts: &Parts) -> Looked<Vec<Record>> {
+        look(self.0, name, parts)
     }
 }
 
-impl HeadersStep {
-    fn take(&mut self, bytes: &Bytes) -> Result<()> {
-        self.size_bytes += bytes.len() as u64;
-        match &mut self.stage {
-            Stage::Sample(blocks) => {
-                blocks.push(bytes.clone());
-                // Only a byte beyond the sample tells that it is not the whole file.
-                if self.size_bytes > SAMPLE_BYTES as u64
-                    && let Some(sample) = blocks.full()
-                {
-                    let rest = blocks.rest();
-                    self.stage = self.look(&sample, false)?;
-                    if let Stage::Tail(tail) = &mut self.stage {
-                        tail.push(&rest);
-                    }
-                }
-            }
-            Stage::Tail(tail) => tail.push(bytes),
-            Stage::Known(_) | Stage::Passed => {}
-        }
-        Ok(())
-    }
+/// What the dataset gets.
+type Record = Map<String, Value>;
 
-    fn finish(&mut self) -> Result<Option<Map<String, Value>>> {
-        if let Stage::Sample(blocks) = &mut self.stage {
-            let sample = blocks.full().unwrap_or_else(|| blocks.rest());
-            self.stage = self.look(&sample, true)?;
-        }
-        match std::mem::replace(&mut self.stage, Stage::Passed) {
-            Stage::Tail(tail) => columnar::parquet(&tail).map(|found| Some(found.record(self.size_bytes))),
-            Stage::Known(found) => Ok(Some(found.record(self.size_bytes))),
-            Stage::Sample(_) | Stage::Passed => Ok(None),
-        }
+/// Look at a file: at its beginning, and where its format has more to tell elsewhere, there.
+fn look(parameters: Parameters, name: &[u8], parts: &Parts) -> Looked<Vec<Record>> {
+    let start = parts.first(format::MAGIC_BYTES)?;
+    if let Some(format) = format::of_magic(&start)
+        && let Some(records) = read(format, parameters, parts)?
+    {
+        return Ok(records);
     }
+    let sample = parts.first(SAMPLE_BYTES as u64)?;
+    let (text, name) = Text::read(&sample, name, sample.len() as u64 == parts.size_bytes())?;
+    let found = match format::detect(name, &text) {
+        Some(Format::Csv) => delimited::read(&text, Format::Csv, parameters.header)?,
+        Some(Format::Tsv) => delimited::read(&text, Format::Tsv, parameters.header)?,
+        Some(format @ (Format::Ndjson | Format::Json)) => json::read(&text, format)?,
+        Some(format @ (Format::Email | Format::Mbox)) => return Ok(vec![email::read(&text, format)?.record()]),
+        Some(Format::Html) => return Ok(vec![html::read(&text).record()]),
+        Some(Format::Markdown) => return Ok(vec![markdown::read(&text).record()]),
+        Some(format) if text.compression.is_some() || format::of_magic(&start).is_none() => {
+            return packed(format, parameters, text);
+        }
+        _ if parameters.unknown == Unknown::Pass => return Ok(Vec::new()),
+        _ => return Err(unknown(&text).into()),
+    };
+    Ok(vec![found.record(parts.size_bytes())])
+}
 
-    /// Find what the sample tells.
-    fn look(&self, sample: &Bytes, is_whole: bool) -> Result<Stage> {
-        if sample.starts_with(&columnar::PARQUET_MAGIC) {
-            return Ok(Stage::Tail(Tail::new(sample)));
+/// Read a format whose bytes, not its text, are looked at; none: it is something else that begins like it.
+fn read(format: Format, parameters: Parameters, parts: &Parts) -> Looked<Option<Vec<Record>>> {
+    let found = match format {
+        Format::Xlsx => return xlsx::read(parts, parameters.header),
+        Format::Image(name) => {
+            let sample = parts.first(SAMPLE_BYTES as u64)?;
+            return Ok(Some(vec![image::read(name, &sample, sample.len() as u64 == parts.size_bytes()).record()]));
         }
-        let (text, name) = Text::read(sample, &self.name, is_whole)?;
-        let Some(format) = format::detect(name, &text) else {
-            return match self.parameters.unknown {
-                Unknown::Fail => Err(unknown(&text)),
-                Unknown::Pass => Ok(Stage::Passed),
-            };
-        };
-        let found = match format {
-            Format::Csv | Format::Tsv => delimited::read(&text, format, self.parameters.header),
-            Format::Ndjson | Format::Json => json::read(&text, format),
-            Format::Arrow => columnar::arrow(&text),
-            Format::Parquet => columnar::packed_parquet(&text),
-        }?;
-        Ok(Stage::Known(found))
+        Format::Avro => avro::read(parts)?,
+        format => columnar::read(format, parts)?,
+    };
+    Ok(Some(vec![found.record(parts.size_bytes())]))
+}
+
+/// Read such a file out of a compressed one, or one that only its name says to be one.
+fn packed(format: Format, parameters: Parameters, text: Text<'_>) -> Looked<Vec<Record>> {
+    if format::of_magic(&text.bytes).is_none() {
+        let name = format.name();
+        return Err(
+            Error::CorruptInput(format!("the file does not begin as {name} does, which its name says it is")).into()
+        );
     }
+    if !text.is_whole {
+        let name = format.name();
+        let message =
+            format!("a compressed {name} file is read only where it is small: what it is, is told all over it");
+        return Err(Error::UnsupportedInput(message).into());
+    }
+    let (compression, unknown) = (text.compression, unknown(&text));
+    let records = read(format, parameters, &Parts::whole(text.bytes.into_owned().into()))?;
+    let mut records = match (records, parameters.unknown) {
+        (Some(records), _) => records,
+        (None, Unknown::Pass) => Vec::new(),
+        (None, Unknown::Fail) => return Err(unknown.into()),
+    };
+    for record in &mut records {
+        record.insert("compression".to_owned(), json!(compression));
+    }
+    Ok(records)
 }
 
 fn unknown(text: &Text<'_>) -> Error {
-    let what = if text.bytes.is_empty() { "is empty, and its name does not tell a format" } else { "is no table" };
+    let what =
+        if text.bytes.is_empty() { "is empty, and its name does not tell a format" } else { "is of no known format" };
     Error::UnsupportedInput(format!("the file {what}; known are {}", Format::NAMES.join(", ")))
 }
 

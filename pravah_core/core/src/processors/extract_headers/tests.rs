@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Date32Array, Float32Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::Schema;
+use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 
 use super::*;
+use crate::processors::Event;
 
 /// The record of a file that comes in pieces of this size.
 fn headers_by(params: &Value, name: &str, content: &[u8], piece_bytes: usize) -> Result<Option<Value>> {
@@ -78,6 +80,9 @@ fn test_delimiter_and_quote_are_told_by_the_first_rows() {
         ("a.csv", "a,\"b;c;d\"\n1,\"x;y;z\"\n", "csv", ",", "\"", vec!["a", "b;c;d"]),
         ("a.csv", "'a','b,c'\n'1','2,3'\n", "csv", ",", "'", vec!["a", "b,c"]),
         ("a.csv", "a,b\nit's,o'clock\n", "csv", ",", "\"", vec!["a", "b"]),
+        ("a.csv", "a^b\n1:2,5^2\n3:4^2\n", "csv", "^", "\"", vec!["a", "b"]),
+        ("a.csv", "a:b\n1:2\n", "csv", ":", "\"", vec!["a", "b"]),
+        ("a.csv", "at,n\n12:30:00,1\n12:31:00,2\n", "csv", ",", "\"", vec!["at", "n"]),
         ("unnamed", "a\tb\n1\t2\n", "tsv", "\t", "\"", vec!["a", "b"]),
         ("a.txt", "a;b\n1;2\n", "csv", ";", "\"", vec!["a", "b"]),
     ] {
@@ -87,6 +92,20 @@ fn test_delimiter_and_quote_are_told_by_the_first_rows() {
             found.iter().filter_map(|column| column.rsplit_once(": ")).map(|(name, _)| name).collect();
         assert_eq!((&record["format"], &record["delimiter"]), (&json!(format), &json!(delimiter)), "{text}");
         assert_eq!((&record["quote"], found), (&json!(quote), names), "{text}");
+    }
+}
+
+#[test]
+fn test_first_row_is_told_from_names_where_types_tell() {
+    for (text, expected) in [
+        ("id,name\n1,a\n2,b\n", json!(true)),
+        ("1,a\n2,b\n", json!(false)),
+        ("1,a\n2.5,b\n", json!(false)),
+        ("name,city\na,b\n", Value::Null),
+        ("id,1\n2,3\n", Value::Null),
+        ("", Value::Null),
+    ] {
+        assert_eq!(headers("a.csv", text)["header_likely"], expected, "{text}");
     }
 }
 
@@ -256,19 +275,84 @@ fn test_damaged_parquet_is_a_typed_error() {
     assert_eq!(failure("a.parquet", "id,name\n").0, "corrupt_input");
 }
 
-#[test]
-fn test_arrow_file_gives_the_schema_of_its_beginning() {
+fn arrow(batches: usize) -> Vec<u8> {
     let batch = batch();
     let mut writer = arrow_ipc::writer::FileWriter::try_new(Vec::new(), &batch.schema()).expect("begins");
-    writer.write(&batch).expect("writes");
-    let file = writer.into_inner().expect("ends");
-    let record = headers("a.arrow", &file);
-    assert_eq!(columns(&record), BATCH_COLUMNS);
-    assert_eq!(
-        (&record["format"], &record["row_estimate"], &record["exact"]),
-        (&json!("arrow"), &Value::Null, &json!(false))
-    );
-    assert_eq!(failure("a.arrow", &file[..60]).0, "corrupt_input");
+    for _ in 0..batches {
+        writer.write(&batch).expect("writes");
+    }
+    writer.into_inner().expect("ends")
+}
+
+#[test]
+fn test_arrow_file_gives_schema_and_rows() {
+    for (batches, exact) in [(0, true), (3, true), (300, false)] {
+        let record = headers("a.arrow", arrow(batches));
+        assert_eq!(columns(&record), BATCH_COLUMNS);
+        assert_eq!(
+            (&record["format"], &record["row_estimate"], &record["exact"]),
+            (&json!("arrow"), &json!(3 * batches), &json!(exact))
+        );
+    }
+    let file = arrow(2);
+    for end in 8..file.len() {
+        let (kind, message) = failure("a.arrow", &file[..end]);
+        assert!(["truncated_input", "corrupt_input"].contains(&kind), "{end}: {message}");
+    }
+    let packed = Codec::Zstd.compress(3, &file).expect("is compressed");
+    assert_eq!(headers("a.arrow.zst", packed)["row_estimate"], 6);
+}
+
+/// The records of a file of which only what is looked at is read, and how much that is.
+fn looked(name: &str, content: &[u8]) -> (Vec<Value>, u64) {
+    let pipeline =
+        crate::pipeline::Pipeline::new(&[crate::plan::StepConfig { name: NATIVE.name.to_owned(), params: Map::new() }])
+            .expect("built");
+    let (mut records, mut read_bytes) = (Vec::new(), 0);
+    let mut read = |range: std::ops::Range<u64>| {
+        read_bytes += range.end - range.start;
+        Ok(Bytes::copy_from_slice(&content[range.start as usize..range.end as usize]))
+    };
+    let keep = &mut |event| {
+        if let Event::Record(record) = event {
+            records.push(Value::Object(record));
+        }
+        Ok(())
+    };
+    pipeline.look((name.as_bytes(), content.len() as u64), &mut read, keep).expect("is read");
+    (records, read_bytes)
+}
+
+#[test]
+fn test_look_finds_what_a_whole_reading_does_in_a_part_of_the_file() {
+    let batch = batch();
+    let random: Int64Array = (0..400_000_i64).map(|number| Some(number.wrapping_mul(0x5851_f42d_4c95_7f2d))).collect();
+    let random = RecordBatch::try_from_iter([("n", Arc::new(random) as ArrayRef)]).expect("is a batch");
+    let mut long = arrow_ipc::writer::FileWriter::try_new(Vec::new(), &random.schema()).expect("begins");
+    (0..4).for_each(|_| long.write(&random).expect("writes"));
+    for (name, content, most_read_bytes) in [
+        ("a.csv", "1,abcdefgh,2.5\n".repeat(300_000).into_bytes(), 1_100_000),
+        ("a.ndjson", "{\"id\": 1}\n".repeat(300_000).into_bytes(), 1_100_000),
+        ("a.parquet", parquet(&batch.schema(), std::slice::from_ref(&batch)), 70_000),
+        ("a.parquet", parquet(&random.schema(), std::slice::from_ref(&random)), 70_000),
+        ("a.arrow", long.into_inner().expect("ends"), 75_000),
+    ] {
+        let (records, read_bytes) = looked(name, &content);
+        assert_eq!(records[0]["columns"], headers(name, &content)["columns"], "{name}");
+        assert!(read_bytes <= most_read_bytes, "{name}: {read_bytes} of {}", content.len());
+    }
+}
+
+#[test]
+fn test_rows_of_an_arrow_file_that_has_passed_are_not_told_where_they_are_gone() {
+    let zeros = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![0; 400_000])) as ArrayRef)]);
+    let zeros = zeros.expect("is a batch");
+    let mut long = arrow_ipc::writer::FileWriter::try_new(Vec::new(), &zeros.schema()).expect("begins");
+    (0..4).for_each(|_| long.write(&zeros).expect("writes"));
+    let file = long.into_inner().expect("ends");
+    let passed = headers_by(&json!({}), "a", &file, 1 << 20).expect("is read").expect("a record");
+    assert_eq!((&passed["row_estimate"], columns(&passed)), (&Value::Null, vec!["n: int64".to_owned()]));
+    assert_eq!(looked("a", &file).0[0]["row_estimate"], 1_600_000);
 }
 
 #[test]
@@ -322,7 +406,7 @@ fn test_file_that_is_no_table_fails_or_passes_without_a_record() {
     ] {
         let (kind, message) = failure(name, content);
         assert_eq!(kind, "unsupported_input");
-        assert!(message.ends_with("known are csv, tsv, ndjson, json, parquet, arrow"), "{message}");
+        assert!(message.ends_with("markdown, image"), "{message}");
         let passed = headers_by(&json!({"unknown": "pass"}), name, content, 3).expect("passes");
         assert_eq!(passed, None);
     }

@@ -70,7 +70,8 @@ fn unpack(sample: &Bytes, name: &[u8], is_whole: bool) -> Result<(Vec<u8>, bool,
     Ok((unpacked, false, unpacker.offset()))
 }
 
-fn decode(bytes: Cow<'_, [u8]>, is_whole: bool, file_bytes: u64) -> Text<'_> {
+/// Read text as it is encoded, of which so many bytes of the file were made.
+pub fn decode(bytes: Cow<'_, [u8]>, is_whole: bool, file_bytes: u64) -> Text<'_> {
     let text =
         |bytes, encoding, is_marked| Text { bytes, encoding, is_marked, compression: None, is_whole, file_bytes };
     if bytes.starts_with(b"\xef\xbb\xbf") {
