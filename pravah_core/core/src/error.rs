@@ -60,6 +60,18 @@ pub enum Error {
     /// A value of NDJSON that its column's type can't hold, or that has no column.
     #[error("{0}")]
     NdjsonBadValue(String),
+    /// Input that is no text, where lines are put together.
+    #[error("{0}")]
+    NotText(String),
+    /// A header line that differs from that of the files before it.
+    #[error("{0}")]
+    HeaderMismatch(String),
+    /// An output of several files that was not made, as one of them failed or is not known.
+    #[error("{0}")]
+    GroupIncomplete(String),
+    /// More files than one output can be made of.
+    #[error("{0}")]
+    GroupTooLarge(String),
     /// A file that becomes larger than it was allowed to.
     #[error("{0}")]
     DecompressionBudget(String),
@@ -165,6 +177,10 @@ impl Error {
             Self::CsvBadValue(_) => "csv_bad_value",
             Self::NdjsonBadLine(_) => "ndjson_bad_line",
             Self::NdjsonBadValue(_) => "ndjson_bad_value",
+            Self::NotText(_) => "not_text",
+            Self::HeaderMismatch(_) => "header_mismatch",
+            Self::GroupIncomplete(_) => "group_incomplete",
+            Self::GroupTooLarge(_) => "group_too_large",
             Self::DecompressionBudget(_) => "decompression_budget",
             Self::NotCompressed(_) => "not_compressed",
             Self::OutputExists(_) => "output_exists",

@@ -26,6 +26,8 @@ pub use lane::Workers;
 /// The steps of a job, ready to be opened for each file.
 pub struct Pipeline {
     processors: Vec<(String, Box<dyn Processor>)>,
+    /// The position of the step that takes several files, if there is one.
+    reduces_at: Option<usize>,
 }
 
 impl Pipeline {
@@ -35,7 +37,12 @@ impl Pipeline {
             .iter()
             .map(|step| Ok((step.name.clone(), processors::build(&step.name, &step.params)?)))
             .collect::<Result<_>>()?;
-        Ok(Self { processors })
+        Ok(Self::of(processors))
+    }
+
+    fn of(processors: Vec<(String, Box<dyn Processor>)>) -> Self {
+        let reduces_at = processors.iter().position(|(_, processor)| processor.reduces());
+        Self { processors, reduces_at }
     }
 
     /// The names of its steps, in order.
@@ -45,7 +52,12 @@ impl Pipeline {
 
     /// Name the output of an input that is called `name`: each step's naming in turn.
     pub fn output_name(&self, name: &[u8]) -> Vec<u8> {
-        self.processors.iter().fold(name.to_vec(), |name, (_, processor)| processor.output_name(&name))
+        named_by(&self.processors, name)
+    }
+
+    /// Name an input as the step that takes several files gets it.
+    pub fn name_to_reduce(&self, name: &[u8]) -> Vec<u8> {
+        named_by(&self.processors[..self.reduces_at.unwrap_or(0)], name)
     }
 
     /// Have each step read what all files need.
@@ -95,7 +107,8 @@ impl Pipeline {
             if !input.is_empty() {
                 feed(&mut flow, Event::Bytes(input), output, &active)?;
             }
-            feed(&mut flow, Event::End, output, &active)
+            feed(&mut flow, Event::End, output, &active)?;
+            self.reduces_at.map_or(Ok(()), |at| finish(&mut flow[at..], output, &active))
         })
     }
 
@@ -103,21 +116,29 @@ impl Pipeline {
     pub fn open<'p>(&'p self, workers: Workers<'p>) -> Result<Flow<'p>, Failure> {
         let active = Active::default();
         let steps = contained(&active, || self.open_steps(workers, &active))?;
-        Ok(Flow { steps })
+        Ok(Flow { pipeline: self, workers, steps })
     }
 
     fn open_steps<'p>(&'p self, workers: Workers<'p>, active: &Active<'p>) -> Result<Vec<OpenStep<'p>>, Failure> {
-        self.processors
-            .iter()
-            .enumerate()
-            .map(|(position, (name, processor))| {
-                active.set(Some(name));
-                let number = u8::try_from(position).unwrap_or(u8::MAX);
-                let step = processor.open().map_err(|error| Failure::at(name, error))?;
-                Ok(OpenStep { name, number, step, lane: Lane::new(workers) })
-            })
-            .collect()
+        (0..self.processors.len()).map(|position| self.open_step(position, workers, active)).collect()
     }
+
+    fn open_step<'p>(
+        &'p self,
+        position: usize,
+        workers: Workers<'p>,
+        active: &Active<'p>,
+    ) -> Result<OpenStep<'p>, Failure> {
+        let (name, processor) = &self.processors[position];
+        active.set(Some(name));
+        let number = u8::try_from(position).unwrap_or(u8::MAX);
+        let step = processor.open().map_err(|error| Failure::at(name, error))?;
+        Ok(OpenStep { name, number, step, lane: Lane::new(workers) })
+    }
+}
+
+fn named_by(processors: &[(String, Box<dyn Processor>)], name: &[u8]) -> Vec<u8> {
+    processors.iter().fold(name.to_vec(), |name, (_, processor)| processor.output_name(&name))
 }
 
 /// Takes what comes out of the last step.
@@ -135,8 +156,10 @@ struct OpenStep<'p> {
 /// The step that is at work; none: the caller's output is.
 type Active<'p> = Cell<Option<&'p str>>;
 
-/// One file on its way through the steps.
+/// One file on its way through the steps; several, where a step takes them together.
 pub struct Flow<'p> {
+    pipeline: &'p Pipeline,
+    workers: Workers<'p>,
     steps: Vec<OpenStep<'p>>,
 }
 
@@ -170,6 +193,24 @@ impl<'p> Flow<'p> {
         let active = Active::default();
         contained(&active, || feed(&mut self.steps, event, output, &active))
     }
+
+    /// Begin with another file for the step that takes several: the steps before it take one each.
+    pub fn begin_another(&mut self) -> Result<(), Failure> {
+        let active = Active::default();
+        contained(&active, || {
+            for position in 0..self.pipeline.reduces_at.unwrap_or(0) {
+                self.steps[position] = self.pipeline.open_step(position, self.workers, &active)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// All files have come: the step that takes several gives the end of what it makes of them.
+    pub fn finish(&mut self, output: &mut Output<'_>) -> Result<(), Failure> {
+        let active = Active::default();
+        let Some(at) = self.pipeline.reduces_at else { return Ok(()) };
+        contained(&active, || finish(&mut self.steps[at..], output, &active))
+    }
 }
 
 fn feed<'p>(
@@ -183,9 +224,29 @@ fn feed<'p>(
         return Ok(output(event)?);
     };
     let ends = matches!(event, Event::End);
+    turn((first.name, first.number), active);
+    let pushed = first.step.push(event);
+    pull_all(first, behind, output, active, (pushed, ends))
+}
+
+/// Have the step that takes several files, and those behind it, come to their end.
+fn finish<'p>(steps: &mut [OpenStep<'p>], output: &mut Output<'_>, active: &Active<'p>) -> Result<(), Failure> {
+    let Some((first, behind)) = steps.split_first_mut() else { return Ok(()) };
+    turn((first.name, first.number), active);
+    let finished = first.step.finish();
+    pull_all(first, behind, output, active, (finished, true))
+}
+
+/// Pass on all that a step has to give, now that it was pushed something.
+fn pull_all<'p>(
+    first: &mut OpenStep<'p>,
+    behind: &mut [OpenStep<'p>],
+    output: &mut Output<'_>,
+    active: &Active<'p>,
+    (pushed, ends): (Result<()>, bool),
+) -> Result<(), Failure> {
     let place = (first.name, first.number);
-    turn(place, active);
-    let mut pulled = first.step.push(event).and_then(|()| first.step.pull());
+    let mut pulled = pushed.and_then(|()| first.step.pull());
     while let Ok(Some(event)) = pulled {
         if let Some(event) = first.lane.take(event) {
             pass(place, event, behind, output, active)?;
@@ -341,7 +402,7 @@ mod tests {
         let checksum = processors::build("checksum", &serde_json::Map::new()).expect("built");
         let steps: Vec<(String, Box<dyn Processor>)> =
             vec![("splitting".to_owned(), Box::new(Splitting)), ("checksum".to_owned(), checksum)];
-        let pipeline = Pipeline { processors: steps };
+        let pipeline = Pipeline::of(steps);
         let mut flow = pipeline.open(Workers::new(&pool, blocks))?;
         flow.feed(Event::Begin { name: Bytes::new(), size_bytes: None, path: None }, output)?;
         for byte in input {
@@ -410,7 +471,7 @@ mod tests {
 
     fn fragile() -> Pipeline {
         let copy = processors::build("copy", &serde_json::Map::new()).expect("built");
-        Pipeline { processors: vec![("copy".to_owned(), copy), ("fragile".to_owned(), Box::new(Fragile))] }
+        Pipeline::of(vec![("copy".to_owned(), copy), ("fragile".to_owned(), Box::new(Fragile))])
     }
 
     fn run(pipeline: &Pipeline, input: &'static [u8]) -> Result<Vec<u8>, Failure> {

@@ -28,7 +28,10 @@ mod _core {
         error::CoreError,
         file_types,
         name_list::NameList,
-        naming::{NameCheck, names_at_run_time, names_wait, read_capture, read_template, template_fields},
+        naming::{
+            Grouping, NameCheck, check_grouping, names_at_run_time, names_wait, read_capture, read_template,
+            template_fields,
+        },
         retry::{retry, split},
         scanner::Scanner,
         task::{finish_sources, manifest_directories, merge_fingerprints, sweep, undo, unshare},

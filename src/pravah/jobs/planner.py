@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import ForbiddenError, OverlapError, SourceMissingError, SpecError
-from pravah.jobs import source_fate
+from pravah.jobs import reduction, source_fate
 from pravah.jobs.locality import Locality
 from pravah.jobs.step_files import pinned
 from pravah.model.filters import Filters
@@ -75,6 +75,7 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
     resolved = spec.resolved(directory)
     steps = [_step(step, directory) for step in resolved.steps]
     roots = _roots(resolved.source.uri)
+    reduction.refuse(resolved)
     if resolved.source.files_from is not None:
         _refuse_other_than_trees(roots)
     _refuse_equal_names(roots)
@@ -223,6 +224,8 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
     if found is not None and stat.S_ISDIR(found.st_mode):
         return {"uri": path_uri(path), "only": None, **options}
     one_file = len(roots) == 1 and roots[0].only is not None
+    if reduction.reducing_step(spec) is not None:
+        one_file = sink.path is None
     if one_file and not sink.uri.endswith("/"):
         if sink.path is not None:
             raise SpecError(

@@ -3,8 +3,8 @@
 //! One file per processor; its module and its line in [`NATIVE`] are all that a new one needs outside its file.
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
 //!
-//! - `checksum`, `compress`, `convert`, `copy`, `count`, `decompress`, `extract_headers`, `grep`, `verify`: the
-//!   processors
+//! - `checksum`, `compress`, `convert`, `copy`, `count`, `decompress`, `extract_headers`, `grep`, `merge`, `verify`:
+//!   the processors
 //! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
 //! - `block`: work that may be done by any thread; `blocks`: cuts what is pushed at fixed offsets
 //! - `codecs`: gzip, zstd and the others; `contexts`: codec contexts, reused; `digest`: checksums under way
@@ -25,6 +25,7 @@ mod descriptor;
 mod digest;
 mod extract_headers;
 mod grep;
+mod merge;
 mod parameters;
 #[cfg(feature = "test-steps")]
 mod test_steps;
@@ -38,6 +39,7 @@ use crate::{Error, Result};
 
 pub use block::Block;
 pub use descriptor::{Descriptor, Example, Expected, Sample, Shape, descriptors, descriptors_json};
+pub use merge::{GroupRule, is_reducing};
 
 /// What flows through a pipeline.
 #[derive(Debug)]
@@ -132,6 +134,11 @@ pub trait Processor: Send + Sync {
     fn names_can_collide(&self) -> bool {
         false
     }
+
+    /// Whether one of its steps takes several files, and gives one.
+    fn reduces(&self) -> bool {
+        false
+    }
 }
 
 /// The work on one file: events are pushed in, and pulled out until there is none.
@@ -146,6 +153,11 @@ pub trait Step: Send {
 
     /// Give the next event; none: more input is wanted.
     fn pull(&mut self) -> Result<Option<Event>>;
+
+    /// All files have come: what a step that takes several is told behind the last `End`, instead of being dropped.
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Most bytes that one [`Step::pull`] yields.
@@ -174,6 +186,7 @@ pub const NATIVE: &[Native] = &[
     decompress::NATIVE,
     extract_headers::NATIVE,
     grep::NATIVE,
+    merge::NATIVE,
     verify::NATIVE,
 ];
 
