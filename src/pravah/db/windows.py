@@ -111,7 +111,6 @@ def group(
     return verdict(connection, lease.job_id)
 
 
-
 def split(connection: Connection, lease: Lease, moved: Moved) -> Verdict:
     """End a task with what is acknowledged of it; give each other entry to one new task."""
     values = {

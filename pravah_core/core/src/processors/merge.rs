@@ -167,7 +167,8 @@ fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
 
 impl Processor for Merge {
     fn need(&self, _size_bytes: u64, _blocks: u64) -> u64 {
-        2 * HEADER_BYTES as u64
+        // A header line and the piece that ends it, in memory that grows by doubling.
+        4 * HEADER_BYTES as u64
     }
 
     fn output_bound(&self, _size_bytes: u64) -> u64 {

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::run::{Batching, compressed, configurations, pipeline, run, text, verdict};
 
 /// The kinds that bad input may end as.
-const INPUT_KINDS: [&str; 12] = [
+const INPUT_KINDS: [&str; 14] = [
     "corrupt_input",
     "truncated_input",
     "not_compressed",
@@ -19,6 +19,8 @@ const INPUT_KINDS: [&str; 12] = [
     "csv_bad_value",
     "ndjson_bad_line",
     "ndjson_bad_value",
+    "not_text",
+    "header_mismatch",
 ];
 
 /// Inputs that mean something to one processor or another.

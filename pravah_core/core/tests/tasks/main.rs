@@ -5,6 +5,7 @@ mod bench;
 mod in_place;
 mod kept;
 mod large;
+mod merged;
 mod names;
 mod overwrite;
 mod run;
