@@ -185,8 +185,8 @@ def check_names(plan: Mapping[str, Any]) -> None:
 
 def _group_by(plan: Mapping[str, Any]) -> str | None:
     """Give the template by which files are put together, if it says one."""
-    found = (step["params"].get("group_by") for step in plan["steps"] if step["name"] == "merge")
-    return next(found, None)
+    merging = (step for step in plan.get("steps", ()) if step["name"] == "merge")
+    return next((step["params"].get("group_by") for step in merging), None)
 
 
 def _check_grouping(plan: Mapping[str, Any]) -> None:

@@ -76,25 +76,27 @@ impl Bench<'_> {
         let _working = self.effort.work(Activity::Reading);
         let attempts = item.attempts + 1;
         let members = self.outputs.members(item.index);
-        let (mut rows, output) = match self.attempt_merged(&item, workers) {
-            Ok(done) => done,
-            Err(Spoiled::By(row)) => (self.spoiled_by(*row), None),
-            Err(Spoiled::At(_, failure) | Spoiled::Itself(failure)) if matches!(failure.error, Error::Cancelled) => {
-                return Staged::GivenUp;
-            }
-            Err(Spoiled::At(_, failure) | Spoiled::Itself(failure)) if failure.error.sink_full().is_some() => {
-                failure.error.sink_full().into_iter().for_each(|errno| self.control.sink_is_full(errno));
-                return Staged::GivenUp;
-            }
-            Err(Spoiled::At(_, failure) | Spoiled::Itself(failure)) if attempts < self.tries(&failure.error) => {
-                let starved = failure.error.is_starved();
-                return Staged::Again(Item { attempts, starved, ..item });
-            }
-            Err(Spoiled::At(index, failure)) => (self.spoiled_by(failed(index, &failure)), None),
-            Err(Spoiled::Itself(failure)) => (members.map(|index| failed(index, &failure)).collect(), None),
+        let (culprit, failure) = match self.attempt_merged(&item, workers) {
+            Ok((rows, output)) => return merged(rows, output, attempts),
+            Err(Spoiled::By(row)) => return merged(self.spoiled_by(*row), None, attempts),
+            Err(Spoiled::At(index, failure)) => (Some(index), failure),
+            Err(Spoiled::Itself(failure)) => (None, failure),
         };
-        rows.iter_mut().for_each(|row| row.attempts = attempts);
-        Staged::Merged(rows, output)
+        if matches!(failure.error, Error::Cancelled) {
+            return Staged::GivenUp;
+        }
+        if let Some(errno) = failure.error.sink_full() {
+            self.control.sink_is_full(errno);
+            return Staged::GivenUp;
+        }
+        if attempts < self.tries(&failure.error) {
+            return Staged::Again(Item { attempts, starved: failure.error.is_starved(), ..item });
+        }
+        let rows = match culprit {
+            Some(index) => self.spoiled_by(failed(index, &failure)),
+            None => members.map(|index| failed(index, &failure)).collect(),
+        };
+        merged(rows, None, attempts)
     }
 
     /// The rows of an output that was not made because of one of its files, which has this row.
@@ -130,19 +132,15 @@ impl Bench<'_> {
         } else {
             self.write_apart(&mut target, |output| self.pour_all(members.clone(), workers, output))?
         };
-        let bytes_out = target.bytes_out;
-        let output = target.finish((None, output_name), newest.as_ref().filter(|_| self.keeps_attributes()))?;
-        if let Some(mut output) = output {
-            if publishing.if_equal && !output.directory.has_equal(&output)? {
-                output.discard();
-                return Ok((self.skip_all(self.refuse_unequal(item, &output)?, members)?, None));
-            }
-            rows.iter_mut().for_each(|row| row.staged = Some(output.staged));
-            rows[0].bytes_out = bytes_out;
-            return Ok((rows, Some(output)));
+        rows[0].bytes_out = target.bytes_out;
+        let newest = newest.as_ref().filter(|_| self.keeps_attributes());
+        let Some(mut output) = target.finish((None, output_name), newest)? else { return Ok((rows, None)) };
+        if publishing.if_equal && !output.directory.has_equal(&output)? {
+            output.discard();
+            return Ok((self.skip_all(self.refuse_unequal(item, &output)?, members)?, None));
         }
-        rows[0].bytes_out = bytes_out;
-        Ok((rows, None))
+        rows.iter_mut().for_each(|row| row.staged = Some(output.staged));
+        Ok((rows, Some(output)))
     }
 
     /// Read one file after the other through the steps. Gives the attributes of the newest one, too.
@@ -279,6 +277,11 @@ impl Bench<'_> {
         };
         Ok(members.zip(sources).map(|(index, source)| Row { index, source, ..row.clone() }).collect())
     }
+}
+
+fn merged(mut rows: Vec<Row>, output: Option<Output>, attempts: u32) -> Staged {
+    rows.iter_mut().for_each(|row| row.attempts = attempts);
+    Staged::Merged(rows, output)
 }
 
 /// The source directory that was opened last: files of one directory mostly follow each other.

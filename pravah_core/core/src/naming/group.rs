@@ -7,30 +7,30 @@
 //! It reads manifests and writes nothing: whoever is killed in the middle begins anew, with the same result. In a
 //! later round outputs that were cut before stay as they are; only what was not cut is.
 
-use std::{collections::BTreeSet, fs::File, io::Write, os::unix::fs::FileExt, path::Path};
+use std::{collections::BTreeSet, path::Path};
 
 use super::{
     Named, Naming, Template,
     check::{head, key_of},
+    collisions::Collisions,
+    laying::Tasks,
     record::{decode_entry, encode_entry},
     template::Part,
 };
 use crate::{
     Error, Result,
     entry::{Entry, Kind, Problem, join},
-    manifest::{Manifest, ManifestBuilder},
+    manifest::Manifest,
     pipeline::Pipeline,
     plan::Plan,
     processors::GroupRule,
-    sorted::{Sorted, Sorter, scratch_file},
+    sorted::Sorter,
 };
+
+pub use super::laying::Groups;
 
 /// Most files that one output is made of: what becomes of them is recorded at once, some 100 MB in memory.
 const MOST_INPUTS: usize = 1 << 18;
-
-/// What a task holds, unless one output has more.
-const TASK_ENTRIES: usize = 8_192;
-const TASK_BYTES: u64 = 1 << 30;
 
 /// Unreadable directories that are told apart; beyond them no output counts as known.
 const MOST_UNREAD: usize = 10_000;
@@ -155,25 +155,20 @@ impl Grouping {
             self.take(&mut filling, group, decode_entry(&value)?)?;
         }
         self.end_output(&mut filling)?;
-        let collisions = collisions(self.names.finish()?, scratch)?;
+        let mut collisions = Collisions::of(self.names.finish()?, scratch)?;
         let mut tasks = Tasks::new(scratch)?;
-        let mut collisions = collisions.peekable();
         for record in self.placed.finish()? {
             let (key, value) = record?;
             let number = u64::from_be_bytes(head(&mut key.as_slice())?);
             let mut entry = decode_entry(&value)?;
-            while collisions.next_if(|next| next.as_ref().is_ok_and(|(at, _)| number_of(at) < number)).is_some() {}
-            match collisions.peek() {
-                Some(Ok((at, other))) if number_of(at) == number => {
-                    let other = String::from_utf8_lossy(other);
-                    let error = Error::OutputCollision(format!("its output collides with {other}"));
-                    (entry.problem, entry.naming) = (Some(problem(&error)), Naming::default());
-                    let path = self.plan.source_path(entry.root, &entry.directory, &entry.name);
-                    self.loose.push(path, encode_entry(&entry))?;
-                }
-                Some(Err(_)) => return Err(collisions.next().and_then(Result::err).unwrap_or(Error::Cancelled)),
-                _ => tasks.push(Some(number), entry)?,
-            }
+            let Some(other) = collisions.of_output(number)? else {
+                tasks.push(Some(number), entry)?;
+                continue;
+            };
+            let error = Error::OutputCollision(format!("its output collides with {other}"));
+            (entry.problem, entry.naming) = (Some(problem(&error)), Naming::default());
+            let path = self.plan.source_path(entry.root, &entry.directory, &entry.name);
+            self.loose.push(path, encode_entry(&entry))?;
         }
         for record in self.loose.finish()? {
             tasks.push(None, decode_entry(&record?.1)?)?;
@@ -318,7 +313,7 @@ impl Unread {
     }
 }
 
-/// The number of all outputs of earlier rounds.
+/// The number of all outputs of earlier rounds: behind that of every other.
 const KEPT: u64 = u64::MAX;
 
 fn named(entry: &Entry) -> Named<'_> {
@@ -334,117 +329,4 @@ fn named(entry: &Entry) -> Named<'_> {
 
 fn problem(error: &Error) -> Problem {
     Problem { kind: error.kind().to_owned(), message: error.to_string() }
-}
-
-fn number_of(key: &[u8]) -> u64 {
-    head(&mut &key[..]).map_or(KEPT, u64::from_be_bytes)
-}
-
-/// The numbers of outputs whose names are not theirs alone, each with what it collides with, in order.
-fn collisions(names: Sorted, scratch: &Path) -> Result<Sorted> {
-    let mut collided = Sorter::new(scratch);
-    let mut tell = |number: &[u8], what: String| collided.push(number.to_vec(), what.into_bytes());
-    let mut last: Option<(Vec<u8>, Vec<u8>)> = None;
-    for record in names {
-        let (key, value) = record?;
-        if let Some((name, first)) = &last {
-            let (number, one) = first.split_at(8);
-            let (other_number, other) = value.split_at(8);
-            let [one, other] = [one, other].map(String::from_utf8_lossy);
-            let output = String::from_utf8_lossy(name).replace('\0', "/");
-            if *name == key {
-                tell(number, format!("that of `{other}`: each would be called `{output}`"))?;
-                tell(other_number, format!("that of `{one}`: each would be called `{output}`"))?;
-            } else if key.strip_prefix(name.as_slice()).is_some_and(|rest| rest.starts_with(b"\0")) {
-                tell(number, format!("that of `{other}`, whose directory would be `{output}`"))?;
-            }
-        }
-        last = Some((key, value));
-    }
-    collided.finish()
-}
-
-/// The tasks of a job that reduces, each with whole outputs.
-pub struct Groups {
-    file: File,
-    /// Where each manifest is; its entries and their bytes.
-    tasks: Vec<(u64, usize, u64, u64)>,
-    /// Outputs that are made, as far as nothing fails.
-    pub outputs: u64,
-}
-
-impl Groups {
-    /// Tasks.
-    pub fn len(&self) -> usize {
-        self.tasks.len()
-    }
-
-    /// Whether there is none: nothing was listed.
-    pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
-    }
-
-    /// The manifest of the task at a place, its entries and their bytes.
-    pub fn get(&self, place: usize) -> Result<(Vec<u8>, u64, u64)> {
-        let (offset, length, entries, size_bytes) = self.tasks[place];
-        let mut blob = vec![0; length];
-        self.file.read_exact_at(&mut blob, offset).map_err(Error::io("read a scratch file"))?;
-        Ok((blob, entries, size_bytes))
-    }
-}
-
-/// Lays outputs into tasks.
-struct Tasks {
-    groups: Groups,
-    builder: ManifestBuilder,
-    /// The output at hand; none: entries that are in none.
-    number: Option<u64>,
-    output: Vec<Entry>,
-}
-
-impl Tasks {
-    fn new(scratch: &Path) -> Result<Self> {
-        let groups = Groups { file: scratch_file(scratch)?, tasks: Vec::new(), outputs: 0 };
-        Ok(Self { groups, builder: ManifestBuilder::default(), number: None, output: Vec::new() })
-    }
-
-    fn push(&mut self, number: Option<u64>, entry: Entry) -> Result<()> {
-        if number != self.number || number.is_none() {
-            self.end_output()?;
-            if number.is_some() != self.number.is_some() {
-                self.end_task()?; // what is in no output has tasks of its own
-            }
-            self.number = number;
-        }
-        self.output.push(entry);
-        Ok(())
-    }
-
-    fn end_output(&mut self) -> Result<()> {
-        let size_bytes = self.output.iter().fold(0_u64, |sum, entry| sum.saturating_add(entry.size_bytes));
-        let is_full = self.builder.len() + self.output.len() > TASK_ENTRIES
-            || self.builder.size_bytes().saturating_add(size_bytes) > TASK_BYTES;
-        if is_full {
-            self.end_task()?;
-        }
-        self.output.drain(..).try_for_each(|entry| self.builder.push(&entry))
-    }
-
-    fn end_task(&mut self) -> Result<()> {
-        if self.builder.is_empty() {
-            return Ok(());
-        }
-        let (entries, size_bytes) = (self.builder.len() as u64, self.builder.size_bytes());
-        let blob = self.builder.finish()?;
-        let offset = self.groups.tasks.last().map_or(0, |(offset, length, ..)| offset + *length as u64);
-        (&self.groups.file).write_all(&blob).map_err(Error::io("write a scratch file"))?;
-        self.groups.tasks.push((offset, blob.len(), entries, size_bytes));
-        Ok(())
-    }
-
-    fn finish(mut self, outputs: u64) -> Result<Groups> {
-        self.end_output()?;
-        self.end_task()?;
-        Ok(Groups { outputs, ..self.groups })
-    }
 }
