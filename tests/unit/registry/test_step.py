@@ -21,6 +21,8 @@ from pravah.registry import registry
         ("{compress: {level: 19}}", ("compress", {"level": 19})),
         ("{copy: }", ("copy", {})),
         ("checksum:sha256", ("checksum", {"algorithm": "sha256"})),
+        ("merge:group_by={dir},target_size=5", ("merge", {"group_by": "{dir}", "target_size": 5})),
+        ("merge:target_size=5MiB,header=true", ("merge", {"target_size": "5MiB", "header": True})),
     ],
 )
 def test_read_step_of_each_form_gives_name_and_parameters(
