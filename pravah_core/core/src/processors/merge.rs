@@ -227,13 +227,15 @@ impl MergeStep {
     }
 
     fn take(&mut self, bytes: Bytes) -> Result<()> {
+        if let Some(start) = &mut self.input.start {
+            start.extend_from_slice(&bytes);
+        }
         self.input.refuse_binary(&bytes)?;
-        let Some(start) = &mut self.input.start else {
-            self.pass(bytes);
-            return Ok(());
-        };
-        start.extend_from_slice(&bytes);
-        self.settle(false)
+        if self.input.start.is_some() {
+            return self.settle(false);
+        }
+        self.pass(bytes);
+        Ok(())
     }
 
     /// Pass on the beginning of the input, once it has told what it is and, where it has one, its header line is whole.
@@ -437,6 +439,9 @@ mod tests {
         assert_eq!(kind(&[("a", b"x\n"), ("b", b"PAR1\0\0PAR1")]), "not_text");
         assert_eq!(kind(&[("a", &[0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0, 1, 2, 3])]), "not_text");
         assert_eq!(kind(&[("a.br", b"anything at all")]), "not_text");
+        let gzip: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1];
+        let message = merged(json!({}), &[("a.gz", gzip)], 99).expect_err("refused").to_string();
+        assert!(message.contains("gzip"), "{message}");
     }
 
     #[test]
