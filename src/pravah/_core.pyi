@@ -287,6 +287,26 @@ class NameCheck:
     def decision(self, place: int) -> tuple[int, bytes]:
         """Give one of these tasks' id, and what was decided."""
 
+@final
+class Grouping:
+    """Puts the entries of a job that reduces together."""
+
+    def __init__(self, plan_json: str, scratch: bytes) -> None: ...
+    def add(self, manifest: bytes) -> bool:
+        """Add the entries of a task; False: it stays as it is."""
+
+    def keep(self, manifest: bytes) -> None:
+        """Let the outputs of a task that was worked on keep their names."""
+
+    def finish(self) -> tuple[int, int]:
+        """Cut; gives the number of tasks and that of outputs."""
+
+    def task(self, place: int) -> tuple[bytes, int, int]:
+        """Give one of these tasks: its manifest, entries and bytes."""
+
+def check_grouping(plan_json: str) -> None:
+    """Refuse names of outputs that tell more than what their files have in common."""
+
 def template_fields() -> list[str]:
     """Give the fields that every template knows."""
 

@@ -27,13 +27,15 @@ if TYPE_CHECKING:
     # A scan needs none of them: making their classes takes as long as listing 50,000 files.
     from pravah._core import Difference, Task, Verdict
     from pravah.model.dataset import DatasetFormat
-    from pravah.model.ledger import Moved, TaskBlobs, TaskCounts, Window
+    from pravah.model.ledger import Moved, NewTask, TaskBlobs, TaskCounts, Window
 
 __all__ = [
     "Control",
     "CoreError",
     "Difference",
     "Engine",
+    "Grouping",
+    "Groups",
     "NameCheck",
     "NameDecisions",
     "NameList",
@@ -150,9 +152,10 @@ def check_names(plan: Mapping[str, Any]) -> None:
         raise SpecError(
             "sink.path is empty, and names no output", kind="invalid_template", hint=_LIST_OF_FIELDS
         )
+    templates = {"sink.path": template, "merge.group_by": _group_by(plan)}
     try:
         captured = [] if plan["capture"] is None else _core.read_capture(plan["capture"])
-        wanted = _core.read_template(template) if template else []
+        wanted = {what: _core.read_template(text) for what, text in templates.items() if text}
     except CoreError as error:
         raise SpecError(error.message, kind=error.kind, hint=_LIST_OF_FIELDS) from error
     fields = _core.template_fields()
@@ -162,23 +165,42 @@ def check_names(plan: Mapping[str, Any]) -> None:
             kind="invalid_template",
             hint="give it another name",
         )
-    if captured and not template:
+    if captured and not wanted:
         raise SpecError(
             "source.capture gives names that nothing uses: there is no sink.path",
             kind="capture_unused",
             hint="use them in `--path`, or leave out `--capture`",
         )
-    for name in wanted:
+    for what, name in [(what, name) for what, names in wanted.items() for name in names]:
         if name not in captured:
             from difflib import get_close_matches
 
             meant = get_close_matches(name, [*captured, *fields], n=1)
             raise SpecError(
-                f"sink.path is `{template}`: unknown field `{{{name}}}`",
+                f"{what} is `{templates[what]}`: unknown field `{{{name}}}`",
                 kind="invalid_template",
                 hint=f"did you mean `{{{meant[0]}}}`?" if meant else _LIST_OF_FIELDS,
             )
     _refuse_kept_hashes(plan)
+    _check_grouping(plan)
+
+
+def _group_by(plan: Mapping[str, Any]) -> str | None:
+    """Give the template by which files are put together, if it says one."""
+    merging = (step for step in plan.get("steps", ()) if step["name"] == "merge")
+    return next((step["params"].get("group_by") for step in merging), None)
+
+
+def _check_grouping(plan: Mapping[str, Any]) -> None:
+    try:
+        _core.check_grouping(json.dumps(dict(plan)))
+    except CoreError as error:
+        raise SpecError(
+            error.message,
+            kind=error.kind,
+            hint="`--to all.txt` is one file; `--path '{dir}/all-{index}.txt'` names several by "
+            "what `group_by` has and `{index}`",
+        ) from error
 
 
 def _refuse_kept_hashes(plan: Mapping[str, Any]) -> None:
@@ -195,7 +217,7 @@ def _refuse_kept_hashes(plan: Mapping[str, Any]) -> None:
 
 
 def names_wait(plan: Mapping[str, Any]) -> bool:
-    """Tell whether a plan's entries wait until all names of the job have been compared."""
+    """Tell whether entries wait until all of them are compared by name, or put together."""
     with translated():
         return _core.names_wait(json.dumps(dict(plan)))
 
@@ -231,6 +253,47 @@ class NameCheck:
         """Decide."""
         with translated():
             return NameDecisions(self._check, self._check.finish())
+
+
+class Groups:
+    """The tasks of a job whose files are put together; each call gives them anew."""
+
+    def __init__(self, grouping: _core.Grouping, count: int, outputs: int) -> None:
+        self._grouping = grouping
+        self._count = count
+        self.outputs = outputs
+
+    def __call__(self) -> Iterator[NewTask]:
+        """Give the tasks, each with whole outputs."""
+        from pravah.model.ledger import NewTask
+
+        for place in range(self._count):
+            with translated():
+                task = self._grouping.task(place)
+            yield NewTask(*task)
+
+
+class Grouping:
+    """Puts the entries of a job together; `scratch` is a directory for what is many."""
+
+    def __init__(self, plan: str, scratch: bytes) -> None:
+        with translated():
+            self._grouping = _core.Grouping(plan, scratch)
+
+    def add(self, manifest: bytes) -> bool:
+        """Add the entries of a task; False: it was cut in an earlier round, and stays."""
+        with translated():
+            return self._grouping.add(manifest)
+
+    def keep(self, manifest: bytes) -> None:
+        """Let the outputs of a task that was worked on keep their names."""
+        with translated():
+            self._grouping.keep(manifest)
+
+    def finish(self) -> Groups:
+        """Cut."""
+        with translated():
+            return Groups(self._grouping, *self._grouping.finish())
 
 
 def files(plan: str, task: TaskBlobs, outcome: str | None, limit: int | None) -> bytes:

@@ -1,4 +1,4 @@
-"""The jobs of the kill sweep: each form of `overwrite`, in place, and what becomes of sources.
+"""The jobs of the kill sweep: each form of `overwrite`, in place, what becomes of sources, merge.
 
 A quiet run of each, under strace where there is one, says what a killed one has to end like.
 """
@@ -31,6 +31,7 @@ class Shape:
     strangers: bool = False
     consumes: bool = False  # its sources do not stay as they are
     in_place: bool = False
+    merges: bool = False  # its outputs are few
 
 
 SHAPES = (
@@ -43,6 +44,14 @@ SHAPES = (
     Shape("in place", ("--in-place",), consumes=True, in_place=True),
     Shape("delete", ("--after", "delete"), consumes=True),
     Shape("move", ("--after", "move:moved"), consumes=True),
+    Shape("merge", ("--path", "{dir}/all-{index}.zst"), merges=True),
+    Shape("merge, changed", ("--path", "{dir}/all-{index}.zst"), merges=True, earlier=True),
+    Shape(
+        "merge, delete",
+        ("--path", "{dir}/all-{index}.zst", "--after", "delete"),
+        merges=True,
+        consumes=True,
+    ),
 )
 
 
@@ -78,8 +87,10 @@ class Stage:
     def arguments(self, level: int = 3) -> list[str]:
         """Give the command."""
         to = [] if self.shape.in_place else ["--to", f"{self.sink}/"]
-        step = f"compress:codec=zstd,level={level}"
-        return ["run", str(self.source), *to, "-s", step, *self.shape.flags, "-q"]
+        steps = ["-s", f"compress:codec=zstd,level={level}"]
+        if self.shape.merges:
+            steps = ["-s", "merge:group_by={dir},target_size=16KiB", *steps]
+        return ["run", str(self.source), *to, *steps, *self.shape.flags, "-q"]
 
     def jobs(self) -> list[dict[str, object]]:
         """Give what the ledger says of its jobs, the latest first."""

@@ -99,6 +99,6 @@ def chosen_kill(number: int, chance: random.Random, shape: Shape, quiet: Quiet) 
     if way in (1, 2) and quiet.calls:
         return kills.system_call(chance, quiet.calls)
     # Outputs that are replaced are there all the time: no progress to see.
-    if chance.random() < 0.5 or shape.earlier or shape.in_place:
+    if chance.random() < 0.5 or shape.earlier or shape.in_place or shape.merges:
         return AtTime(victim, chance.uniform(0, quiet.duration_s))
     return AtProgress(victim, Path(), chance.randrange(1, SMALL_FILES))

@@ -74,6 +74,18 @@ pub enum Error {
     /// The file has to be read once more, with what was found: the engine does that, a few times.
     #[error("the types of its columns are not settled after eight readings; `types` declares them")]
     ReadAgain(Memo),
+    /// Input that is no text, where lines are put together.
+    #[error("{0}")]
+    NotText(String),
+    /// A header line that differs from that of the files before it.
+    #[error("{0}")]
+    HeaderMismatch(String),
+    /// An output of several files that was not made, as one of them failed or is not known.
+    #[error("{0}")]
+    GroupIncomplete(String),
+    /// More files than one output can be made of.
+    #[error("{0}")]
+    GroupTooLarge(String),
     /// A file that becomes larger than it was allowed to.
     #[error("{0}")]
     DecompressionBudget(String),
@@ -183,6 +195,10 @@ impl Error {
             Self::JsonBadValue(_) => "json_bad_value",
             Self::NoSuchColumn(_) => "no_such_column",
             Self::ReadAgain(_) => "read_again",
+            Self::NotText(_) => "not_text",
+            Self::HeaderMismatch(_) => "header_mismatch",
+            Self::GroupIncomplete(_) => "group_incomplete",
+            Self::GroupTooLarge(_) => "group_too_large",
             Self::DecompressionBudget(_) => "decompression_budget",
             Self::NotCompressed(_) => "not_compressed",
             Self::OutputExists(_) => "output_exists",

@@ -33,6 +33,8 @@ pub struct Pipeline {
     /// The names of the steps that were asked for.
     names: Vec<String>,
     stages: Vec<Stage>,
+    /// The position of the stage that takes several files, if there is one.
+    reduces_at: Option<usize>,
 }
 
 /// A processor, and the step that it belongs to: one that works on rows may need their files to be read and written.
@@ -46,7 +48,13 @@ impl Pipeline {
     pub fn new(steps: &[StepConfig]) -> Result<Self> {
         let names = steps.iter().map(|step| step.name.clone()).collect();
         let built = steps.iter().map(|step| processors::build(&step.name, &step.params));
-        Ok(Self { names, stages: stages::connect(built.collect::<Result<_>>()?)? })
+        Self::of(names, built.collect::<Result<_>>()?)
+    }
+
+    fn of(names: Vec<String>, processors: Vec<Box<dyn Processor>>) -> Result<Self> {
+        let stages = stages::connect(processors)?;
+        let reduces_at = stages.iter().position(|stage| stage.processor.reduces());
+        Ok(Self { names, stages, reduces_at })
     }
 
     /// The names of its steps, in order.
@@ -60,7 +68,12 @@ impl Pipeline {
 
     /// Name the output of an input that is called `name`: each step's naming in turn.
     pub fn output_name(&self, name: &[u8]) -> Vec<u8> {
-        self.processors().fold(name.to_vec(), |name, processor| processor.output_name(&name))
+        named_by(&self.stages, name)
+    }
+
+    /// Name an input as the step that takes several files gets it.
+    pub fn name_to_reduce(&self, name: &[u8]) -> Vec<u8> {
+        named_by(&self.stages[..self.reduces_at.unwrap_or(0)], name)
     }
 
     /// Have each step read what all files need.
@@ -112,7 +125,8 @@ impl Pipeline {
             if !input.is_empty() {
                 feed(&mut flow, Event::Bytes(input), output, &active)?;
             }
-            feed(&mut flow, Event::End, output, &active)
+            feed(&mut flow, Event::End, output, &active)?;
+            self.reduces_at.map_or(Ok(()), |at| finish(&mut flow[at..], output, &active))
         })
     }
 
@@ -146,21 +160,30 @@ impl Pipeline {
     pub fn open<'p>(&'p self, workers: Workers<'p>) -> Result<Flow<'p>, Failure> {
         let active = Active::default();
         let steps = contained(&active, || self.open_steps(workers, &active))?;
-        Ok(Flow { steps })
+        Ok(Flow { pipeline: self, workers, steps })
     }
 
     fn open_steps<'p>(&'p self, workers: Workers<'p>, active: &Active<'p>) -> Result<Vec<OpenStep<'p>>, Failure> {
-        self.stages
-            .iter()
-            .map(|stage| {
-                let name = self.names[stage.step].as_str();
-                active.set(Some(name));
-                let number = u8::try_from(stage.step).unwrap_or(u8::MAX);
-                let step = stage.processor.open().map_err(|error| Failure::at(name, error))?;
-                Ok(OpenStep { name, number, step, lane: Lane::new(workers) })
-            })
-            .collect()
+        (0..self.stages.len()).map(|position| self.open_step(position, workers, active)).collect()
     }
+
+    fn open_step<'p>(
+        &'p self,
+        position: usize,
+        workers: Workers<'p>,
+        active: &Active<'p>,
+    ) -> Result<OpenStep<'p>, Failure> {
+        let Stage { step, processor } = &self.stages[position];
+        let name = self.names[*step].as_str();
+        active.set(Some(name));
+        let number = u8::try_from(*step).unwrap_or(u8::MAX);
+        let step = processor.open().map_err(|error| Failure::at(name, error))?;
+        Ok(OpenStep { name, number, step, lane: Lane::new(workers) })
+    }
+}
+
+fn named_by(stages: &[Stage], name: &[u8]) -> Vec<u8> {
+    stages.iter().fold(name.to_vec(), |name, stage| stage.processor.output_name(&name))
 }
 
 /// Have a step look at a file, and read what it lacks, until it lacks nothing.
@@ -209,8 +232,10 @@ struct OpenStep<'p> {
 /// The step that is at work; none: the caller's output is.
 type Active<'p> = Cell<Option<&'p str>>;
 
-/// One file on its way through the steps.
+/// One file on its way through the steps; several, where a step takes them together.
 pub struct Flow<'p> {
+    pipeline: &'p Pipeline,
+    workers: Workers<'p>,
     steps: Vec<OpenStep<'p>>,
 }
 
@@ -249,6 +274,24 @@ impl<'p> Flow<'p> {
         let active = Active::default();
         contained(&active, || feed(&mut self.steps, event, output, &active))
     }
+
+    /// Begin with another file for the step that takes several: the steps before it take one each.
+    pub fn begin_another(&mut self) -> Result<(), Failure> {
+        let active = Active::default();
+        contained(&active, || {
+            for position in 0..self.pipeline.reduces_at.unwrap_or(0) {
+                self.steps[position] = self.pipeline.open_step(position, self.workers, &active)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// All files have come: the step that takes several gives the end of what it makes of them.
+    pub fn finish(&mut self, output: &mut Output<'_>) -> Result<(), Failure> {
+        let active = Active::default();
+        let Some(at) = self.pipeline.reduces_at else { return Ok(()) };
+        contained(&active, || finish(&mut self.steps[at..], output, &active))
+    }
 }
 
 fn feed<'p>(
@@ -263,9 +306,29 @@ fn feed<'p>(
         return Ok(output(event)?);
     };
     let ends = matches!(event, Event::End);
+    turn((first.name, first.number), active);
+    let pushed = first.step.push(event);
+    pull_all(first, behind, output, active, (pushed, ends))
+}
+
+/// Have the step that takes several files, and those behind it, come to their end.
+fn finish<'p>(steps: &mut [OpenStep<'p>], output: &mut Output<'_>, active: &Active<'p>) -> Result<(), Failure> {
+    let Some((first, behind)) = steps.split_first_mut() else { return Ok(()) };
+    turn((first.name, first.number), active);
+    let finished = first.step.finish();
+    pull_all(first, behind, output, active, (finished, true))
+}
+
+/// Pass on all that a step has to give, now that it was pushed something.
+fn pull_all<'p>(
+    first: &mut OpenStep<'p>,
+    behind: &mut [OpenStep<'p>],
+    output: &mut Output<'_>,
+    active: &Active<'p>,
+    (pushed, ends): (Result<()>, bool),
+) -> Result<(), Failure> {
     let place = (first.name, first.number);
-    turn(place, active);
-    let mut pulled = first.step.push(event).and_then(|()| first.step.pull());
+    let mut pulled = pushed.and_then(|()| first.step.pull());
     while let Ok(Some(event)) = pulled {
         if let Some(event) = first.lane.take(event) {
             pass(place, event, behind, output, active)?;
@@ -424,7 +487,7 @@ mod tests {
     fn of(steps: Vec<(&str, Box<dyn Processor>)>) -> Pipeline {
         let names = steps.iter().map(|(name, _)| (*name).to_owned()).collect();
         let processors = steps.into_iter().map(|(_, processor)| processor).collect();
-        Pipeline { names, stages: stages::connect(processors).expect("connected") }
+        Pipeline::of(names, processors).expect("connected")
     }
 
     /// Run pieces of one byte through a step that splits and one that passes on.

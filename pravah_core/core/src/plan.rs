@@ -14,6 +14,7 @@ use crate::{
     manifest::Manifest,
     naming::{Capture, Template},
     pipeline::Pipeline,
+    processors::is_reducing,
     scan::{FilterRules, Glob, Links},
 };
 
@@ -275,6 +276,11 @@ impl Plan {
         disks.sort_unstable();
         disks.dedup();
         disks
+    }
+
+    /// Whether outputs are made of several files each.
+    pub fn reduces(&self) -> bool {
+        self.steps.iter().any(is_reducing)
     }
 
     /// The whole path of a source.

@@ -2,13 +2,13 @@
 //! those that nobody has worked on yet.
 //!
 //! The old task keeps its manifest and windows; one more window marks what has moved, so that each entry is in
-//! exactly one task's books.
+//! exactly one task's books. Entries that make one output together move together, and stay in one task.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     Result,
-    engine::{Account, Counts, failure_pattern, scan_task::unit::Unit},
+    engine::{Account, Counts, failure_pattern, outputs::Outputs, scan_task::unit::Unit},
     entry::{Entry, Kind},
     manifest::{Manifest, ManifestBuilder},
     outcome::{Outcome, Reason, Recorded, Row, encode_rows},
@@ -92,10 +92,15 @@ fn take(
     parts: usize,
 ) -> Result<Option<Moved>> {
     let manifest = Manifest::decode(manifest)?;
+    let outputs = Outputs::of(plan, &plan.pipeline()?, &manifest);
     let mut rows: HashMap<u32, Row> = HashMap::new();
     for window in windows.iter().filter(|window| window.acknowledged) {
         rows.extend(window.rows()?.into_iter().map(|row| (row.index, row)));
     }
+    let chosen = match selection {
+        Selection::Group(_) if outputs.are_merged() => Some(leads_of(&manifest, &rows, selection, &outputs)),
+        _ => None,
+    };
     let mut moving = Vec::new();
     let mut account = Account::default();
     let mut marks = Vec::new();
@@ -106,7 +111,11 @@ fn take(
         if row.is_some_and(|row| row.outcome == Outcome::Moved) {
             continue;
         }
-        if !moves(row, selection) {
+        let does_move = match &chosen {
+            Some(leads) => leads.contains(&outputs.lead(number)) && moves(row, &Selection::NotDone),
+            None => moves(row, selection),
+        };
+        if !does_move {
             if let Some(row) = row {
                 let path = || plan.source_path(manifest.root(index), manifest.directory(index), manifest.name(index));
                 account.add(row, || String::from_utf8_lossy(&path()).into_owned());
@@ -120,7 +129,7 @@ fn take(
         if entry.kind == Kind::Directory {
             directories.push(entry);
         } else {
-            moving.push(entry);
+            moving.push((outputs.lead(number), entry));
         }
         let reason = Reason { kind: "retried".into(), step: None, message: String::new() };
         marks.push(Row::unread(number, Outcome::Moved, reason));
@@ -138,17 +147,31 @@ fn take(
     }))
 }
 
-/// Cut entries, in their order, into parts of about the same work.
-fn cut(entries: &[Entry], parts: usize) -> Result<Vec<Part>> {
+/// The outputs, by their first entries, that a failure group concerns: each that has a file of it. What was put into
+/// no output, as nobody knew all that belongs to one, is put together anew, so all of it.
+fn leads_of(
+    manifest: &Manifest,
+    rows: &HashMap<u32, Row>,
+    selection: &Selection<'_>,
+    outputs: &Outputs,
+) -> HashSet<u32> {
+    let is_loose = (0..manifest.len()).all(|index| manifest.named(index).naming.ordinal.is_none());
+    let concerned = rows.values().filter(|row| is_loose || moves(Some(row), selection));
+    concerned.map(|row| outputs.lead(row.index)).collect()
+}
+
+/// Cut entries, each behind the first one of its output, in their order, into parts of about the same work.
+fn cut(entries: &[(u32, Entry)], parts: usize) -> Result<Vec<Part>> {
     let work = |entry: &Entry| entry.size_bytes + ENTRY_BYTES;
-    let total: u64 = entries.iter().map(work).sum();
+    let total: u64 = entries.iter().map(|(_, entry)| work(entry)).sum();
     let mut cut = Vec::new();
     let (mut builder, mut passed) = (ManifestBuilder::default(), 0);
-    for (index, entry) in entries.iter().enumerate() {
+    for (index, (lead, entry)) in entries.iter().enumerate() {
         builder.push(entry)?;
         passed += work(entry);
         let is_full = passed * parts as u64 >= total * (cut.len() as u64 + 1);
-        if is_full || index + 1 == entries.len() {
+        let next = entries.get(index + 1);
+        if next.is_none_or(|(next, _)| is_full && next != lead) {
             let (entries, size_bytes) = (builder.len() as u64, builder.size_bytes());
             cut.push(Part { manifest: std::mem::take(&mut builder).finish()?, entries, size_bytes });
         }

@@ -151,6 +151,11 @@ fn lines_of(
             let (directory, name) = plan.output_name(pipeline, &manifest.named(index).read(row.hash)).ok()?;
             Some(format!("{sink}/{}", percent_encode(&join(&directory, &name), PATH)))
         });
+        // Of several entries with one output the first counts its bytes; each tells them.
+        let row = row.map(|row| match row.staged.filter(|_| plan.reduces()) {
+            Some(staged) => Row { bytes_out: staged.identity.size_bytes, ..row },
+            None => row,
+        });
         file_line(&plan.source_path(root, directory, name), manifest.size_bytes(index), row, output)
     };
     let here = |(_, row): &(usize, Option<Row>)| row.as_ref().is_none_or(|row| row.outcome != Outcome::Moved);

@@ -29,7 +29,10 @@ mod _core {
         error::CoreError,
         file_types,
         name_list::NameList,
-        naming::{NameCheck, names_at_run_time, names_wait, read_capture, read_template, template_fields},
+        naming::{
+            Grouping, NameCheck, check_grouping, names_at_run_time, names_wait, read_capture, read_template,
+            template_fields,
+        },
         results::{Results, Table},
         retry::{retry, split},
         scanner::Scanner,

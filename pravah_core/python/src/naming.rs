@@ -2,7 +2,7 @@
 
 use pravah_core::{
     dataset::scratch_directory,
-    naming::{Capture, FIELDS, Template, check},
+    naming::{Capture, FIELDS, Template, check, group},
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 
@@ -79,6 +79,59 @@ impl NameCheck {
         let (task, blob) = decisions.get(place).map_err(|error| raise(&error))?;
         Ok((task, PyBytes::new(py, &blob)))
     }
+}
+
+/// Puts the entries of a job that reduces together.
+#[pyclass]
+pub struct Grouping {
+    grouping: Option<group::Grouping>,
+    scratch: Vec<u8>,
+    groups: Option<group::Groups>,
+}
+
+#[pymethods]
+impl Grouping {
+    /// `scratch` is a directory for what does not fit into memory.
+    #[new]
+    fn new(plan_json: &str, scratch: &[u8]) -> PyResult<Self> {
+        let grouping = group::Grouping::new(plan(plan_json)?, scratch_directory(scratch));
+        let grouping = Some(grouping.map_err(|error| raise(&error))?);
+        Ok(Self { grouping, scratch: scratch.to_vec(), groups: None })
+    }
+
+    /// Add the entries of a task; false: it stays as it is.
+    fn add(&mut self, py: Python<'_>, manifest: &[u8]) -> PyResult<bool> {
+        let grouping = self.grouping.as_mut().ok_or_else(ended)?;
+        py.detach(|| grouping.add(manifest)).map_err(|error| raise(&error))
+    }
+
+    /// Let the outputs of a task that was worked on keep their names.
+    fn keep(&mut self, py: Python<'_>, manifest: &[u8]) -> PyResult<()> {
+        let grouping = self.grouping.as_mut().ok_or_else(ended)?;
+        py.detach(|| grouping.keep(manifest)).map_err(|error| raise(&error))
+    }
+
+    /// Cut; gives the number of tasks and that of outputs.
+    fn finish(&mut self, py: Python<'_>) -> PyResult<(usize, u64)> {
+        let grouping = self.grouping.take().ok_or_else(ended)?;
+        let scratch = scratch_directory(&self.scratch);
+        let groups = py.detach(|| grouping.finish(scratch)).map_err(|error| raise(&error))?;
+        let groups = self.groups.insert(groups);
+        Ok((groups.len(), groups.outputs))
+    }
+
+    /// One of these tasks: its manifest, entries and bytes.
+    fn task<'py>(&self, py: Python<'py>, place: usize) -> PyResult<(Bound<'py, PyBytes>, u64, u64)> {
+        let groups = self.groups.as_ref().filter(|groups| place < groups.len()).ok_or_else(ended)?;
+        let (blob, entries, size_bytes) = groups.get(place).map_err(|error| raise(&error))?;
+        Ok((PyBytes::new(py, &blob), entries, size_bytes))
+    }
+}
+
+/// Refuse a plan that reduces, and whose outputs' names tell more than what their files have in common.
+#[pyfunction]
+pub fn check_grouping(plan_json: &str) -> PyResult<()> {
+    group::check(&plan(plan_json)?).map_err(|error| raise(&error))
 }
 
 fn ended() -> PyErr {

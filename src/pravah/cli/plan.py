@@ -74,6 +74,9 @@ def _sink(seen: "Preview") -> str:
         return f"{from_uri(sink.uri)}   findings only, below _pravah/"
     names = printable(sink.path) if sink.path else _names(seen)
     rest = f"overwrite {sink.overwrite}, durability {sink.durability}"
+    if seen.output_count is not None:
+        names = printable(sink.path) if sink.path else ""
+        rest = f"{counted(seen.output_count, 'output')}   {rest}"
     return "   ".join(filter(None, [from_uri(sink.uri), names, rest]))
 
 

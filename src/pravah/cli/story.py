@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from pravah.cli.application import existing
 from pravah.cli.console import Console
-from pravah.cli.figures import ago, moment, size
+from pravah.cli.figures import ago, counted, moment, size
 from pravah.cli.names import from_path, from_uri, printable
 from pravah.errors import NotFoundError
 from pravah.jobs.story import End, Mention
@@ -74,7 +74,7 @@ def _now(path: bytes) -> str:
 
 def _lines(mentions: Iterable[Mention], end: End) -> Iterable[str]:
     for mention in mentions:
-        told = _outcome(mention.file) if end is End.SOURCE else _origin(mention.file)
+        told = _outcome(mention.file) if end is End.SOURCE else _origin(mention)
         since = mention.job["finished_at"] or mention.job["created_at"]
         yield f"  {mention.job['id']}  {told}   {ago(moment(since))}"
 
@@ -93,8 +93,12 @@ def _outcome(file: dict[str, Any]) -> str:
     return f"{outcome} {printable(file.get('reason') or '')}".rstrip()
 
 
-def _origin(file: dict[str, Any]) -> str:
+def _origin(mention: Mention) -> str:
+    file = mention.file
     path = base64.b64decode(file["path_b64"]) if file.get("path_b64") else file["path"]
+    if mention.inputs > 1:
+        output, others = size(file["output_bytes"]), counted(mention.inputs - 1, "other file")
+        return f"← {from_path(path)} and {others} ({output})"
     return f"← {from_path(path)} ({size(file['size_bytes'])} → {size(file['output_bytes'])})"
 
 

@@ -24,6 +24,7 @@ from pravah.model.ledger import (
     Lease,
     Moved,
     NewJob,
+    NewTask,
     Release,
     Request,
     Suspect,
@@ -215,6 +216,12 @@ class DatabaseLedger(ABC):
     ) -> Verdict:
         """Store what the comparison of a job's names came to, and end it."""
         return self._write("names", windows.decide_names, lease, decided)
+
+    def group(
+        self, lease: Lease, taken: Sequence[int], groups: Callable[[], Iterable[NewTask]]
+    ) -> Verdict:
+        """Replace tasks that nobody has worked on by others with the same entries."""
+        return self._write("group", windows.group, lease, taken, groups)
 
     def commit_window(self, lease: Lease, record: WindowRecord) -> Verdict:
         """Record one window and acknowledge the one before."""

@@ -212,11 +212,11 @@ SELECT id FROM tasks WHERE job_id = :job_id ORDER BY id DESC LIMIT :wanted;
 DELETE FROM windows WHERE task_id IN :ids;
 
 -- name: drop_manifests
--- Part of a deletion.
+-- Part of a deletion, and of putting entries together in other tasks.
 DELETE FROM manifests WHERE task_id IN :ids;
 
 -- name: drop_tasks
--- Part of a deletion.
+-- Part of a deletion, and of putting entries together in other tasks.
 DELETE FROM tasks WHERE id IN :ids;
 
 -- name: drop_events

@@ -25,6 +25,9 @@ from pravah.model.ledger import (
     WindowRecord,
 )
 
+# Tasks in one statement, far below SQLite's limit of bound parameters (32,766).
+_TAKEN_AT_ONCE = 500
+
 
 def commit_window(connection: Connection, lease: Lease, record: WindowRecord) -> Verdict:
     """Record window n, acknowledge window n-1, with everything that follows from it."""
@@ -83,6 +86,26 @@ def decide_names(
         return verdict_of_miss(connection, lease)
     for task_id, names in decided():
         connection.execute(query("set_names"), {"task_id": task_id, "names": names})
+    end_task(connection, lease, "complete")
+    connection.execute(query("names_compared"), {"id": lease.job_id})
+    return verdict(connection, lease.job_id)
+
+
+def group(
+    connection: Connection,
+    lease: Lease,
+    taken: Sequence[int],
+    groups: Callable[[], Iterable[NewTask]],
+) -> Verdict:
+    """Put tasks with whole outputs in the place of those that the scan has cut."""
+    if not advance(connection, lease):
+        return verdict_of_miss(connection, lease)
+    for start in range(0, len(taken), _TAKEN_AT_ONCE):
+        ids = list(taken[start : start + _TAKEN_AT_ONCE])
+        connection.execute(query("drop_manifests"), {"ids": ids})
+        connection.execute(query("drop_tasks"), {"ids": ids})
+    for task in groups():
+        add_entries(connection, lease.job_id, lease.task_id, task)
     end_task(connection, lease, "complete")
     connection.execute(query("names_compared"), {"id": lease.job_id})
     return verdict(connection, lease.job_id)

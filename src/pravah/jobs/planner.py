@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import OverlapError, SourceMissingError, SpecError
-from pravah.jobs import dataset_place, source_fate
+from pravah.jobs import dataset_place, reduction, source_fate
 from pravah.jobs.locality import Locality
 from pravah.jobs.places import Identity, ancestors, identity, look
 from pravah.jobs.step_files import pinned
@@ -72,6 +72,7 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
     resolved = dataset_place.settled(spec.resolved(directory))
     steps = [_step(step, directory) for step in resolved.steps]
     roots = _roots(resolved.source.uri)
+    reduction.refuse(resolved)
     if resolved.source.files_from is not None:
         _refuse_other_than_trees(roots)
     _refuse_equal_names(roots)
@@ -223,6 +224,8 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
     if found is not None and stat.S_ISDIR(found.st_mode):
         return {"uri": path_uri(path), "only": None, **options}
     one_file = len(roots) == 1 and roots[0].only is not None
+    if reduction.reducing_step(spec) is not None:
+        one_file = sink.path is None
     if one_file and not sink.uri.endswith("/"):
         if sink.path is not None:
             raise SpecError(

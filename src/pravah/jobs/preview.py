@@ -27,6 +27,7 @@ from pravah.model.ids import new_id
 from pravah.model.ledger import TaskBlobs, Window
 from pravah.model.spec import JobSpec
 from pravah.model.uri import NULL
+from pravah.registry import registry
 
 if TYPE_CHECKING:
     from pravah.jobs.service import JobService
@@ -70,6 +71,8 @@ class Preview:
     free_bytes: int | None
     # Whether there are outputs, and not findings alone.
     publishes: bool
+    # How many there are, where they are made of several files each.
+    output_count: int | None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the wire form."""
@@ -81,6 +84,7 @@ class Preview:
             "listed_in_s": round(self.listed_in_s, 3),
             "unreadable": self.unreadable,
             "outputs": self.outputs,
+            "output_count": self.output_count,
             "problems": self.problems,
             "predicted": self.predicted,
             "sample": self.sample
@@ -122,7 +126,8 @@ class Preview:
 class _Listing:
     """Gathers what the scan emits; of the manifests only the first is kept.
 
-    Where names depend on all that is listed, they are compared as the job would.
+    Where names depend on all that is listed, they are compared as the job would; where files are
+    put together, they are so here.
     """
 
     entries: int = 0
@@ -133,6 +138,8 @@ class _Listing:
     # What is still to be listed; None: what the job names.
     units: list[bytes | None] = field(default_factory=lambda: [None])
     check: engine.NameCheck | None = None
+    grouping: engine.Grouping | None = None
+    output_count: int | None = None
     tasks: int = 0
 
     def take(self, record: Mapping[str, Any]) -> engine.Verdict:
@@ -141,6 +148,8 @@ class _Listing:
             self.tasks += 1
             if self.check is not None:
                 self.check.add(TaskBlobs(self.tasks, manifest["blob"], [], None))
+            if self.grouping is not None:
+                self.grouping.add(manifest["blob"])
             self.entries += manifest["entries"]
             self.size_bytes += manifest["bytes"]
         self.units += record["units"]
@@ -151,6 +160,10 @@ class _Listing:
 
     def named(self) -> bytes | None:
         """Give the first manifest with what was decided about its names."""
+        if self.grouping is not None:
+            groups = self.grouping.finish()
+            self.output_count = groups.outputs
+            return next((task.manifest for task in groups()), None)
         if self.first is None or self.check is None:
             return self.first
         return self.first + dict(islice(self.check.finish()(), 1)).get(1, b"")
@@ -192,7 +205,10 @@ def preview(
     with tempfile.TemporaryDirectory() as scratch:
         listing, began_s = _Listing(), time.monotonic()
         plan = json.dumps(planned.plan)
-        if engine.names_wait(planned.plan):
+        reduces = registry().reduces(planned.plan["steps"])
+        if reduces:
+            listing.grouping = engine.Grouping(plan, os.fsencode(scratch))
+        elif engine.names_wait(planned.plan):
             listing.check = engine.NameCheck(plan, os.fsencode(scratch))
         accounts = jobs.files if jobs is not None else _no_accounts
         with name_list.read(planned.spec, planned.plan, accounts, Path(scratch)) as units:
@@ -219,6 +235,7 @@ def preview(
         sample=sample,
         free_bytes=free_bytes(planned.plan),
         publishes=planned.plan["sink"] is not None,
+        output_count=listing.output_count,
     )
 
 
@@ -230,7 +247,9 @@ def _try(
     started: engine.Engine, plan: dict[str, Any], manifest: bytes
 ) -> tuple[Sample, list[dict[str, Any]]]:
     """Run the first task into a sink that keeps nothing."""
-    sink = {**plan["sink"], "uri": NULL, "only": None} if plan["sink"] else None
+    sink = {**plan["sink"], "uri": NULL} if plan["sink"] else None
+    if sink is not None and not registry().reduces(plan["steps"]):
+        sink["only"] = None
     task: engine.Task = {
         "id": 0,
         "counter": 1,
@@ -265,7 +284,12 @@ def _try(
 
 
 def _firsts(lines: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    return ((line["path"], line["outputs"][0]) for line in lines if line["outputs"])
+    """Give sources with outputs, each output once."""
+    firsts: dict[str, str] = {}
+    for line in lines:
+        for output in line["outputs"]:
+            firsts.setdefault(output, line["path"])
+    return ((path, output) for output, path in firsts.items())
 
 
 def _problem(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,14 +30,18 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A job that knows the file, and the file's line in its account."""
+    """A job that knows the file, and the file's line in its account.
+
+    An output may be made of several files: then this is the first one, and `inputs` tells how many.
+    """
 
     job: dict[str, Any]
     file: dict[str, Any]
+    inputs: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Give the wire form."""
-        return {"job": self.job, "file": self.file}
+        return {"job": self.job, "file": self.file, "inputs": self.inputs}
 
 
 def story(ledger: Ledger, path: bytes, end: End, jobs: int) -> Iterator[Mention]:
@@ -56,9 +60,9 @@ def story(ledger: Ledger, path: bytes, end: End, jobs: int) -> Iterator[Mention]
         looked += 1
         plan = json.dumps(job.plan)
         for task in ledger.blobs(job.id):
-            lines = (line for each in near for line in engine.answer(plan, task, end, each))
-            if found := next(lines, None):
-                yield Mention(_short_form(job), json.loads(found))
+            answers = (engine.answer(plan, task, end, each) for each in near)
+            if lines := next(filter(None, answers), None):
+                yield Mention(_short_form(job), json.loads(lines[0]), len(lines))
                 break
 
 

@@ -20,7 +20,7 @@ class TaskKind(StrEnum):
     """What a task is about."""
 
     SCAN = "scan"
-    NAMES = "names"  # the comparison of all outputs' names, once everything is listed
+    NAMES = "names"  # of outputs: all are compared, or entries put together, once all are listed
     ENTRIES = "entries"
     CLOSING = "closing"
 
@@ -191,7 +191,7 @@ class NewJob:
     waits_for_scan: bool = False
     """Its entries are worked on only when all are listed."""
     waits_for_names: bool = False
-    """They are when the names of all outputs have been compared, too."""
+    """They are when the names of all outputs have been compared, or entries put together, too."""
     units: Iterable[bytes] | None = None
     """What it has to list, to be read once or more; None: its roots."""
 
@@ -408,6 +408,15 @@ class Ledger(Protocol):
 
         One transaction; `decided` may be called again. Manifests are handed out with it from here
         on, right behind each.
+        """
+
+    def group(
+        self, lease: Lease, taken: Sequence[int], groups: Callable[[], Iterable[NewTask]]
+    ) -> Verdict:
+        """Replace tasks that nobody has worked on by others with the same entries.
+
+        Ends the leased task that put these together, in one transaction; `groups` may be called
+        again.
         """
 
     def commit_window(self, lease: Lease, record: WindowRecord) -> Verdict:

@@ -52,6 +52,10 @@ class Registry:
             hint=f"{guess}`pravah processors list` shows all {len(self)}",
         )
 
+    def reduces(self, pipeline: Iterable[Mapping[str, Any]]) -> bool:
+        """Tell whether one of a plan's steps makes few outputs of many files."""
+        return any(self.find(step["name"]).shape == "reduce" for step in pipeline)
+
     def read_step(self, text: str) -> NamedStep:
         """Read a step as it is typed after `-s`.
 

@@ -138,9 +138,10 @@ def _parts(text: str, step: str) -> list[str]:
 
 def _typed(value: str, descriptor: Descriptor, parameter: str, step: str) -> object:
     """Give a typed word the first type of its parameter's schema that it can have."""
-    if value[:1] in _CLOSING:
-        return _flow_value(value, step)
     types = type_names(descriptor.properties.get(parameter, {}), descriptor.parameters)
+    is_template = value[:1] == "{" and "string" in types and "object" not in types
+    if value[:1] in _CLOSING and not is_template:
+        return _flow_value(value, step)
     readings: dict[str, Any] = {"integer": int, "number": float, "boolean": _boolean, "null": _null}
     for name in ("integer", "number", "boolean", "null"):
         if name in types:

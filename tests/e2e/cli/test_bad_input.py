@@ -229,6 +229,34 @@ def test_unreadable_directory_and_file_are_failures_and_the_rest_is_done(
     assert "deep" in ran.err
 
 
+def test_merge_makes_no_output_of_which_an_unreadable_directory_may_hide_a_file(
+    cli: Cli, data: Path
+) -> None:
+    (data / "deep").chmod(0)
+    command = ("data", "--to", "all.csv", "-s", "merge:header=false", "--json")
+    try:
+        ran = cli("run", *command, prefix=without_privileges())
+    finally:
+        (data / "deep").chmod(0o755)
+    (job,) = ran.objects()
+    assert (ran.code, job["counts"]["done"]) == (1, 0)
+    files = outcomes(cli, job)
+    assert files["deep"]["error"]["kind"] == "permission_denied"
+    assert files["a.csv"]["error"]["kind"] == "group_incomplete"
+    assert "deep" in files["a.csv"]["error"]["message"]
+    assert not (cli.directory / "all.csv").exists()
+    # The directory is listed again, and what it hides is put where it belongs.
+    group = next(
+        failure["id"]
+        for failure in cli.ok("jobs", "failures", job["id"], "--json").objects()
+        if failure["kind"] == "permission_denied"
+    )
+    cli.ok("jobs", "retry", job["id"], "--group", group, "--wait")
+    paths = sorted(path for path in data.rglob("*") if path.is_file())
+    content = b"".join(path.read_bytes() for path in paths)
+    assert (cli.directory / "all.csv").read_bytes() == content
+
+
 def test_scan_of_an_unreadable_directory_names_it_and_lists_the_rest(cli: Cli, data: Path) -> None:
     (data / "deep").chmod(0)
     try:

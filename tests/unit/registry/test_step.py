@@ -29,6 +29,8 @@ from pravah.registry import registry
             ("filter_rows", {"where": "a = 1 and b in ('x', 'y')"}),
         ),
         ("filter_rows:where=a > 1", ("filter_rows", {"where": "a > 1"})),
+        ("merge:group_by={dir},target_size=5", ("merge", {"group_by": "{dir}", "target_size": 5})),
+        ("merge:target_size=5MiB,header=true", ("merge", {"target_size": "5MiB", "header": True})),
     ],
 )
 def test_read_step_of_each_form_gives_name_and_parameters(

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Error, Result,
     effort::{self, Activity},
-    fingerprint::{Memory, encode_memories, entry_key},
+    fingerprint::{Memory, encode_memories},
     outcome::{Outcome, Publish, Row, SourceFingerprint, encode_rows},
     pipeline::Failure,
     plan::{SinkPlan, Verify},
@@ -154,16 +154,18 @@ impl Committer<'_, '_> {
         let Some(sink) = self.bench.sink.filter(|_| content) else { return };
         let outputs = std::mem::take(&mut window.outputs);
         let positions = std::mem::take(&mut window.output_rows);
-        for (mut output, position) in outputs.into_iter().zip(positions) {
+        for (mut output, positions) in outputs.into_iter().zip(positions) {
             match sink.verify(&output) {
                 Ok(()) => {
                     window.outputs.push(output);
-                    window.output_rows.push(position);
+                    window.output_rows.push(positions);
                 }
                 Err(error) => {
                     output.discard();
-                    let row = &mut window.rows[position];
-                    *row = Row { attempts: row.attempts, ..failed(row.index, &Failure::from(error)) };
+                    let failure = Failure::from(error);
+                    for row in &mut window.rows[positions] {
+                        *row = Row { attempts: row.attempts, ..failed(row.index, &failure) };
+                    }
                 }
             }
         }
@@ -175,7 +177,7 @@ impl Committer<'_, '_> {
         window.outputs.clear();
         let full = error.sink_full();
         full.into_iter().for_each(|errno| self.bench.control.sink_is_full(errno));
-        let positions: HashSet<usize> = window.output_rows.drain(..).collect();
+        let positions: HashSet<usize> = window.output_rows.drain(..).flatten().collect();
         let failure = Failure::from(error);
         let mut position = 0;
         window.rows.retain_mut(|row| {
@@ -200,22 +202,29 @@ impl Committer<'_, '_> {
         let mut amendments = Vec::new();
         let mut directories: Vec<Arc<dyn SinkDirectory>> = Vec::new();
         let mut seen = HashSet::new();
-        for (output, &position) in window.outputs.iter_mut().zip(&window.output_rows) {
-            let row = &mut window.rows[position];
-            match self.enter(output).and_then(|()| self.publish_one(output, row.source)) {
+        for (output, positions) in window.outputs.iter_mut().zip(&window.output_rows) {
+            let rows = &mut window.rows[positions.clone()];
+            let newest = rows.iter().filter_map(|row| row.source).max_by_key(|source| source.modified_ns);
+            match self.enter(output).and_then(|()| self.publish_one(output, newest)) {
                 Ok(None) => {
                     if seen.insert(output.directory.id()) {
                         directories.push(Arc::clone(&output.directory));
                     }
                     continue;
                 }
-                Ok(Some(skipped)) => *row = Row { attempts: row.attempts, ..Row::skipped(row.index, skipped) },
+                Ok(Some(skipped)) => {
+                    rows.iter_mut()
+                        .for_each(|row| *row = Row { attempts: row.attempts, ..Row::skipped(row.index, skipped) });
+                }
                 // Leases that expire: the next holder has begun by removing what was recorded (rule 7).
                 Err(Error::TemporaryGone) if !self.bench.kernel_leases => return Ok(None),
-                Err(error) => self.give_back(row, error),
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    rows.iter_mut().for_each(|row| self.give_back(row, &failure));
+                }
             }
             output.discard();
-            amendments.push(row.clone());
+            amendments.extend_from_slice(rows);
         }
         if let Some(sink) = self.bench.sink {
             effort::now(Activity::Syncing);
@@ -225,7 +234,8 @@ impl Committer<'_, '_> {
     }
 
     /// An output could not be published: its entry is done again where that may help, or fails.
-    fn give_back(&mut self, row: &mut Row, error: Error) {
+    fn give_back(&mut self, row: &mut Row, failure: &Failure) {
+        let error = &failure.error;
         if let Some(errno) = error.sink_full() {
             self.bench.control.sink_is_full(errno);
             row.outcome = Outcome::Redo;
@@ -233,7 +243,7 @@ impl Committer<'_, '_> {
             self.redo.push((row.index, row.attempts));
             row.outcome = Outcome::Redo;
         } else {
-            *row = Row { attempts: row.attempts, ..failed(row.index, &Failure::from(error)) };
+            *row = Row { attempts: row.attempts, ..failed(row.index, failure) };
         }
     }
 
@@ -275,12 +285,19 @@ impl Committer<'_, '_> {
             return Ok(Vec::new()); // what has such a name is compared itself
         }
         let pipeline_hash: Arc<str> = self.bench.plan.pipeline_hash.as_str().into();
-        for row in rows.iter().filter(|row| row.outcome == Outcome::Done) {
-            let (Some(source), Some(staged)) = (row.source, row.staged) else { continue };
+        for members in
+            rows.chunk_by(|one, other| self.bench.outputs.lead(one.index) == self.bench.outputs.lead(other.index))
+        {
+            let row = &members[0];
+            let (Outcome::Done, Some(source), Some(staged)) = (row.outcome, row.source, row.staged) else { continue };
+            let source = match self.bench.outputs.are_merged() {
+                true => self.bench.origin_of(row.index, members.iter().filter_map(|row| row.source)).fingerprint,
+                false => source,
+            };
             let (directory, name) = self.bench.output_name(row.index, None)?;
-            let entry = Some(entry_key(&self.bench.source_path(row.index)));
+            let (entry, racy) = (Some(self.bench.origin_key(row.index)?), members.iter().any(|row| row.racy));
             let pipeline_hash = Arc::clone(&pipeline_hash);
-            let memory = Memory { entry, pipeline_hash, source, racy: row.racy, output: staged.identity };
+            let memory = Memory { entry, pipeline_hash, source, racy, output: staged.identity };
             match directories.last_mut().filter(|(last, _)| *last == directory) {
                 Some((_, memories)) => memories.push((name, memory)),
                 None => directories.push((directory, vec![(name, memory)])),

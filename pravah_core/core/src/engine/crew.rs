@@ -4,6 +4,7 @@
 //! only threads that wait (for memory, for a slow disk, before another try), and puts what comes back into windows.
 
 use std::{
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, Sender, SyncSender, TrySendError},
@@ -22,10 +23,9 @@ use super::{
 use crate::{
     Result,
     effort::{self, Activity},
-    entry::Kind,
-    outcome::{Outcome, Reason, Row},
+    outcome::Row,
     pipeline::Workers,
-    plan::{Durability, Preserve},
+    plan::Durability,
     stores::Output,
 };
 
@@ -50,17 +50,25 @@ pub struct Window {
     pub rows: Vec<Row>,
     /// What is to be published, in the order of the rows.
     pub outputs: Vec<Output>,
-    /// The rows that the outputs belong to, by position.
-    pub output_rows: Vec<usize>,
+    /// The rows that each output belongs to, by position.
+    pub output_rows: Vec<Range<usize>>,
 }
 
 impl Window {
     fn push(&mut self, row: Row, output: Option<Output>) {
         if let Some(output) = output {
             self.outputs.push(output);
-            self.output_rows.push(self.rows.len());
+            self.output_rows.push(self.rows.len()..self.rows.len() + 1);
         }
         self.rows.push(row);
+    }
+
+    fn push_all(&mut self, rows: Vec<Row>, output: Option<Output>) {
+        if let Some(output) = output {
+            self.outputs.push(output);
+            self.output_rows.push(self.rows.len()..self.rows.len() + rows.len());
+        }
+        self.rows.extend(rows);
     }
 }
 
@@ -142,6 +150,9 @@ impl Crew<'_, '_> {
         let mut batch = Vec::new();
         let mut batch_bytes = 0;
         for &(index, attempts) in entries {
+            if self.bench.outputs.lead(index) != index {
+                continue; // it goes with the first one of its output
+            }
             if self.bench.control.draining() {
                 break;
             }
@@ -150,7 +161,7 @@ impl Crew<'_, '_> {
                 drivers.send(item);
                 continue;
             }
-            batch_bytes += self.bench.manifest.size_bytes(index as usize);
+            batch_bytes += self.bench.size_bytes(index);
             batch.push(item);
             if batch.len() >= BATCH_ENTRIES || batch_bytes >= BATCH_BYTES {
                 self.stage_batch(std::mem::take(&mut batch), drivers, filling)?;
@@ -171,7 +182,7 @@ impl Crew<'_, '_> {
 
     /// Make the entry ready to be staged; what needs no work gets its row at once.
     fn item(&mut self, index: u32, attempts: u32, filling: &mut Filling) -> Result<Option<Item>, Closed> {
-        let row = match self.verdict_of_scan(index) {
+        let row = match self.bench.verdict(index) {
             Some(row) => row,
             None => match self.place(index, filling)? {
                 Ok(place) => return Ok(Some(Item { index, place, attempts, starved: false })),
@@ -182,7 +193,11 @@ impl Crew<'_, '_> {
                 Err(closed) => closed.row(index),
             },
         };
-        self.push(row, None, filling)?;
+        if self.bench.outputs.are_merged() {
+            self.push_all(self.bench.spoiled_by(row), None, filling)?;
+        } else {
+            self.push(row, None, filling)?;
+        }
         Ok(None)
     }
 
@@ -198,22 +213,6 @@ impl Crew<'_, '_> {
             }
         }
         Ok(self.places.of(index as usize))
-    }
-
-    fn verdict_of_scan(&self, index: u32) -> Option<Row> {
-        if let Some(row) = self.bench.poisoned(index) {
-            return Some(row);
-        }
-        if let Some(problem) = self.bench.manifest.problem(index as usize) {
-            let reason = Reason { kind: problem.kind, step: None, message: problem.message };
-            return Some(Row::unread(index, Outcome::Failed, reason));
-        }
-        match self.bench.manifest.kind(index as usize).ok()? {
-            Kind::File => None,
-            Kind::Symlink if self.preserves(Preserve::Links) => None,
-            Kind::Directory if self.preserves(Preserve::EmptyDirs) => None,
-            kind => Some(Row::skipped(index, kind.skip_reason().unwrap_or("directory"))),
-        }
     }
 
     fn stage_batch(&self, batch: Vec<Item>, drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
@@ -245,6 +244,7 @@ impl Crew<'_, '_> {
     fn take(&self, staged: Staged, drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
         match staged {
             Staged::Ready(row, output) => self.push(row, output, filling),
+            Staged::Merged(rows, output) => self.push_all(rows, output, filling),
             Staged::Again(item) => {
                 if item.starved {
                     self.flush(filling)?; // what waits to be published holds descriptors
@@ -258,6 +258,11 @@ impl Crew<'_, '_> {
 
     fn push(&self, row: Row, output: Option<Output>, filling: &mut Filling) -> Result<(), Closed> {
         filling.push(row, output);
+        self.flush_if_full(filling)
+    }
+
+    fn push_all(&self, rows: Vec<Row>, output: Option<Output>, filling: &mut Filling) -> Result<(), Closed> {
+        filling.push_all(rows, output);
         self.flush_if_full(filling)
     }
 
@@ -294,10 +299,6 @@ impl Crew<'_, '_> {
         self.windows.send(window).map_err(|_| Closed)
     }
 
-    fn preserves(&self, what: Preserve) -> bool {
-        self.bench.plan.sink.as_ref().is_some_and(|sink| sink.preserves(what))
-    }
-
     /// Files that are each waited for are no work for the pool, which never waits.
     fn always(&self) -> bool {
         self.bench.plan.sink.as_ref().is_some_and(|sink| sink.durability == Durability::Always)
@@ -310,16 +311,27 @@ impl Filling {
     }
 
     fn push(&mut self, row: Row, output: Option<Output>) {
+        self.count(&row, output.as_ref());
+        self.window.push(row, output);
+    }
+
+    fn push_all(&mut self, rows: Vec<Row>, output: Option<Output>) {
+        for (at, row) in rows.iter().enumerate() {
+            self.count(row, output.as_ref().filter(|_| at == 0));
+        }
+        self.window.push_all(rows, output);
+    }
+
+    fn count(&mut self, row: &Row, output: Option<&Output>) {
         if self.window.rows.is_empty() {
             self.since = Instant::now();
         }
         self.record_bytes += row.records.as_ref().map_or(0, String::len);
-        if let Some(output) = &output {
+        if let Some(output) = output {
             let directory = Some(output.directory.id());
             self.open_files += if directory == self.directory { 1 } else { 2 };
             self.directory = directory;
         }
-        self.window.push(row, output);
     }
 }
 

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use super::stage::{Bench, Item};
 use crate::{
     Error, Result,
-    fingerprint::{Memory, entry_key},
+    fingerprint::Memory,
     outcome::{Identity, Publish, Row, SourceFingerprint, Staged},
     plan::{After, Overwrite},
     stores::{Output, SinkDirectory, Standing},
@@ -83,16 +83,19 @@ impl Bench<'_> {
             Overwrite::Never => Ok(skip(item, "exists")),
             Overwrite::Error => Err(refused()),
             Overwrite::Newer => {
-                let newer = item.place.source.fingerprint(name)?.modified_ns > found.modified_ns;
+                let newer = self.origin(item, name)?.modified_ns > found.modified_ns;
                 Ok(if newer { publish(Publish::Replace, Some(found)) } else { skip(item, "not_newer") })
             }
             Overwrite::Changed => {
                 let own = item.place.memories.get(output_name);
-                let own = own.filter(|memory| self.made_from(memory, item) && sink.same(&found, &memory.output));
+                let own = own.filter(|memory| sink.same(&found, &memory.output));
                 let Some(memory) = own else { return Err(not_ours()) };
+                if !self.made_from(memory, item)? {
+                    return Err(not_ours());
+                }
                 let current = !memory.racy
                     && *memory.pipeline_hash == *self.plan.pipeline_hash
-                    && memory.source == item.place.source.fingerprint(name)?;
+                    && memory.source == self.origin(item, name)?.fingerprint;
                 if current {
                     return Ok(self.skip_unchanged(item, memory));
                 }
@@ -108,9 +111,12 @@ impl Bench<'_> {
     }
 
     /// Whether an output was made from this entry: another one can have had its name.
-    fn made_from(&self, memory: &Memory, item: &Item) -> bool {
+    fn made_from(&self, memory: &Memory, item: &Item) -> Result<bool> {
         let one_to_one = || self.plan.template().is_none() && !self.pipeline.names_can_collide();
-        memory.entry.map_or_else(one_to_one, |entry| entry == entry_key(&self.source_path(item.index)))
+        Ok(match memory.entry {
+            Some(key) => key == self.origin_key(item.index)?,
+            None => !self.outputs.are_merged() && one_to_one(),
+        })
     }
 
     /// The output takes its source's place, unless that is such an output already.

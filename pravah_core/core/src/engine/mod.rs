@@ -3,6 +3,7 @@
 //! - [`scan_task`]: lists the roots of a job and cuts tasks
 //! - [`task`]: one task, from take-over to its last acknowledgement
 //! - `place`, `stage`: where an entry is read and written; one entry through the pipeline
+//! - `outputs`, `merged`: which entries have one output; several entries through the pipeline
 //! - `stream`: the bytes of one file, from its source through the steps into its `target`
 //! - `crew`: who stages what, and when a window is full
 //! - `commit`: a window's way: durable, recorded, published, acknowledged
@@ -24,7 +25,9 @@ mod commit;
 pub mod control;
 mod crew;
 mod decide;
+mod merged;
 mod notes;
+pub(crate) mod outputs;
 mod place;
 mod rates;
 pub mod scan_task;

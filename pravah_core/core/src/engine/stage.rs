@@ -14,6 +14,7 @@ use super::{
     Notes, SMALL_BYTES, Task,
     control::Control,
     decide::{Decision, Publishing},
+    outputs::Outputs,
     place::Place,
     rates::Rates,
     stream::{PIECES, QUEUED_BYTES, Read},
@@ -29,7 +30,7 @@ use crate::{
     pipeline::{Failure, Pipeline, Workers},
     plan::{Plan, Preserve},
     processors::SourcePath,
-    stores::{Output, Sink, Temporary},
+    stores::{Output, Sink, Source, Temporary},
 };
 
 /// Tries of a file for which there was no descriptor, which others hold until their window is published.
@@ -54,6 +55,10 @@ pub struct Bench<'t> {
     pub effort: effort::Call,
     /// How fast it may read and write.
     pub rates: Arc<Rates>,
+    /// Where entries are read.
+    pub source: &'t dyn Source,
+    /// Which entries have one output.
+    pub outputs: Outputs,
     /// Where outputs go; none where nothing is published.
     pub sink: Option<&'t dyn Sink>,
     /// Whether nobody else can hold this task's lease while this process lives.
@@ -78,6 +83,8 @@ pub struct Item {
 pub enum Staged {
     /// The entry's row, and the output to publish.
     Ready(Row, Option<Output>),
+    /// The rows of all entries of an output, and the output.
+    Merged(Vec<Row>, Option<Output>),
     /// A transient failure: to be tried again.
     Again(Item),
     /// Given up on request; it remains.
@@ -105,6 +112,27 @@ impl Bench<'_> {
         Some(Row::unread(index, Outcome::Poisoned, reason))
     }
 
+    /// The row of an entry that is not to be read.
+    pub fn verdict(&self, index: u32) -> Option<Row> {
+        if let Some(row) = self.poisoned(index) {
+            return Some(row);
+        }
+        if let Some(problem) = self.manifest.problem(index as usize) {
+            let reason = Reason { kind: problem.kind, step: None, message: problem.message };
+            return Some(Row::unread(index, Outcome::Failed, reason));
+        }
+        match self.manifest.kind(index as usize).ok()? {
+            Kind::File => None,
+            Kind::Symlink if self.preserves(Preserve::Links) => None,
+            Kind::Directory if self.preserves(Preserve::EmptyDirs) => None,
+            kind => Some(Row::skipped(index, kind.skip_reason().unwrap_or("directory"))),
+        }
+    }
+
+    fn preserves(&self, what: Preserve) -> bool {
+        self.plan.sink.as_ref().is_some_and(|sink| sink.preserves(what))
+    }
+
     /// The path of the entry's source as people see it.
     pub fn shown_path(&self, index: u32) -> String {
         String::from_utf8_lossy(&self.source_path(index)).into_owned()
@@ -123,18 +151,24 @@ impl Bench<'_> {
 
     /// Whether the entry takes the fast path.
     pub fn is_small(&self, index: u32) -> bool {
+        if self.outputs.are_merged() {
+            return self.is_small_output(index);
+        }
         self.manifest.size_bytes(index as usize) <= SMALL_BYTES
     }
 
     /// Bytes that staging the entry takes at its peak, with so many blocks of each step in work at once.
     pub fn need(&self, index: u32, blocks: usize) -> u64 {
-        let (name, size_bytes) = (self.manifest.name(index as usize), self.manifest.size_bytes(index as usize));
+        let (name, size_bytes) = (self.manifest.name(index as usize), self.largest_bytes(index));
         let steps = self.pipeline.need(name, size_bytes, blocks as u64);
         steps.saturating_add(PIECES * self.pipeline.piece_bytes() as u64 + QUEUED_BYTES)
     }
 
     /// Take the entry through the pipeline. Errors become its row.
     pub fn stage(&self, item: Item, workers: Workers<'_>) -> Staged {
+        if self.outputs.are_merged() {
+            return self.stage_merged(item, workers);
+        }
         let start = Instant::now();
         let working = self.effort.work(Activity::Reading);
         let note = self.notes.take(self.task.id, item.index);
@@ -161,7 +195,7 @@ impl Bench<'_> {
     }
 
     /// How often a file that meets this error is tried.
-    fn tries(&self, error: &Error) -> u32 {
+    pub fn tries(&self, error: &Error) -> u32 {
         match error {
             error if error.is_starved() => STARVED_ATTEMPTS,
             error if error.is_transient() => self.plan.max_attempts,
@@ -202,8 +236,7 @@ impl Bench<'_> {
         let name = self.manifest.name(item.index as usize);
         let mut reading = item.place.source.open(name)?;
         let (before, looked) = reading.look()?;
-        let read_ns = now_ns();
-        let racy = before.modified_ns.max(before.changed_ns) > read_ns.saturating_sub(RACY_NS);
+        let racy = is_racy(before.modified_ns.max(before.changed_ns));
         let shared = self.shared_name(item, &before, &looked)?;
         if let Some(shared) = &shared
             && let Some(output) = self.stage_shared(item, publishing, shared, &output_name)?
@@ -273,7 +306,7 @@ impl Bench<'_> {
         let replaces = publishing.replaces;
         let directory = Arc::clone(sink);
         let output = Output { directory, into: None, name: output_name, temporary, staged, replaces, held };
-        let racy = before.changed_ns > now_ns().saturating_sub(RACY_NS);
+        let racy = is_racy(before.changed_ns);
         Ok((Row { source: Some(before), racy, staged: Some(staged), ..Row::done(item.index) }, Some(output)))
     }
 
@@ -289,9 +322,8 @@ impl Bench<'_> {
         Ok(Row::done(item.index))
     }
 
-    fn keeps_attributes(&self) -> bool {
-        const KEPT: [Preserve; 3] = [Preserve::Mtime, Preserve::Mode, Preserve::Owner];
-        self.plan.sink.as_ref().is_some_and(|sink| KEPT.iter().any(|what| sink.preserves(*what)))
+    pub fn keeps_attributes(&self) -> bool {
+        [Preserve::Mtime, Preserve::Mode, Preserve::Owner].into_iter().any(|what| self.preserves(what))
     }
 
     /// The next name for a temporary.
@@ -320,7 +352,13 @@ pub fn backoff(attempts: u32) -> Duration {
     full / 2 + full / 2 * chance / 1_000
 }
 
-fn unchanged(before: SourceFingerprint, after: SourceFingerprint) -> Result<()> {
+/// Whether a file that changed then is so young that its times prove nothing.
+pub fn is_racy(changed_ns: i64) -> bool {
+    changed_ns > now_ns().saturating_sub(RACY_NS)
+}
+
+/// Refuse a file that is not what it was before it was read.
+pub fn unchanged(before: SourceFingerprint, after: SourceFingerprint) -> Result<()> {
     if before == after {
         return Ok(());
     }

@@ -23,7 +23,7 @@ use crate::{
     effort::{self, Activity},
     memo::Memo,
     naming::ContentHash,
-    pipeline::{Failure, Workers, panicked},
+    pipeline::{Failure, Flow, Workers, panicked},
     processors::{Event, PULL_BYTES},
     stores::Reading,
 };
@@ -71,6 +71,15 @@ impl Bench<'_> {
             let bytes = self.transfer(reading, size_bytes, target)?;
             return Ok(Read { bytes, hash: None });
         }
+        self.write_apart(target, |output| self.feed(reading, (index, size_bytes), (workers, memo), output))
+    }
+
+    /// Have another thread write what comes out of some work.
+    pub fn write_apart<T, E: From<Error>>(
+        &self,
+        target: &mut Target<'_, '_>,
+        work: impl FnOnce(&mut dyn FnMut(Event) -> Result<()>) -> Result<T, E>,
+    ) -> Result<T, E> {
         thread::scope(|scope| {
             let (events, queue) = mpsc::sync_channel(QUEUED_EVENTS);
             let writer = thread::Builder::new()
@@ -78,13 +87,13 @@ impl Bench<'_> {
                 .spawn_scoped(scope, move || self.write(&queue, target))
                 .map_err(Error::io("start a thread that writes"))?;
             // The queue closes where writing has failed, and then that is the error.
-            let fed = self.feed(reading, (index, size_bytes), (workers, memo), &mut |event| {
+            let worked = work(&mut |event| {
                 effort::now(Activity::Writing);
                 events.send(event).or(Err(Error::Cancelled))
             });
             drop(events);
             writer.join().unwrap_or_else(|payload| Err(panicked(payload.as_ref())))?;
-            fed
+            worked
         })
     }
 
@@ -128,11 +137,22 @@ impl Bench<'_> {
         (workers, memo): (Workers<'_>, Option<&Memo>),
         output: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<Read, Failure> {
-        let piece_bytes = self.pipeline.piece_bytes();
         let mut flow = self.pipeline.open(workers)?;
         if let Some(memo) = memo {
             flow.remember(memo);
         }
+        self.pour(&mut flow, reading, (index, size_bytes), output)
+    }
+
+    /// Read the file into steps that are open.
+    pub fn pour(
+        &self,
+        flow: &mut Flow<'_>,
+        reading: &mut dyn Reading,
+        (index, size_bytes): (u32, u64),
+        output: &mut dyn FnMut(Event) -> Result<()>,
+    ) -> Result<Read, Failure> {
+        let piece_bytes = self.pipeline.piece_bytes();
         let name = Bytes::copy_from_slice(self.manifest.name(index as usize));
         let path = self.pipeline.wants_path().then(|| self.listed_path(index));
         flow.feed(Event::Begin { name, size_bytes: Some(size_bytes), path }, output)?;

@@ -66,8 +66,15 @@ pub fn adopt(bench: &Bench<'_>, source: &dyn Source, windows: &[Recorded]) -> Re
     let Some(recorded) = windows.last().filter(|window| !window.acknowledged) else { return Ok(None) };
     let mut published = Published::default();
     let mut directories: Vec<Arc<dyn SinkDirectory>> = Vec::new();
+    // Looked at once for all entries of an output: they are acknowledged together, or none is.
+    let mut last: Option<(u32, Adopted)> = None;
     for row in crate::outcome::decode_rows(&recorded.blob)? {
-        match adopt_row(bench, &row)? {
+        let lead = bench.outputs.lead(row.index);
+        let adopted = match last.take().filter(|(other, _)| *other == lead) {
+            Some((_, adopted)) => adopted,
+            None => adopt_row(bench, &row)?,
+        };
+        match last.insert((lead, adopted)).1.clone() {
             Adopted::Nothing if lost_in_place(bench, source, &row) => {
                 let error = Error::ChangedWhileRead("its output was replaced before it was acknowledged".into());
                 let row = Row { attempts: row.attempts, ..failed(row.index, &Failure::from(error)) };
@@ -90,6 +97,7 @@ pub fn adopt(bench: &Bench<'_>, source: &dyn Source, windows: &[Recorded]) -> Re
     Ok(Some(published))
 }
 
+#[derive(Clone)]
 enum Adopted {
     /// The output is not there, or not ours: the entry is done again.
     Nothing,

@@ -11,6 +11,7 @@ use super::{
     account::Account,
     commit::{Committer, Next},
     crew::Crew,
+    outputs::Outputs,
     place::Places,
     stage::Bench,
     takeover, window_open_files,
@@ -62,16 +63,19 @@ pub struct Care {
 }
 
 impl Care {
-    /// In which portions the entries are worked on.
-    fn portions(&self, todo: Vec<(u32, u32)>) -> Vec<Vec<(u32, u32)>> {
+    /// In which portions the entries are worked on. Those of one output, which have the same `lead`, stay together.
+    fn portions(&self, todo: Vec<(u32, u32)>, lead: impl Fn(u32) -> u32) -> Vec<Vec<(u32, u32)>> {
+        let suspected: HashSet<u32> = self.suspects.iter().map(|index| lead(*index)).collect();
         let (suspects, mut others): (Vec<_>, Vec<_>) =
-            todo.into_iter().partition(|(index, _)| self.suspects.contains(index));
+            todo.into_iter().partition(|(index, _)| suspected.contains(&lead(*index)));
         if self.deaths >= 2 && !others.is_empty() {
-            others.truncate((others.len() >> (self.deaths - 1).min(31)).max(1));
+            let end = (others.len() >> (self.deaths - 1).min(31)).max(1);
+            let last = lead(others[end - 1].0);
+            others.truncate(end + others[end..].iter().take_while(|(index, _)| lead(*index) == last).count());
             return vec![others];
         }
         let mut portions = vec![others];
-        portions.extend(suspects.into_iter().map(|suspect| vec![suspect]));
+        portions.extend(suspects.chunk_by(|one, other| lead(one.0) == lead(other.0)).map(<[_]>::to_vec));
         portions.retain(|portion| !portion.is_empty());
         portions
     }
@@ -106,6 +110,8 @@ impl Engine {
             next_temporary: AtomicU32::new(0),
             effort: effort::begin(CallKind::Task, pipeline.step_names(), plan.disks(), task.effort.clone()),
             rates: self.rates.begin(&plan.job, plan.read_rate, plan.write_rate),
+            source: &*source,
+            outputs: Outputs::of(plan, &pipeline, &manifest),
             sink: sink.as_deref(),
             kernel_leases: task.kernel_leases,
         };
@@ -133,7 +139,7 @@ impl Run<'_> {
         let todo: Vec<(u32, u32)> = (0..entries).filter(|index| !settled.contains(index)).map(|at| (at, 0)).collect();
         let mut committer =
             Committer { bench: self.bench, source: self.source, on_window, account, pending, redo: Vec::new() };
-        for mut portion in self.task.care.portions(todo) {
+        for mut portion in self.task.care.portions(todo, |index| self.bench.outputs.lead(index)) {
             while !portion.is_empty() && !self.task.settle && !self.bench.control.draining() {
                 if self.stage_and_commit(&portion, &mut committer)? == Next::Fenced {
                     return Ok(Ending::Fenced);
@@ -209,16 +215,25 @@ mod tests {
     #[test]
     fn portions_of_a_task_with_suspects_end_with_each_of_them_alone() {
         let care = Care { suspects: vec![1, 3], ..Care::default() };
-        assert_eq!(care.portions(todo(4)), [vec![(0, 0), (2, 0)], vec![(1, 0)], vec![(3, 0)]]);
-        assert_eq!(care.portions(vec![(3, 0)]), [[(3, 0)]]);
-        assert!(care.portions(vec![]).is_empty());
+        assert_eq!(care.portions(todo(4), |index| index), [vec![(0, 0), (2, 0)], vec![(1, 0)], vec![(3, 0)]]);
+        assert_eq!(care.portions(vec![(3, 0)], |index| index), [[(3, 0)]]);
+        assert!(care.portions(vec![], |index| index).is_empty());
+    }
+
+    #[test]
+    fn portions_keep_the_entries_of_one_output_together() {
+        let pair = |index: u32| index / 2 * 2;
+        let care = Care { suspects: vec![3], ..Care::default() };
+        assert_eq!(care.portions(todo(6), pair), [vec![(0, 0), (1, 0), (4, 0), (5, 0)], vec![(2, 0), (3, 0)]]);
+        let care = Care { deaths: 9, ..Care::default() };
+        assert_eq!(care.portions(todo(6), pair), [[(0, 0), (1, 0)]]);
     }
 
     #[test]
     fn portions_of_a_task_that_was_lost_again_and_again_are_halved() {
         let lengths = |deaths| {
             let care = Care { deaths, ..Care::default() };
-            care.portions(todo(8)).iter().map(Vec::len).collect::<Vec<_>>()
+            care.portions(todo(8), |index| index).iter().map(Vec::len).collect::<Vec<_>>()
         };
         assert_eq!((0..7).map(lengths).collect::<Vec<_>>(), [[8], [8], [4], [2], [1], [1], [1]]);
     }

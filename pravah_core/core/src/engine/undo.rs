@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use rustix::{fs::stat, io::Errno};
 
-use super::Account;
+use super::{Account, outputs::Outputs};
 use crate::{
     Error, Result,
     manifest::Manifest,
@@ -48,9 +48,11 @@ pub fn undo(plan: &Plan, manifest: &[u8], windows: &[Recorded], how: Undo) -> Re
     let sink = open_sink(sink, Temporaries::Named)?;
     let mut directories: HashMap<Vec<u8>, Option<Arc<dyn SinkDirectory>>> = HashMap::new();
     let mut touched: HashMap<(u64, u64), Arc<dyn SinkDirectory>> = HashMap::new();
+    let outputs = Outputs::of(plan, &pipeline, &manifest);
     for window in windows.iter().filter(|window| window.acknowledged) {
         for row in window.rows()? {
-            let Some(staged) = row.staged.filter(|_| row.outcome == Outcome::Done) else { continue };
+            let is_output = row.outcome == Outcome::Done && outputs.lead(row.index) == row.index;
+            let Some(staged) = row.staged.filter(|_| is_output) else { continue };
             if staged.publish == Publish::Replace {
                 undone.replaced += 1;
                 continue;

@@ -28,9 +28,9 @@ use crate::{
     sorted::{Record, Sorted, Sorter, scratch_file},
 };
 
-/// Whether entries wait until all names of their job have been compared.
+/// Whether entries wait until all names of their job have been compared, or those put together that make one output.
 pub fn is_needed(plan: &Plan) -> bool {
-    class(plan) == Class::Job || plan.template().is_some_and(super::Template::needs_index)
+    matches!(class(plan), Class::Job | Class::Group) || plan.template().is_some_and(super::Template::needs_index)
 }
 
 /// Gathers the entries of a job, then decides about their names.
@@ -244,7 +244,7 @@ fn decode_naming(left: &mut &[u8]) -> Result<Naming> {
     Ok(Naming { keeps_extension: keeps_extension == 1, ordinal: (has_ordinal == 1).then_some(ordinal) })
 }
 
-fn head<const N: usize>(left: &mut &[u8]) -> Result<[u8; N]> {
+pub(super) fn head<const N: usize>(left: &mut &[u8]) -> Result<[u8; N]> {
     let (head, rest) = left.split_first_chunk().ok_or_else(short)?;
     *left = rest;
     Ok(*head)
@@ -255,7 +255,7 @@ fn short() -> Error {
 }
 
 /// The key under which a path is sorted: what lies below it follows right behind it, as no name has a NUL.
-fn key_of(path: &[u8]) -> Vec<u8> {
+pub(super) fn key_of(path: &[u8]) -> Vec<u8> {
     path.iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect()
 }
 

@@ -10,6 +10,8 @@ pub enum Class {
     Directory,
     /// Anywhere in the job: all names are compared when everything is listed.
     Job,
+    /// Outputs are made of several entries: they are compared when these are put together.
+    Group,
     /// That is known only when they have been read: names are created where they are free, and nothing is replaced.
     RunTime,
 }
@@ -17,6 +19,7 @@ pub enum Class {
 /// Tell the class of a plan's names.
 pub fn class(plan: &Plan) -> Class {
     match plan.template() {
+        _ if plan.reduces() => Class::Group,
         Some(template) if template.needs_hash() => Class::RunTime,
         // The names of a directory may come in several units, and are not all that it has.
         template if plan.listed && !plan.in_place && (template.is_some() || steps_can_collide(plan)) => Class::Job,

@@ -5,6 +5,8 @@
 //! - `extensions`: where a name ends and its extensions begin
 //! - `class`: what has to be compared with what, so that no two outputs get one name
 //! - [`check`]: the comparison of all names of a job
+//! - [`group`]: which entries make which output, where outputs are made of several; `collisions`, `laying`: whether
+//!   their names are theirs alone, and which task each lies in; `record`: entries on their way
 //! - [`verdicts`]: what came of it, per task
 //!
 //! A name depends on the entry, on what the check has said about it, and for `{hash}` on the content: so everybody
@@ -14,7 +16,11 @@ mod braces;
 mod capture;
 pub mod check;
 mod class;
+mod collisions;
 pub mod extensions;
+pub mod group;
+mod laying;
+mod record;
 mod template;
 pub mod verdicts;
 

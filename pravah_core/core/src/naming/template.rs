@@ -60,9 +60,14 @@ pub(super) struct Values<'v> {
 }
 
 impl Template {
-    /// Read a template.
+    /// Read the template of outputs' names.
     pub fn parse(text: &str) -> Result<Self> {
-        let invalid = |message: String| Error::InvalidTemplate(format!("sink.path is `{text}`: {message}"));
+        Self::parse_as("sink.path", text)
+    }
+
+    /// Read a template that is called `what`.
+    pub fn parse_as(what: &str, text: &str) -> Result<Self> {
+        let invalid = |message: String| Error::InvalidTemplate(format!("{what} is `{text}`: {message}"));
         let mut components = vec![Vec::new()];
         for piece in pieces(text).map_err(invalid)? {
             match piece {
@@ -122,6 +127,11 @@ impl Template {
         parts.filter_map(|part| if let Part::Captured(name) = part { Some(name.as_str()) } else { None }).collect()
     }
 
+    /// All parts, in order.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.components.iter().flatten()
+    }
+
     /// Whether names tell the content's hash, which is known only when it has been read.
     pub fn needs_hash(&self) -> bool {
         self.components.iter().flatten().any(is_hash)
@@ -142,6 +152,26 @@ impl Template {
 
 fn is_hash(part: &Part) -> bool {
     matches!(part, Part::Hash(_))
+}
+
+impl Part {
+    /// The field as it is written.
+    pub(super) fn field(&self) -> String {
+        let name = match self {
+            Self::Literal(text) => return String::from_utf8_lossy(text).into_owned(),
+            Self::Path => "path",
+            Self::Dir => "dir",
+            Self::Name => "name",
+            Self::Stem => "stem",
+            Self::Ext => "ext",
+            Self::Root => "root",
+            Self::Hash(_) => "hash",
+            Self::Index(_) => "index",
+            Self::Modified(_) => "mtime",
+            Self::Captured(name) => name,
+        };
+        format!("{{{name}}}")
+    }
 }
 
 impl TryFrom<String> for Template {

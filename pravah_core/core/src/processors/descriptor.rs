@@ -13,6 +13,8 @@ pub enum Shape {
     Map,
     /// One in, records out; the payload passes on unchanged.
     Inspect,
+    /// Several in, one out.
+    Reduce,
 }
 
 /// A processor as people and programs see it.

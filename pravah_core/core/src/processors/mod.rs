@@ -4,7 +4,7 @@
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
 //!
 //! - `checksum`, `compress`, `convert`, `copy`, `count`, `decompress`, `detect_type`, `extract_headers`,
-//!   `filter_rows`, `grep`, `sample`, `select`, `verify`: the processors
+//!   `filter_rows`, `grep`, `merge`, `sample`, `select`, `verify`: the processors
 //! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
 //! - `block`: work that may be done by any thread; `blocks`: cuts what is pushed at fixed offsets
 //! - `file_type`: which type a file is of; `look`: looks at parts of a file instead of all of it
@@ -30,6 +30,7 @@ mod file_type;
 mod filter_rows;
 mod grep;
 mod look;
+mod merge;
 mod parameters;
 mod sample;
 mod select;
@@ -54,6 +55,7 @@ pub use block::{Block, Made, Turn};
 pub(crate) use column_types::{Candidates, ColumnType, Tag};
 pub use descriptor::{Descriptor, Example, Expected, Sample, Shape, descriptors, descriptors_json};
 pub use look::{Halt, LOOK_BYTES, Look, Looked, Parts};
+pub use merge::{GroupRule, is_reducing};
 pub(crate) use unpack::Unpacker;
 
 /// What flows through a pipeline.
@@ -220,6 +222,11 @@ pub trait Processor: Send + Sync {
     fn names_can_collide(&self) -> bool {
         false
     }
+
+    /// Whether one of its steps takes several files, and gives one.
+    fn reduces(&self) -> bool {
+        false
+    }
 }
 
 /// The work on one file: events are pushed in, and pulled out until there is none.
@@ -237,6 +244,11 @@ pub trait Step: Send {
 
     /// Give the next event; none: more input is wanted.
     fn pull(&mut self) -> Result<Option<Event>>;
+
+    /// All files have come: what a step that takes several is told behind the last `End`, instead of being dropped.
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Most bytes that one [`Step::pull`] yields.
@@ -267,6 +279,7 @@ pub const NATIVE: &[Native] = &[
     extract_headers::NATIVE,
     filter_rows::NATIVE,
     grep::NATIVE,
+    merge::NATIVE,
     sample::NATIVE,
     select::NATIVE,
     verify::NATIVE,

@@ -213,7 +213,7 @@ fn test_value_behind_the_sample_that_does_not_fit_widens_its_column() {
     let csv = convert(json!({"format": "csv"}), "a.csv", format!("{file}1.5,y\n2,z\n").as_bytes()).expect("converts");
     let csv = String::from_utf8(csv).expect("is text");
     assert_eq!(csv.lines().nth(1).map(|line| &line[..4]), Some("0.0,"));
-    assert!(csv.ends_with(&format!("x\n1.5,y\n2.0,z\n")), "{}", &csv[csv.len() - 40..]);
+    assert!(csv.ends_with("x\n1.5,y\n2.0,z\n"), "{}", &csv[csv.len() - 40..]);
     assert_eq!(csv.lines().count(), rows + 3);
     // Each reading finds less: a number, and then text.
     let both = format!("{file}1.5,y\n{}n/a,z\n", "7,x\n".repeat(PIECE_BYTES / 2));

@@ -85,8 +85,8 @@ impl WholeReader {
             self.batches = Some(contained(|| parquet_batches(file, metadata, None))?);
             return Ok(());
         }
-        for group in 0..groups.len() {
-            self.rows += u64::try_from(groups[group].num_rows()).unwrap_or_default();
+        for (group, told) in groups.iter().enumerate() {
+            self.rows += u64::try_from(told.num_rows()).unwrap_or_default();
             let (file, metadata, schema) = (file.clone(), metadata.clone(), Arc::clone(&self.schema));
             self.waiting.push_back(Event::Block(Block::in_parts(move || {
                 let batches = contained(|| read_group(file, metadata, group, &schema))?;

@@ -1,5 +1,6 @@
-//! Names of outputs: templates, and the comparison of all names of a job.
+//! Names of outputs: templates, the comparison of all names of a job, and outputs of several files.
 
 mod check;
+mod group;
 mod job;
 mod template;

@@ -22,6 +22,8 @@ const INPUT_KINDS: &[&str] = &[
     "json_bad_element",
     "json_bad_value",
     "no_such_column",
+    "not_text",
+    "header_mismatch",
 ];
 
 /// Inputs that mean something to one processor or another.

@@ -112,6 +112,7 @@ pub fn run_named(
         flow.feed(Event::Bytes(Bytes::copy_from_slice(piece)), &mut |event| outcome.take(event))?;
     }
     flow.feed(Event::End, &mut |event| outcome.take(event))?;
+    flow.finish(&mut |event| outcome.take(event))?;
     assert!(outcome.has_ended, "the end came through");
     Ok(outcome)
 }

@@ -11,7 +11,7 @@ fn records(bench: &Bench) -> Vec<Value> {
     let mut dataset = pravah_core::dataset::Dataset::new(bench.directory.path());
     dataset.add(&plan, &bench.task.manifest, &bench.task.windows).expect("reads");
     let mut lines = Vec::new();
-    dataset.write(&mut lines).expect("writes");
+    dataset.write(&mut lines, pravah_core::dataset::Format::Ndjson).expect("writes");
     String::from_utf8(lines)
         .expect("is text")
         .lines()

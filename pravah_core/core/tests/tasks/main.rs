@@ -6,6 +6,7 @@ mod in_place;
 mod kept;
 mod large;
 mod look;
+mod merged;
 mod names;
 mod overwrite;
 mod run;

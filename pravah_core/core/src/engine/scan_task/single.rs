@@ -21,7 +21,7 @@ pub enum Single {
 impl Single {
     /// Begin, where the sink of a plan is one file; `first` is the path of the first one of several.
     pub fn of(plan: &Plan, first: Option<Vec<u8>>) -> Option<Self> {
-        plan.sink.as_ref().and_then(|sink| sink.only.as_ref())?;
+        plan.sink.as_ref().filter(|_| !plan.reduces()).and_then(|sink| sink.only.as_ref())?;
         Some(first.map_or(Self::None, Self::Many))
     }
 

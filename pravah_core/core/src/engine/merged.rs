@@ -1,0 +1,289 @@
+//! Several entries through the pipeline, up to one output that waits for its name (protocol, rule 12).
+//!
+//! All or nothing: where one of them can't be read the output is not made, and the others fail with it. What is
+//! recorded is a row for each of them, all with the same output, in one window.
+
+use std::{ops::Range, sync::Arc, time::Instant};
+
+use super::{
+    SMALL_BYTES,
+    decide::Decision,
+    stage::{Bench, Item, Staged, failed, unchanged},
+    target::Target,
+};
+use crate::{
+    Error, Result,
+    effort::Activity,
+    entry::join,
+    fingerprint::entry_key,
+    outcome::{Outcome, Reason, Row, SourceFingerprint},
+    pipeline::{Failure, Flow, Workers},
+    processors::Event,
+    stores::{Attributes, Output, SourceDirectory},
+};
+
+/// Most files that the pool reads for one output: a request to give up is seen between two outputs.
+const POOLED_FILES: usize = 64;
+
+/// Why an output was not made.
+enum Spoiled {
+    /// One of its files is the reason, with this row.
+    By(Box<Row>),
+    /// One of its files failed at this try.
+    At(u32, Failure),
+    /// None of them is.
+    Itself(Failure),
+}
+
+impl From<Failure> for Spoiled {
+    fn from(failure: Failure) -> Self {
+        Self::Itself(failure)
+    }
+}
+
+impl From<Error> for Spoiled {
+    fn from(error: Error) -> Self {
+        Self::Itself(error.into())
+    }
+}
+
+/// What outputs are made from: its identity, and the newest time of modification in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    pub fingerprint: SourceFingerprint,
+    pub modified_ns: i64,
+}
+
+impl Bench<'_> {
+    /// Whether the output that begins with this entry takes the fast path.
+    pub fn is_small_output(&self, lead: u32) -> bool {
+        self.outputs.members(lead).len() <= POOLED_FILES && self.size_bytes(lead) <= SMALL_BYTES
+    }
+
+    /// Bytes of all files of an output.
+    pub fn size_bytes(&self, lead: u32) -> u64 {
+        self.outputs.members(lead).map(|index| self.manifest.size_bytes(index as usize)).sum()
+    }
+
+    /// The size of the largest file of an output.
+    pub fn largest_bytes(&self, lead: u32) -> u64 {
+        let sizes = self.outputs.members(lead).map(|index| self.manifest.size_bytes(index as usize));
+        sizes.max().unwrap_or(0)
+    }
+
+    /// Take all files of an output through the pipeline. Errors become their rows.
+    pub fn stage_merged(&self, item: Item, workers: Workers<'_>) -> Staged {
+        let _working = self.effort.work(Activity::Reading);
+        let attempts = item.attempts + 1;
+        let members = self.outputs.members(item.index);
+        let (culprit, failure) = match self.attempt_merged(&item, workers) {
+            Ok((rows, output)) => return merged(rows, output, attempts),
+            Err(Spoiled::By(row)) => return merged(self.spoiled_by(*row), None, attempts),
+            Err(Spoiled::At(index, failure)) => (Some(index), failure),
+            Err(Spoiled::Itself(failure)) => (None, failure),
+        };
+        if matches!(failure.error, Error::Cancelled) {
+            return Staged::GivenUp;
+        }
+        if let Some(errno) = failure.error.sink_full() {
+            self.control.sink_is_full(errno);
+            return Staged::GivenUp;
+        }
+        if attempts < self.tries(&failure.error) {
+            return Staged::Again(Item { attempts, starved: failure.error.is_starved(), ..item });
+        }
+        let rows = match culprit {
+            Some(index) => self.spoiled_by(failed(index, &failure)),
+            None => members.map(|index| failed(index, &failure)).collect(),
+        };
+        merged(rows, None, attempts)
+    }
+
+    /// The rows of an output that was not made because of one of its files, which has this row.
+    pub fn spoiled_by(&self, culprit: Row) -> Vec<Row> {
+        let kind = culprit.reason.as_ref().map_or("failed", |reason| reason.kind.as_str());
+        let path = self.shown_path(culprit.index);
+        let error = Error::GroupIncomplete(format!("its output was not made, as `{path}` failed: {kind}"));
+        let reason = Reason { kind: error.kind().to_owned(), step: None, message: error.to_string() };
+        let members = self.outputs.members(self.outputs.lead(culprit.index));
+        let row = |index| {
+            if index == culprit.index { culprit.clone() } else { Row::unread(index, Outcome::Failed, reason.clone()) }
+        };
+        members.map(row).collect()
+    }
+
+    fn attempt_merged(&self, item: &Item, workers: Workers<'_>) -> Result<(Vec<Row>, Option<Output>), Spoiled> {
+        let members = self.outputs.members(item.index);
+        if let Some(row) = members.clone().find_map(|index| self.verdict(index)) {
+            return Err(Spoiled::By(Box::new(row)));
+        }
+        let (_, output_name) = self.output_name(item.index, None)?;
+        let name = self.manifest.name(item.index as usize);
+        let publishing = match self.decide(item, name, &output_name)? {
+            Decision::Publish(publishing) => publishing,
+            Decision::Skip(row) => return Ok((self.skip_all(*row, members)?, None)),
+        };
+        let mut target = Target::new(self, item, publishing);
+        if self.sink.is_some() {
+            target.begin()?; // an empty output is an output
+        }
+        let (mut rows, newest) = if self.is_small_output(item.index) {
+            self.pour_all(members.clone(), workers, &mut |event| target.take(event))?
+        } else {
+            self.write_apart(&mut target, |output| self.pour_all(members.clone(), workers, output))?
+        };
+        rows[0].bytes_out = target.bytes_out;
+        let newest = newest.as_ref().filter(|_| self.keeps_attributes());
+        let Some(mut output) = target.finish((None, output_name), newest)? else { return Ok((rows, None)) };
+        if publishing.if_equal && !output.directory.has_equal(&output)? {
+            output.discard();
+            return Ok((self.skip_all(self.refuse_unequal(item, &output)?, members)?, None));
+        }
+        rows.iter_mut().for_each(|row| row.staged = Some(output.staged));
+        Ok((rows, Some(output)))
+    }
+
+    /// Read one file after the other through the steps. Gives the attributes of the newest one, too.
+    fn pour_all(
+        &self,
+        members: Range<u32>,
+        workers: Workers<'_>,
+        output: &mut dyn FnMut(Event) -> Result<()>,
+    ) -> Result<(Vec<Row>, Option<Attributes>), Spoiled> {
+        let mut flow = self.pipeline.open(workers)?;
+        let mut rows = Vec::with_capacity(members.len());
+        let (mut opened, mut newest) = (OpenedLast::default(), None::<Attributes>);
+        for index in members.clone() {
+            if index > members.start {
+                flow.begin_another()?;
+            }
+            if self.control.giving_up() {
+                return Err(Error::Cancelled.into());
+            }
+            let start = Instant::now();
+            let note = self.notes.take(self.task.id, index);
+            let row = self.pour_one(&mut flow, index, &mut opened, output);
+            drop(note);
+            self.control.count_file();
+            let (mut row, looked) = row.map_err(|failure| Spoiled::At(index, failure))?;
+            newest = newest.filter(|newest| newest.modified_ns >= looked.modified_ns).or(Some(looked));
+            row.duration_us = u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX);
+            rows.push(row);
+        }
+        flow.finish(output)?;
+        Ok((rows, newest))
+    }
+
+    fn pour_one(
+        &self,
+        flow: &mut Flow<'_>,
+        index: u32,
+        opened: &mut OpenedLast,
+        output: &mut dyn FnMut(Event) -> Result<()>,
+    ) -> Result<(Row, Attributes), Failure> {
+        let directory = self.source_directory(index, opened)?;
+        let mut reading = directory.open(self.manifest.name(index as usize))?;
+        let (before, looked) = reading.look()?;
+        let racy = super::stage::is_racy(before.modified_ns.max(before.changed_ns));
+        if before.size_bytes > SMALL_BYTES {
+            reading.read_through();
+        }
+        let (path, mut records) = (self.source_path(index), None);
+        let read = self.pour(flow, &mut *reading, (index, before.size_bytes), &mut |event| match event {
+            Event::Record(record) => {
+                crate::wire::push_record(records.get_or_insert_default(), &path, record);
+                Ok(())
+            }
+            event => output(event),
+        })?;
+        let (after, _) = reading.look()?;
+        unchanged(before, after)?;
+        let several_names = looked.names > 1;
+        let row = Row { bytes_in: read.bytes, source: Some(before), racy, several_names, records, ..Row::done(index) };
+        Ok((row, looked))
+    }
+
+    fn source_directory(&self, index: u32, opened: &mut OpenedLast) -> Result<Arc<dyn SourceDirectory>> {
+        let at = index as usize;
+        let key = (self.manifest.root(at), self.manifest.directory_id(at));
+        if let Some((last, directory)) = &opened.0
+            && *last == key
+        {
+            return Ok(Arc::clone(directory));
+        }
+        let directory = self.source.open_directory(key.0, self.manifest.directory(at))?;
+        opened.0 = Some((key, Arc::clone(&directory)));
+        Ok(directory)
+    }
+
+    /// What an output would be made from now. Looks at each of its files.
+    pub fn origin(&self, item: &Item, name: &[u8]) -> Result<Origin> {
+        if !self.outputs.are_merged() {
+            let fingerprint = item.place.source.fingerprint(name)?;
+            return Ok(Origin { fingerprint, modified_ns: fingerprint.modified_ns });
+        }
+        let members = self.outputs.members(item.index);
+        let found = self.fingerprints(members)?;
+        Ok(self.origin_of(item.index, found.iter().copied()))
+    }
+
+    /// Identify what an output is made from by its files: their paths and what identifies each, in their order.
+    pub fn origin_of(&self, lead: u32, fingerprints: impl Iterator<Item = SourceFingerprint>) -> Origin {
+        let (mut hasher, mut size_bytes, mut newest_ns) = (blake3::Hasher::new(), 0_u64, i64::MIN);
+        for (index, found) in (lead..).zip(fingerprints) {
+            let path = self.source_path(index);
+            hasher.update(&(path.len() as u64).to_le_bytes()).update(&path);
+            hasher.update(&found.size_bytes.to_le_bytes()).update(&found.inode.to_le_bytes());
+            hasher.update(&found.modified_ns.to_le_bytes()).update(&found.changed_ns.to_le_bytes());
+            size_bytes = size_bytes.saturating_add(found.size_bytes);
+            newest_ns = newest_ns.max(found.modified_ns);
+        }
+        let mut digest = [[0; 8]; 3];
+        hasher.finalize_xof().fill(digest.as_flattened_mut());
+        let [modified, changed, inode] = digest;
+        let fingerprint = SourceFingerprint {
+            size_bytes,
+            modified_ns: i64::from_le_bytes(modified),
+            changed_ns: i64::from_le_bytes(changed),
+            inode: u64::from_le_bytes(inode),
+        };
+        Origin { fingerprint, modified_ns: newest_ns }
+    }
+
+    /// Tell an output's origin from that of another one which has had its name: a source's path, or, where outputs
+    /// are made of several, whose files may come and go, the output itself.
+    pub fn origin_key(&self, index: u32) -> Result<u64> {
+        if !self.outputs.are_merged() {
+            return Ok(entry_key(&self.source_path(index)));
+        }
+        let (directory, name) = self.output_name(index, None)?;
+        Ok(entry_key(&[b"merged\0".as_slice(), &join(&directory, &name)].concat()))
+    }
+
+    fn fingerprints(&self, members: Range<u32>) -> Result<Vec<SourceFingerprint>> {
+        let mut opened = OpenedLast::default();
+        let look = |index: u32| {
+            let directory = self.source_directory(index, &mut opened)?;
+            directory.fingerprint(self.manifest.name(index as usize))
+        };
+        members.map(look).collect()
+    }
+
+    /// The rows of files whose output stays as it is.
+    fn skip_all(&self, row: Row, members: Range<u32>) -> Result<Vec<Row>> {
+        let sources = match row.source {
+            Some(_) => self.fingerprints(members.clone())?.into_iter().map(Some).collect(),
+            None => vec![None; members.len()],
+        };
+        Ok(members.zip(sources).map(|(index, source)| Row { index, source, ..row.clone() }).collect())
+    }
+}
+
+fn merged(mut rows: Vec<Row>, output: Option<Output>, attempts: u32) -> Staged {
+    rows.iter_mut().for_each(|row| row.attempts = attempts);
+    Staged::Merged(rows, output)
+}
+
+/// The source directory that was opened last: files of one directory mostly follow each other.
+#[derive(Default)]
+struct OpenedLast(Option<((u16, usize), Arc<dyn SourceDirectory>)>);
