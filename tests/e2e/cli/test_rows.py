@@ -27,11 +27,15 @@ def source(cli: Cli) -> Path:
     return source
 
 
-def test_rows_and_columns_are_chosen_in_one_pass_and_files_stay_csv(
-    cli: Cli, source: Path
-) -> None:
+def test_rows_and_columns_are_chosen_in_one_pass_and_files_stay_csv(cli: Cli, source: Path) -> None:
     job = cli.job(
-        source, "--to", "out/", "-s", "filter_rows:amount >= 10 and city = 'Pune'", "-s", "select:id"
+        source,
+        "--to",
+        "out/",
+        "-s",
+        "filter_rows:amount >= 10 and city = 'Pune'",
+        "-s",
+        "select:id",
     )
     assert job["rows"] == {"in": 8, "out": 4, "filtered": 4, "dropped": 0, "quarantined": 0}
     for name in ("a.csv", "b.csv"):
