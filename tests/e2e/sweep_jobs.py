@@ -1,4 +1,4 @@
-"""The jobs of the kill sweep: each form of `overwrite`, in place, what becomes of sources, merge.
+"""The jobs of the kill sweep: every `overwrite`, in place, fates of sources, merge, tables.
 
 A quiet run of each, under strace where there is one, says what a killed one has to end like.
 """
@@ -32,6 +32,8 @@ class Shape:
     consumes: bool = False  # its sources do not stay as they are
     in_place: bool = False
     merges: bool = False  # its outputs are few
+    tables: bool = False  # its sources are CSV
+    steps: tuple[str, ...] = ()  # other ones than compress
 
 
 SHAPES = (
@@ -52,6 +54,10 @@ SHAPES = (
         merges=True,
         consumes=True,
     ),
+    Shape("convert", tables=True, steps=("filter_rows:word like '%e%'", "convert:parquet")),
+    Shape("quarantine", tables=True, steps=("convert:format=ndjson,on_bad_row=quarantine",)),
+    Shape("headers", tables=True, steps=("extract_headers",)),
+    Shape("headers as Parquet", ("--results", "parquet"), tables=True, steps=("extract_headers",)),
 )
 
 
@@ -68,15 +74,15 @@ class Stage:
     def set(cls, shape: Shape, original: Path, place: Path) -> Stage:
         """Prepare everything up to the run itself."""
         place.mkdir(parents=True)
-        source = original
+        source = original / ("tables" if shape.tables else "files")
         if shape.consumes:
             source = place / "source"
-            shutil.copytree(original, source)
+            shutil.copytree(original / "files", source)
         stage = cls(shape, place, source, Cli(place / "home", place))
         if shape.earlier:
             stage.cli.ok(*stage.arguments(level=1))
         if shape.strangers:
-            _put_strangers(original, stage.sink)
+            _put_strangers(original / "files", stage.sink)
         return stage
 
     @property
@@ -90,6 +96,8 @@ class Stage:
         steps = ["-s", f"compress:codec=zstd,level={level}"]
         if self.shape.merges:
             steps = ["-s", "merge:group_by={dir},target_size=16KiB", *steps]
+        if self.shape.steps:
+            steps = [part for step in self.shape.steps for part in ("-s", step)]
         return ["run", str(self.source), *to, *steps, *self.shape.flags, "-q"]
 
     def jobs(self) -> list[dict[str, object]]:
@@ -109,6 +117,9 @@ class Stage:
         moved = self.place / "moved"
         assert litter(self.sink, self.source, moved) == []
         trees = tuple(digests(root) for root in (self.sink, self.source, moved))
+        # The dataset's directory is called after the job, which is another one each time.
+        name = str(job["id"]).encode()
+        trees = tuple({k.replace(name, b"JOB"): v for k, v in tree.items()} for tree in trees)
         counts = {name: number for name, number in dict(job["counts"]).items() if number}  # type: ignore[call-overload]
         return End(str(job["status"]), counts, trees)
 

@@ -17,7 +17,7 @@ import pytest
 from tests.e2e import kills
 from tests.e2e.kills import AtFailpoint, AtProgress, AtTime, Kill, Victim
 from tests.e2e.sweep_jobs import SHAPES, Quiet, Shape, Stage
-from tests.e2e.trees import make_source
+from tests.e2e.trees import make_source, make_tables
 
 ROUNDS = int(os.environ.get("PRAVAH_SWEEP", "40"))
 SMALL_FILES = 1500
@@ -34,7 +34,8 @@ QuietRun = Callable[[Shape], Quiet]
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("sweep") / "source"
-    make_source(made, small_files=SMALL_FILES, large_bytes=LARGE_BYTES)
+    make_source(made / "files", small_files=SMALL_FILES, large_bytes=LARGE_BYTES)
+    make_tables(made / "tables", small_files=SMALL_FILES // 3, large_bytes=LARGE_BYTES)
     return made
 
 
@@ -99,6 +100,6 @@ def chosen_kill(number: int, chance: random.Random, shape: Shape, quiet: Quiet) 
     if way in (1, 2) and quiet.calls:
         return kills.system_call(chance, quiet.calls)
     # Outputs that are replaced are there all the time: no progress to see.
-    if chance.random() < 0.5 or shape.earlier or shape.in_place or shape.merges:
+    if chance.random() < 0.5 or shape.earlier or shape.in_place or shape.merges or shape.tables:
         return AtTime(victim, chance.uniform(0, quiet.duration_s))
     return AtProgress(victim, Path(), chance.randrange(1, SMALL_FILES))

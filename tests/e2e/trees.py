@@ -49,3 +49,25 @@ def make_source(root: Path, *, small_files: int, large_bytes: int) -> None:
     with (root / "large.bin").open("wb") as large:
         while large.tell() < large_bytes:
             large.write(b" ".join(chance.choices(words, k=50_000)))
+
+
+def make_tables(root: Path, *, small_files: int, large_bytes: int) -> None:
+    """Make small tables of CSV in directories, and a large one; some have a row too short."""
+    chance = random.Random(11)
+    words = [chance.randbytes(chance.randint(2, 9)).hex() for _ in range(500)]
+
+    def row(number: int) -> str:
+        return f'{number},"{chance.choice(words)}",{chance.random():.4f}\n'
+
+    for number in range(small_files):
+        directory = root / f"{number % 7:02}"
+        directory.mkdir(parents=True, exist_ok=True)
+        rows = [row(at) for at in range(chance.randint(0, 200))]
+        bad = ["too short\n"] if number % 5 == 0 else []
+        (directory / f"table-{number:04}.csv").write_text("id,word,share\n" + "".join(rows + bad))
+    with (root / "large.csv").open("w") as large:
+        large.write("id,word,share\n")
+        number = 0
+        while large.tell() < large_bytes:
+            large.write("".join(row(number + at) for at in range(10_000)))
+            number += 10_000

@@ -1,0 +1,222 @@
+"""Random tables through every format, and files of other hands; other engines read the outputs.
+
+`PRAVAH_TEST_TABLES` sets the number of random tables (full: 1,000).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from pyarrow import ipc, parquet
+
+from tests.e2e.cli.harness import Cli
+
+TABLES = int(os.environ.get("PRAVAH_TEST_TABLES", "60"))
+CORPORA = Path(
+    os.environ.get("PRAVAH_CORPORA", Path(__file__).parents[2].parent / "shared" / "corpora")
+)
+WORDS = [
+    "Asha",
+    "ä €",
+    '"quoted"',
+    "two\nlines",
+    " blank ",
+    "007",
+    "a;b,c\td|e",
+    "東京",
+    "null",
+    "-",
+]
+MOMENT = datetime.fromisoformat("2026-01-31T23:59:59")
+
+
+def integer(chance: random.Random) -> int:
+    return chance.choice([0, -1, 2**63 - 1, -(2**63), chance.randrange(-(10**6), 10**6)])
+
+
+def real(chance: random.Random) -> float:
+    return chance.choice([0.5, -0.25, 1e300, chance.uniform(-1e6, 1e6)])
+
+
+def moment(chance: random.Random) -> datetime:
+    return MOMENT + timedelta(microseconds=chance.randrange(10**12))
+
+
+MAKERS: dict[str, Any] = {
+    "int": integer,
+    "real": real,
+    "flag": lambda chance: chance.random() < 0.5,
+    "day": lambda chance: date(2026, 1, 1) + timedelta(days=chance.randrange(10_000)),
+    "at": moment,
+    "utc": lambda chance: moment(chance).replace(tzinfo=UTC),
+    "text": lambda chance: chance.choice(WORDS) + str(chance.randrange(9)) + "x",
+}
+
+
+def written(value: object) -> str:
+    """Write a value as a CSV cell."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is meant: names, and rows of values."""
+
+    names: list[str]
+    rows: list[list[object]]
+
+    @classmethod
+    def random(cls, number: int) -> Table:
+        """Make one; some have 500 columns, a cell of 1 MB, or only a header."""
+        chance = random.Random(number)
+        width = 500 if number % 29 == 28 else chance.randint(2, 8)
+        kinds = [chance.choice(list(MAKERS)) for _ in range(width)]
+        names = [f"{kind}_{at}" for at, kind in enumerate(kinds)]
+        length = 0 if number % 13 == 12 else chance.randint(3, 30)
+        rows: list[list[object]] = [
+            [None if row and chance.random() < 0.1 else MAKERS[kind](chance) for kind in kinds]
+            for row in range(length)
+        ]
+        if number % 31 == 30 and "text" in kinds and rows:
+            rows[0][kinds.index("text")] = "x" * 1_000_000
+        return cls(names, rows)
+
+    def write(self, path: Path, number: int) -> None:
+        """Write it in one of many dialects and encodings, none of which is told to anybody."""
+        delimiter = [",", ";", "\t", "|"][number % 4]
+        encoding = ["utf-8", "utf-8-sig", "utf-16"][number % 3]
+        end = ["\n", "\r\n"][number % 2]
+        quoting = [csv.QUOTE_MINIMAL, csv.QUOTE_ALL][number // 7 % 2]
+        with path.open("w", newline="", encoding=encoding) as file:
+            writer = csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=quoting)
+            # A null is nothing: with every cell quoted it would be empty text.
+            if quoting == csv.QUOTE_ALL:
+                cells: list[list[str | None]] = [[*self.names]]
+                cells += [[written(cell) or None for cell in row] for row in self.rows]
+                file.writelines(delimiter.join(map(quoted, row)) + end for row in cells)
+            else:
+                writer.writerow(self.names)
+                writer.writerows([[written(cell) for cell in row] for row in self.rows])
+
+    @property
+    def values(self) -> list[dict[str, object]]:
+        """Its rows as other engines give them."""
+        return [dict(zip(self.names, row, strict=True)) for row in self.rows]
+
+
+def quoted(cell: str | None) -> str:
+    return "" if cell is None else '"' + cell.replace('"', '""') + '"'
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, Table]:
+    return {f"t{number:04}": Table.random(number) for number in range(TABLES)}
+
+
+def test_random_tables_come_through_every_format_with_equal_values(
+    cli: Cli, tables: dict[str, Table]
+) -> None:
+    source = cli.directory / "csv"
+    source.mkdir()
+    for number, (name, table) in enumerate(tables.items()):
+        table.write(source / f"{name}.csv", number)
+    way = ["csv", "parquet", "ndjson", "json", "arrow", "csv"]
+    for step, (there, to) in enumerate(pairwise(way)):
+        place = there if step == 0 else f"{step}-{there}"
+        job = cli.job(place, "--to", f"{step + 1}-{to}", "-s", f"convert:{to}")
+        assert job["rows"]["in"] == job["rows"]["out"]
+        # Without any row, JSON has no columns.
+        empty = sum(not table.rows for table in tables.values())
+        failed = job["counts"]["failed"]
+        assert failed == (empty if there in ("ndjson", "json") and step == 2 else 0), job["reasons"]
+
+    for name, table in tables.items():
+        path = cli.directory / "1-parquet" / f"{name}.parquet"
+        read = parquet.read_table(path)
+        assert read.column_names == table.names
+        assert read.to_pylist() == table.values, name
+        if not table.rows:
+            continue
+        with duckdb.connect() as engine:
+            engine.execute("set timezone = 'UTC'")
+            found = engine.read_parquet(str(path)).fetchall()
+            assert [list(row) for row in found] == table.rows, name
+            texts = [[written(cell) or None for cell in row] for row in table.rows]
+            lines = cli.directory / "2-ndjson" / f"{name}.ndjson"
+            objects = [json.loads(line) for line in lines.read_text().splitlines()]
+            assert [list(map(_as_text, row.values())) for row in objects] == texts, name
+            assert json.loads((cli.directory / "3-json" / f"{name}.json").read_text()) == objects
+        with (cli.directory / "5-csv" / f"{name}.csv").open(newline="") as file:
+            names, *rows = csv.reader(file)
+        assert (names, [[cell or None for cell in row] for row in rows]) == (table.names, texts)
+
+
+def _as_text(value: object) -> str | None:
+    """Give a value of JSON as a CSV cell; dates and times are text there already."""
+    return written(value) or None
+
+
+@pytest.mark.skipif(not CORPORA.exists(), reason="there are no corpora")
+def test_parquet_of_other_hands_becomes_arrow_with_equal_values(cli: Cli) -> None:
+    names = []
+    source = cli.directory / "there"
+    source.mkdir()
+    for path in sorted((CORPORA / "parquet" / "data").glob("*.parquet")):
+        try:
+            parquet.read_table(path).to_pylist()
+        except (pa.ArrowException, OSError, ValueError, OverflowError):
+            continue
+        (source / path.name).write_bytes(path.read_bytes())
+        names.append(path.name)
+    job = cli.job(source, "--to", "out/", "-s", "convert:arrow")
+    told = {file["path"]: file for file in cli.ok("jobs", "files", job["id"], "--json").objects()}
+    unequal = []
+    for name in names:
+        output = (cli.directory / "out" / name).with_suffix(".arrow")
+        if not output.exists():
+            (error,) = [file["error"] for path, file in told.items() if path.endswith(f"/{name}")]
+            unequal.append((name, error["kind"], error["message"]))
+            continue
+        with ipc.open_file(output) as file:
+            mine = file.read_all().to_pylist()
+        if str(mine) != str(parquet.read_table(source / name).to_pylist()):
+            unequal.append((name, "unequal", ""))
+    assert unequal == []
+
+
+@pytest.mark.skipif(not CORPORA.exists(), reason="there are no corpora")
+def test_json_of_the_test_suite_is_accepted_or_refused_as_it_says(cli: Cli) -> None:
+    source = cli.directory / "there"
+    source.mkdir()
+    for path in sorted((CORPORA / "json" / "test_parsing").glob("*.json")):
+        # As a value of a table's only row.
+        (source / path.name).write_bytes(b'[{"v": ' + path.read_bytes() + b"}]")
+    job = cli.job(source, "--to", "out/", "-s", "convert:parquet")
+    files = cli.ok("jobs", "files", job["id"], "--json").objects()
+    assert len(files) > 300
+    for file in files:
+        name = Path(file["path"]).name
+        kind = (file.get("error") or {}).get("kind")
+        if name.startswith("y_"):
+            assert file["outcome"] == "done", (name, file["error"])
+        elif name.startswith("n_"):
+            assert kind in ("json_bad_element", "invalid_utf8"), (name, file)
+        else:
+            assert kind in (None, "json_bad_element", "invalid_utf8"), (name, file)
