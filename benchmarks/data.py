@@ -28,11 +28,20 @@ CITIES = ["Pune", "München", "São Paulo", "New York", "Delhi", "東京", "Pari
 # How the large file is packed: by others in one piece, by Pravah in blocks. `{pravah}`, `{csv}` and
 # `{packed}` are filled in.
 _PRAVAH_RUN = "PRAVAH_HOME=$(mktemp -d) {pravah} run {csv} --to {packed} -q -s compress:"
+_PRAVAH_CONVERT = "PRAVAH_HOME=$(mktemp -d) {pravah} run {csv} --to {packed} -q -s convert:FORMAT"
 PACKERS = {
     "gzip -6": ("gzip-6.csv.gz", "gzip -6 -c {csv} >{packed}"),
     "zstd -3": ("zstd-3.csv.zst", "zstd -q -3 {csv} -o {packed}"),
     "pravah gzip": ("pravah.csv.gz", _PRAVAH_RUN + "gzip"),
     "pravah zstd": ("pravah.csv.zst", _PRAVAH_RUN + "zstd"),
+    "parquet": ("big.parquet", _PRAVAH_CONVERT.replace("FORMAT", "parquet")),
+    "ndjson": (
+        "big.ndjson",
+        # Four million rows are as many as the targets have.
+        "head -n 4000001 {csv} >{packed}.csv && "
+        + _PRAVAH_CONVERT.replace("FORMAT", "ndjson").replace("{csv}", "{packed}.csv")
+        + " && rm {packed}.csv",
+    ),
 }
 
 

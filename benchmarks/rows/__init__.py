@@ -13,6 +13,7 @@ from benchmarks.rows import (
     scan,
     small_files,
     start_up,
+    tables,
 )
 
 ROWS: dict[str, Callable[[Lab], list[Contest]]] = {
@@ -20,6 +21,7 @@ ROWS: dict[str, Callable[[Lab], list[Contest]]] = {
     "scan": scan.contests,
     "small-files": small_files.contests,
     "large-file": large_file.contests,
+    "tables": tables.contests,
     "ledger": ledger.contests,
     "jobs": jobs.contests,
     "incremental": incremental.contests,

@@ -82,7 +82,8 @@ impl WholeReader {
         self.begin(metadata.schema())?;
         let groups = metadata.metadata().row_groups();
         if groups.len() < 2 || groups.iter().any(|group| group.total_byte_size() > PARALLEL_BYTES) {
-            self.batches = Some(contained(|| parquet_batches(file, metadata, None))?);
+            let all = (0..groups.len()).collect();
+            self.batches = Some(contained(|| parquet_batches(file, metadata, all))?);
             return Ok(());
         }
         for (group, told) in groups.iter().enumerate() {
@@ -132,17 +133,16 @@ impl TableReader for WholeReader {
     }
 }
 
-fn parquet_batches(file: Bytes, metadata: ArrowReaderMetadata, group: Option<usize>) -> Result<Batches> {
-    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(BATCH_ROWS);
-    if let Some(group) = group {
-        builder = builder.with_row_groups(vec![group]);
-    }
+/// Read some row groups; they are named, since the rows that a file claims to have may be fewer than theirs.
+fn parquet_batches(file: Bytes, metadata: ArrowReaderMetadata, groups: Vec<usize>) -> Result<Batches> {
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
+    let builder = builder.with_batch_size(BATCH_ROWS).with_row_groups(groups);
     Ok(Box::new(builder.build().map_err(unreadable_parquet)?))
 }
 
 fn read_group(file: Bytes, metadata: ArrowReaderMetadata, group: usize, schema: &SchemaRef) -> Result<Vec<Event>> {
     let mut events = Vec::new();
-    for batch in parquet_batches(file, metadata, Some(group))? {
+    for batch in parquet_batches(file, metadata, vec![group])? {
         events.extend(plain_batches(&batch.map_err(unreadable)?, schema)?);
     }
     Ok(events)

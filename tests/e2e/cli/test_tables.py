@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -24,7 +25,7 @@ from tests.e2e.cli.harness import Cli
 
 TABLES = int(os.environ.get("PRAVAH_TEST_TABLES", "60"))
 CORPORA = Path(
-    os.environ.get("PRAVAH_CORPORA", Path(__file__).parents[2].parent / "shared" / "corpora")
+    os.environ.get("PRAVAH_CORPORA", Path(__file__).parents[3].parent / "shared" / "corpora")
 )
 WORDS = [
     "Asha",
@@ -50,8 +51,15 @@ def real(chance: random.Random) -> float:
 
 
 def moment(chance: random.Random) -> datetime:
-    return MOMENT + timedelta(microseconds=chance.randrange(10**12))
+    return MOMENT + timedelta(microseconds=chance.randrange(10**11) * 10 + 7)
 
+
+# Files that pyarrow reads, and that we refuse or read otherwise.
+OTHERWISE = {
+    "dict-page-offset-zero.parquet": "corrupt_input",  # its footer has a list of another type
+    "nation.dict-malformed.parquet": "corrupt_input",  # as its name says
+    "int96_from_spark.parquet": "unequal",  # years beyond 64 bits of nanoseconds: both wrap
+}
 
 MAKERS: dict[str, Any] = {
     "int": integer,
@@ -125,6 +133,14 @@ def quoted(cell: str | None) -> str:
     return "" if cell is None else '"' + cell.replace('"', '""') + '"'
 
 
+@pytest.fixture(scope="module", autouse=True)
+def large_cells() -> Iterator[None]:
+    """Have Python's own reader take cells of 1 MB."""
+    before = csv.field_size_limit(2_000_000)
+    yield
+    csv.field_size_limit(before)
+
+
 @pytest.fixture(scope="module")
 def tables() -> dict[str, Table]:
     return {f"t{number:04}": Table.random(number) for number in range(TABLES)}
@@ -187,18 +203,18 @@ def test_parquet_of_other_hands_becomes_arrow_with_equal_values(cli: Cli) -> Non
         names.append(path.name)
     job = cli.job(source, "--to", "out/", "-s", "convert:arrow")
     told = {file["path"]: file for file in cli.ok("jobs", "files", job["id"], "--json").objects()}
-    unequal = []
+    found = {}
     for name in names:
         output = (cli.directory / "out" / name).with_suffix(".arrow")
         if not output.exists():
             (error,) = [file["error"] for path, file in told.items() if path.endswith(f"/{name}")]
-            unequal.append((name, error["kind"], error["message"]))
+            found[name] = error["kind"]
             continue
         with ipc.open_file(output) as file:
             mine = file.read_all().to_pylist()
         if str(mine) != str(parquet.read_table(source / name).to_pylist()):
-            unequal.append((name, "unequal", ""))
-    assert unequal == []
+            found[name] = "unequal"
+    assert found == OTHERWISE
 
 
 @pytest.mark.skipif(not CORPORA.exists(), reason="there are no corpora")
