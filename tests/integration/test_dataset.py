@@ -48,7 +48,8 @@ def test_dataset_below_the_sink_holds_every_record(each_workspace: Workspace, fo
     expected = [json.loads(line) for line in workspace.jobs.results(job.id)]
     found = records(path)
     if form == "csv":
-        expected = [{k: str(v) for k, v in record.items()} for record in expected]
+        texts = ({k: "" if v is None else str(v) for k, v in line.items()} for line in expected)
+        expected = list(texts)
     assert found == expected
     results = job.to_dict()["results"]
     assert (results["count"], results["uri"]) == (300, path.as_uri())

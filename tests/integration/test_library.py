@@ -181,6 +181,15 @@ def test_ledger_that_is_named_has_the_job(directory: Path) -> None:
     assert [each.id for each in pravah.jobs.list(ledger="mine/jobs.db")] == [job.id]
 
 
+@pytest.fixture
+def heard_interrupts() -> Iterator[None]:
+    """Have Python hear SIGINT, which a shell ignores for what it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard_interrupts")
 def test_ctrl_c_pauses_the_job_and_the_same_call_goes_on() -> None:
     arguments = slow()
 

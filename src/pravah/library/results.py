@@ -26,8 +26,8 @@ class Results:
 
     >>> import pravah, polars
     >>> found = pravah.run("data/", steps="count").results()
-    >>> polars.DataFrame(found).columns[:2], len(found)
-    (['path', 'lines'], 2)
+    >>> polars.DataFrame(found).shape, len(found)
+    ((2, 6), 2)
     >>> [record["lines"] for record in found]
     [3, 2]
     """
@@ -59,7 +59,7 @@ class Results:
         >>> import pravah
         >>> pravah.run("data/", steps="count").results().write("found.csv")
         >>> print(Path("found.csv").read_text().splitlines()[0])
-        path,lines,size_bytes,words
+        path,compression,lines,rows,size_bytes,words
         """
         form = format or dataset_format(os.fspath(path))
         if form is None:

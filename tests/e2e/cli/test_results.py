@@ -75,7 +75,7 @@ def test_run_without_a_sink_prints_the_chosen_format(cli: Cli, tables: Path) -> 
     command = ("run", tables, "-s", "count", "--new")
     printed = {form: cli.ok(*command, "--results", form) for form in ("ndjson", "csv")}
     assert cli.ok(*command).out == printed["ndjson"].out
-    assert printed["csv"].out.startswith("path,lines,size_bytes,words\n")
+    assert printed["csv"].out.startswith("path,compression,lines,rows,size_bytes,words\n")
     assert len(printed["csv"].out.splitlines()) == 33  # the header, and a name of two lines
     raw = subprocess.run(
         cli.command(*command, "--results", "parquet"),

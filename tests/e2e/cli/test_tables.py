@@ -58,6 +58,7 @@ def moment(chance: random.Random) -> datetime:
 OTHERWISE = {
     "dict-page-offset-zero.parquet": "corrupt_input",  # its footer has a list of another type
     "nation.dict-malformed.parquet": "corrupt_input",  # as its name says
+    "repeated_no_annotation.parquet": "corrupt_input",  # its footer tells of no rows
     "int96_from_spark.parquet": "unequal",  # years beyond 64 bits of nanoseconds: both wrap
 }
 

@@ -81,6 +81,14 @@ impl WholeReader {
         let metadata = contained(|| ArrowReaderMetadata::load(&file, options).map_err(unreadable_parquet))?;
         self.begin(metadata.schema())?;
         let groups = metadata.metadata().row_groups();
+        let told = metadata.metadata().file_metadata().num_rows();
+        let counted: i64 = groups.iter().map(|group| group.num_rows()).sum();
+        if told != counted {
+            // Its reader would believe the smaller one, in silence.
+            return Err(Error::CorruptInput(format!(
+                "the file is damaged: its footer tells of {told} rows, its row groups of {counted}"
+            )));
+        }
         if groups.len() < 2 || groups.iter().any(|group| group.total_byte_size() > PARALLEL_BYTES) {
             let all = (0..groups.len()).collect();
             self.batches = Some(contained(|| parquet_batches(file, metadata, all))?);
@@ -133,7 +141,7 @@ impl TableReader for WholeReader {
     }
 }
 
-/// Read some row groups; they are named, since the rows that a file claims to have may be fewer than theirs.
+/// Read some row groups.
 fn parquet_batches(file: Bytes, metadata: ArrowReaderMetadata, groups: Vec<usize>) -> Result<Batches> {
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let builder = builder.with_batch_size(BATCH_ROWS).with_row_groups(groups);
