@@ -3,12 +3,12 @@
 //! All or nothing: where one of them can't be read the output is not made, and the others fail with it. What is
 //! recorded is a row for each of them, all with the same output, in one window.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{collections::HashMap, ops::Range, sync::Arc, time::Instant};
 
 use super::{
     SMALL_BYTES,
     decide::Decision,
-    stage::{Bench, Item, Staged, failed, unchanged},
+    stage::{Bench, Item, MOST_READINGS, Staged, failed, unchanged},
     target::Target,
 };
 use crate::{
@@ -16,9 +16,10 @@ use crate::{
     effort::Activity,
     entry::join,
     fingerprint::entry_key,
+    memo::Memo,
     outcome::{Outcome, Reason, Row, SourceFingerprint},
     pipeline::{Failure, Flow, Workers},
-    processors::Event,
+    processors::{Event, RowCounts},
     stores::{Attributes, Output, SourceDirectory},
 };
 
@@ -46,6 +47,9 @@ impl From<Error> for Spoiled {
         Self::Itself(error.into())
     }
 }
+
+/// What earlier readings of the files of an output have found, and how many there were of each.
+type Memos = HashMap<u32, (Memo, u32)>;
 
 /// What outputs are made from: its identity, and the newest time of modification in it.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +80,7 @@ impl Bench<'_> {
         let _working = self.effort.work(Activity::Reading);
         let attempts = item.attempts + 1;
         let members = self.outputs.members(item.index);
-        let (culprit, failure) = match self.attempt_merged(&item, workers) {
+        let (culprit, failure) = match self.attempt_with_memos(&item, workers) {
             Ok((rows, output)) => return merged(rows, output, attempts),
             Err(Spoiled::By(row)) => return merged(self.spoiled_by(*row), None, attempts),
             Err(Spoiled::At(index, failure)) => (Some(index), failure),
@@ -112,7 +116,29 @@ impl Bench<'_> {
         members.map(row).collect()
     }
 
-    fn attempt_merged(&self, item: &Item, workers: Workers<'_>) -> Result<(Vec<Row>, Option<Output>), Spoiled> {
+    /// Make the output, from the beginning where a file has to be read again with what was found.
+    fn attempt_with_memos(&self, item: &Item, workers: Workers<'_>) -> Result<(Vec<Row>, Option<Output>), Spoiled> {
+        let mut memos = Memos::new();
+        loop {
+            match self.attempt_merged(item, workers, &memos) {
+                Err(Spoiled::At(index, Failure { error: Error::ReadAgain(memo), step })) => {
+                    let readings = memos.get(&index).map_or(1, |(_, readings)| readings + 1);
+                    if readings >= MOST_READINGS {
+                        return Err(Spoiled::At(index, Failure { error: Error::ReadAgain(memo), step }));
+                    }
+                    memos.insert(index, (memo, readings));
+                }
+                attempted => return attempted,
+            }
+        }
+    }
+
+    fn attempt_merged(
+        &self,
+        item: &Item,
+        workers: Workers<'_>,
+        memos: &Memos,
+    ) -> Result<(Vec<Row>, Option<Output>), Spoiled> {
         let members = self.outputs.members(item.index);
         if let Some(row) = members.clone().find_map(|index| self.verdict(index)) {
             return Err(Spoiled::By(Box::new(row)));
@@ -128,9 +154,9 @@ impl Bench<'_> {
             target.begin()?; // an empty output is an output
         }
         let (mut rows, newest) = if self.is_small_output(item.index) {
-            self.pour_all(members.clone(), workers, &mut |event| target.take(event))?
+            self.pour_all(members.clone(), (workers, memos), &mut |event| target.take(event))?
         } else {
-            self.write_apart(&mut target, |output| self.pour_all(members.clone(), workers, output))?
+            self.write_apart(&mut target, |output| self.pour_all(members.clone(), (workers, memos), output))?
         };
         rows[0].bytes_out = target.bytes_out;
         let newest = newest.as_ref().filter(|_| self.keeps_attributes());
@@ -147,7 +173,7 @@ impl Bench<'_> {
     fn pour_all(
         &self,
         members: Range<u32>,
-        workers: Workers<'_>,
+        (workers, memos): (Workers<'_>, &Memos),
         output: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<(Vec<Row>, Option<Attributes>), Spoiled> {
         let mut flow = self.pipeline.open(workers)?;
@@ -156,6 +182,9 @@ impl Bench<'_> {
         for index in members.clone() {
             if index > members.start {
                 flow.begin_another()?;
+            }
+            if let Some((memo, _)) = memos.get(&index) {
+                flow.remember(memo);
             }
             if self.control.giving_up() {
                 return Err(Error::Cancelled.into());
@@ -188,10 +217,14 @@ impl Bench<'_> {
         if before.size_bytes > SMALL_BYTES {
             reading.read_through();
         }
-        let (path, mut records) = (self.source_path(index), None);
+        let (path, mut records, mut counts) = (self.source_path(index), None, None::<RowCounts>);
         let read = self.pour(flow, &mut *reading, (index, before.size_bytes), &mut |event| match event {
             Event::Record(record) => {
                 crate::wire::push_record(records.get_or_insert_default(), &path, record);
+                Ok(())
+            }
+            Event::Rows(more) => {
+                *counts.get_or_insert_default() += more;
                 Ok(())
             }
             event => output(event),
@@ -199,7 +232,8 @@ impl Bench<'_> {
         let (after, _) = reading.look()?;
         unchanged(before, after)?;
         let several_names = looked.names > 1;
-        let row = Row { bytes_in: read.bytes, source: Some(before), racy, several_names, records, ..Row::done(index) };
+        let row = Row { bytes_in: read.bytes, source: Some(before), racy, several_names, ..Row::done(index) };
+        let row = Row { records, rows: counts, ..row };
         Ok((row, looked))
     }
 

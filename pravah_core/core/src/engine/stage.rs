@@ -38,7 +38,7 @@ pub const STARVED_ATTEMPTS: u32 = 12;
 
 /// Times that one try reads a file, at most: a step asks for another one where what it has found changes what is
 /// written, and each time finds less that is new.
-const MOST_READINGS: u32 = 8;
+pub const MOST_READINGS: u32 = 8;
 
 /// What a task's staging threads share.
 pub struct Bench<'t> {

@@ -105,6 +105,23 @@ fn file_that_fails_leaves_its_output_unmade_and_is_named_by_the_others() {
 }
 
 #[test]
+fn table_whose_types_prove_too_narrow_is_read_again_within_its_output() {
+    // More rows than the sample of types has, and a value behind it that is no integer.
+    let large = format!("n,text\n{}1.5,end\n", format!("7,{}\n", "x".repeat(998)).repeat(9_500));
+    let mut bench = Bench::new(&[("a/1.csv", b"n,text\n1,first\n"), ("a/2.csv", large.as_bytes())]);
+    bench.steps = json!([{"name": "convert", "params": {"format": "csv"}}, {"name": "merge", "params": {}}]);
+    bench.sink_keys = json!({"path": "all.csv"});
+    grouped(&mut bench);
+    let last = bench.run_through();
+    assert_eq!(last.counts.done, 2);
+    let output = String::from_utf8(bench.output("all.csv")).expect("is text");
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!((lines.len(), lines[1], lines[9_502]), (9_503, "1,first", "1.5,end"));
+    assert!(lines[2].starts_with("7.0,x"));
+    assert!(last.summary.contains(r#""rows":{"in":9502,"out":9502,"#), "{}", last.summary);
+}
+
+#[test]
 fn file_that_vanished_leaves_its_output_unmade() {
     let mut bench = merging(by_directory());
     fs::remove_file(bench.source().join("b/1")).expect("removes");
