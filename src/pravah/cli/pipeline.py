@@ -22,7 +22,9 @@ def step(written: str | Mapping[str, Any]) -> str:
         return printable(written)
     name, parameters = next(iter(written.items()))
     if list(parameters) == [_primary(name)]:
-        return printable(f"{name}:{_value(next(iter(parameters.values())))}")
+        (value,) = parameters.values()
+        words = ",".join(map(_value, value)) if isinstance(value, list) else _value(value)
+        return printable(f"{name}:{words}")
     return printable(
         f"{name}:" + ",".join(f"{key}={_value(value)}" for key, value in parameters.items())
     )

@@ -76,6 +76,7 @@ def test_column_that_is_not_there_fails_with_those_that_are(cli: Cli, source: Pa
         ("filter_rows:amount >", "can't be read"),
         ("filter_rows:amount + 1", "the operator `+` is not known here"),
         ("sample:0", "sample: rows is 0"),
+        ("select", "select: nothing is selected"),
         ("{select: {columns: [a], exclude: [a]}}", "`a` is in columns and in exclude"),
     ],
 )

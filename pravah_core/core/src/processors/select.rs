@@ -78,7 +78,7 @@ fn describe() -> Descriptor {
 
 fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
     let given: Parameters = parse(NATIVE.name, params)?;
-    if params.is_empty() {
+    if given.columns.is_empty() && given.exclude.is_empty() && given.rename.is_empty() && given.cast.is_empty() {
         return Err(invalid(NATIVE.name, "nothing is selected: `columns`, `exclude`, `rename` or `cast` is expected"));
     }
     if let Some(both) = given.columns.iter().find(|name| given.exclude.contains(name)) {
