@@ -27,23 +27,20 @@ if TYPE_CHECKING:
 _HINT = "name another `--results-to`; in a directory each job gets a file of its own"
 
 
-def finds_records(steps: Iterable[str]) -> bool:
-    """Tell whether any of these processors is an inspect step."""
-    known = registry()
-    return any(known.find(name).shape == "inspect" for name in steps)
-
-
 def settled(spec: JobSpec) -> JobSpec:
     """Give a resolved spec whose results have a URI that tells directories by a slash."""
     results = spec.results
     if results is None:
+        _refuse_losing_rows(spec)
         return spec
-    if not finds_records(step.name for step in spec.steps):
+    if not registry().finds(_steps(spec)):
         raise SpecError(
             f"`results`, and {spec.steps[0].name} finds nothing",
             kind="nothing_to_find",
             hint="add an inspect step such as `extract_headers`, or leave out `--results`",
         )
+    if results.uri is None:
+        _refuse_losing_rows(spec)
     if results.uri is None or results.uri.endswith("/"):
         return spec
     found = look(uri_path(results.uri))
@@ -60,6 +57,27 @@ def settled(spec: JobSpec) -> JobSpec:
     return spec.model_copy(
         update={"results": results.model_copy(update={"uri": f"{results.uri}/"})}
     )
+
+
+def _refuse_losing_rows(spec: JobSpec) -> None:
+    """Refuse to replace sources by outputs without rows that only the ledger would have then."""
+    known = registry()
+    losing = [
+        step["name"]
+        for step in _steps(spec)
+        if known.finds([step]) and known.find(step["name"]).shape != "inspect"
+    ]
+    if spec.in_place and losing:
+        raise SpecError(
+            f"{losing[0]} leaves rows out of files that are replaced in place, and what it tells "
+            "of them would only be in the ledger",
+            kind="results_need_a_place",
+            hint="`--results-to DIRECTORY` keeps them",
+        )
+
+
+def _steps(spec: JobSpec) -> list[dict[str, Any]]:
+    return [{"name": step.name, "params": step.params} for step in spec.steps]
 
 
 def typed_place(spec: JobSpec) -> bytes | None:
@@ -91,7 +109,7 @@ def check_place(spec: JobSpec, begun: Iterable[Job]) -> None:
 
 def place(job: Job) -> Path | None:
     """Give the file that a job's findings go to; None where they stay in the ledger."""
-    if not finds_records(step["name"] for step in job.plan["steps"]):
+    if not registry().finds(job.plan["steps"]):
         return None
     if (uri := named(job.spec)) is not None:
         path = Path(os.fsdecode(uri_path(uri)))

@@ -56,6 +56,10 @@ class Registry:
         """Tell whether one of a plan's steps makes few outputs of many files."""
         return any(self.find(step["name"]).shape == "reduce" for step in pipeline)
 
+    def finds(self, pipeline: Iterable[Mapping[str, Any]]) -> bool:
+        """Tell whether one of a plan's steps finds records: by its shape, or by a parameter."""
+        return any(_finds(self.find(step["name"]), step["params"]) for step in pipeline)
+
     def read_step(self, text: str) -> NamedStep:
         """Read a step as it is typed after `-s`.
 
@@ -125,6 +129,14 @@ def registry() -> Registry:
     """Give the registry of this installation: the native processors."""
     text = files("pravah.registry").joinpath("native.json").read_text("utf-8")
     return Registry(Descriptor.from_dict(fields) for fields in json.loads(text))
+
+
+def _finds(descriptor: Descriptor, parameters: Mapping[str, Any]) -> bool:
+    told = (
+        parameters.get(name) in schema.get("finds", ())
+        for name, schema in descriptor.properties.items()
+    )
+    return descriptor.shape == "inspect" or any(told)
 
 
 def _meet(output: str, given: str) -> bool:

@@ -126,6 +126,23 @@ def test_bad_row_in_the_middle_of_a_large_file_is_told_under_each_policy(cli: Cl
         assert found.get("text") == (f"{bad - 1},too few" if policy == "quarantine" else None)
 
 
+def test_bad_rows_are_a_dataset_beside_the_outputs_or_where_it_is_named(cli: Cli) -> None:
+    (cli.directory / "a.csv").write_text("id,name\n1,x\n2\n")
+    step = "convert:format=csv,on_bad_row=quarantine"
+    job = cli.job("a.csv", "--to", "out/", "-s", step)
+    (kept,) = (cli.directory / "out" / "_pravah").rglob("results.ndjson")
+    assert json.loads(kept.read_text())["text"] == "2"
+    assert job["results"]["count"] == 1
+    cli.ok("run", "a.csv", "--to", "out2/", "-s", step, "--results-to", "bad.parquet")
+    assert pyarrow.parquet.read_table(cli.directory / "bad.parquet")["line"].to_pylist() == [3]
+
+    refused = cli("run", "a.csv", "--in-place", "-s", step)
+    assert (refused.code, "convert leaves rows out of files" in refused.err) == (2, True)
+    cli.ok("run", "a.csv", "--in-place", "-s", step, "--results-to", "kept/")
+    assert (cli.directory / "a.csv").read_text() == "id,name\n1,x\n"
+    assert len(list((cli.directory / "kept").iterdir())) == 1
+
+
 def test_value_behind_the_sample_widens_its_column(cli: Cli) -> None:
     path = cli.directory / "wide.csv"
     with path.open("w", newline="") as file:

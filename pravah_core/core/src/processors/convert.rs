@@ -62,6 +62,7 @@ struct Parameters {
     types: Declared,
     /// What becomes of rows that can't be read: those of another length, and values that a declared type can't hold.
     #[serde(default)]
+    #[schemars(extend("finds" = ["drop", "quarantine"]))]
     on_bad_row: BadRows,
 }
 
