@@ -17,6 +17,7 @@ use crate::{
 };
 
 /// Turns rows into files.
+#[derive(Clone, Copy)]
 pub struct WriteTable {
     /// What the steps say.
     pub options: WriteOptions,
@@ -66,14 +67,7 @@ impl Processor for WriteTable {
     }
 
     fn open(&self) -> Result<Box<dyn Step>> {
-        Ok(Box::new(WriteStep {
-            options: self.options,
-            source: self.source,
-            name: Bytes::new(),
-            writer: None,
-            output: VecDeque::new(),
-            rows: 0,
-        }))
+        Ok(Box::new(WriteStep { table: *self, name: Bytes::new(), writer: None, output: VecDeque::new(), rows: 0 }))
     }
 
     fn output_name(&self, name: &[u8]) -> Vec<u8> {
@@ -90,8 +84,7 @@ const FIXED_BYTES: u64 = 1 << 20;
 
 /// The work on one file.
 struct WriteStep {
-    options: WriteOptions,
-    source: Option<Format>,
+    table: WriteTable,
     name: Bytes,
     /// None before the columns are known.
     writer: Option<Box<dyn TableWriter>>,
@@ -103,8 +96,7 @@ impl Step for WriteStep {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Begin { name, path, .. } => {
-                let write = WriteTable { options: self.options, source: self.source };
-                let renamed = write.renamed(&name).into();
+                let renamed = self.table.renamed(&name).into();
                 self.name = name;
                 self.output.push_back(Event::Begin { name: renamed, size_bytes: None, path });
             }
@@ -112,13 +104,12 @@ impl Step for WriteStep {
                 let writer = match &mut self.writer {
                     Some(writer) => writer,
                     None => {
-                        let write = WriteTable { options: self.options, source: self.source };
-                        let format = write.format(&self.name).ok_or_else(|| {
+                        let format = self.table.format(&self.name).ok_or_else(|| {
                             Error::UnsupportedInput(
                                 "the name tells no format in which rows could be written".to_owned(),
                             )
                         })?;
-                        self.writer.insert(writers::open(format, &self.options, &batch.schema())?)
+                        self.writer.insert(writers::open(format, &self.table.options, &batch.schema())?)
                     }
                 };
                 self.rows += batch.num_rows() as u64;

@@ -51,8 +51,8 @@ pub struct Assembly {
 /// What is known behind the pieces so far.
 struct State {
     survey: Survey,
-    /// Pieces of the sample, to be read again with types.
-    sample: Vec<Piece>,
+    /// Pieces of the sample, to be read again with types, and the ends of lines before each.
+    sample: Vec<(Piece, u64)>,
     sample_bytes: usize,
     /// Ends of lines so far.
     lines: u64,
@@ -70,7 +70,7 @@ pub struct Piece {
     pub is_last: bool,
 }
 
-/// What one reading of a piece gave.
+/// What the first reading of a piece gave.
 enum Reading {
     Surveyed(Survey),
     Typed(Typed),
@@ -123,25 +123,27 @@ impl Assembly {
     /// Read a piece as far as it can be: with types where they are known.
     fn read(&self, piece: &Piece) -> Result<(Extent, Reading)> {
         match self.typing.get() {
-            Some(typing) if !self.is_widening.load(Ordering::Relaxed) => self.read_typed(piece, typing),
-            _ => self.survey(piece),
+            Some(typing) if !self.is_widening.load(Ordering::Relaxed) => {
+                self.read_typed(piece, typing).map(|(extent, typed)| (extent, Reading::Typed(typed)))
+            }
+            _ => self.survey(piece).map(|(extent, found)| (extent, Reading::Surveyed(found))),
         }
     }
 
-    fn read_typed(&self, piece: &Piece, typing: &Arc<Typing>) -> Result<(Extent, Reading)> {
+    fn read_typed(&self, piece: &Piece, typing: &Arc<Typing>) -> Result<(Extent, Typed)> {
         let mut typer = Typer::new(typing, &piece.text, self.stops_at_bad());
         let extent = self.grammar.read(piece, &mut typer);
-        Ok((extent, Reading::Typed(typer.finish()?)))
+        Ok((extent, typer.finish()?))
     }
 
-    fn survey(&self, piece: &Piece) -> Result<(Extent, Reading)> {
+    fn survey(&self, piece: &Piece) -> Result<(Extent, Survey)> {
         let mut surveyor = Surveyor::new(self.grammar.names());
         let extent = self.grammar.read(piece, &mut surveyor);
         if surveyor.is_too_wide {
             let most = super::csv::MOST_COLUMNS;
             return Err(Error::UnsupportedInput(format!("the objects have more than {most} different fields")));
         }
-        Ok((extent, Reading::Surveyed(surveyor.finish())))
+        Ok((extent, surveyor.finish()))
     }
 
     /// Take a piece in its turn.
@@ -160,21 +162,32 @@ impl Assembly {
         let (extent, reading) = match reading {
             Reading::Typed(typed) if typed.is_misfit => {
                 self.is_widening.store(true, Ordering::Relaxed);
-                self.survey(&piece)?
+                self.survey(&piece).map(|(extent, found)| (extent, Reading::Surveyed(found)))?
             }
             reading => (extent, reading),
         };
         let fails = matches!(&reading, Reading::Typed(typed) if !typed.bad.is_empty() && self.stops_at_bad());
-        let piece = if fails { piece } else { self.carry(&mut state, piece, extent)? };
-        let mut events = match self.typing.get() {
-            None => self.sample(&mut state, &piece, extent, reading)?,
-            Some(_) if self.is_widening.load(Ordering::Relaxed) => self.widen(&mut state, &piece, reading)?,
-            Some(typing) => {
-                let typed = match reading {
-                    Reading::Typed(typed) => typed,
-                    Reading::Surveyed(_) => self.typed(&piece, typing)?,
+        let piece = if fails { piece } else { carry(&mut state, self.format, piece, extent)? };
+        let lines = state.lines;
+        state.lines += u64::from(extent.lines);
+        let mut events = match (self.typing.get(), reading) {
+            (None, Reading::Surveyed(found)) => {
+                state.survey.merge(&found);
+                self.sample(&mut state, &piece, lines)?
+            }
+            (Some(_), reading) if self.is_widening.load(Ordering::Relaxed) => {
+                let found = match reading {
+                    Reading::Surveyed(found) => found,
+                    Reading::Typed(_) => self.survey(&piece)?.1,
                 };
-                self.pass(&mut state, &piece, extent, typed)?
+                state.survey.merge(&found);
+                Vec::new()
+            }
+            (_, Reading::Typed(typed)) => self.pass(&mut state, &piece, lines, typed)?,
+            // It was read before the types were known.
+            (Some(typing), Reading::Surveyed(_)) => {
+                let (_, typed) = self.read_typed(&piece, typing)?;
+                self.pass(&mut state, &piece, lines, typed)?
             }
         };
         if piece.is_last {
@@ -186,89 +199,53 @@ impl Assembly {
         Ok(events)
     }
 
-    /// Keep the beginning of a row that ends in the next piece.
-    fn carry(&self, state: &mut State, piece: Piece, extent: Extent) -> Result<Piece> {
-        let rest = piece.text.slice(extent.bytes..);
-        if rest.len() > MOST_ROW_BYTES {
-            return Err(Fault::TooLarge.error(self.format, state.lines + u64::from(extent.lines) + 1));
-        }
-        state.carry = BytesMut::from(&rest[..]);
-        Ok(Piece { text: piece.text.slice(..extent.bytes), ..piece })
-    }
-
     /// Whether nobody wants more than the first bad row.
     fn stops_at_bad(&self) -> bool {
         self.options.bad_rows == BadRows::Fail
     }
 
-    fn typed(&self, piece: &Piece, typing: &Arc<Typing>) -> Result<Typed> {
-        match self.read_typed(piece, typing)? {
-            (_, Reading::Typed(typed)) => Ok(typed),
-            (_, Reading::Surveyed(_)) => Err(Error::InvalidPlan("a piece was surveyed that has types".to_owned())),
-        }
-    }
-
     /// Add a piece to the sample; once that is complete, the types are known, and its pieces are read with them.
-    fn sample(
-        self: &Arc<Self>,
-        state: &mut State,
-        piece: &Piece,
-        extent: Extent,
-        reading: Reading,
-    ) -> Result<Vec<Event>> {
-        if let Reading::Surveyed(found) = reading {
-            state.survey.merge(&found);
-        }
-        state.sample_bytes += extent.bytes;
-        state.sample.push(piece.clone());
+    fn sample(self: &Arc<Self>, state: &mut State, piece: &Piece, lines: u64) -> Result<Vec<Event>> {
+        state.sample_bytes += piece.text.len();
+        state.sample.push((piece.clone(), lines));
         if state.sample_bytes < SAMPLE_BYTES && !piece.is_last {
             return Ok(Vec::new());
         }
         let sample = std::mem::take(&mut state.sample);
         let typing = match Typing::decide(&state.survey, &self.options.types) {
-            Err(Error::NoColumns(told)) => {
-                return Err(self.first_fault(&sample, state.lines)?.unwrap_or(Error::NoColumns(told)));
-            }
+            Err(Error::NoColumns(told)) => return Err(self.first_fault(&sample)?.unwrap_or(Error::NoColumns(told))),
             decided => decided?,
         };
         let _ = self.typing.set(Arc::new(typing));
         let mut events = Vec::from_iter(self.schema_event());
-        for piece in sample {
+        for (piece, lines) in sample {
             let assembly = Arc::clone(self);
-            events.push(Event::Block(Block::events_in_turn(move || assembly.read_sample(&piece))));
+            events.push(Event::Block(Block::events_in_turn(move || assembly.read_sample(&piece, lines))));
         }
         Ok(events)
     }
 
     /// Tell what is wrong with the first row, where none of them is right.
-    fn first_fault(&self, sample: &[Piece], mut lines: u64) -> Result<Option<Error>> {
+    fn first_fault(&self, sample: &[(Piece, u64)]) -> Result<Option<Error>> {
         let none = Arc::new(Typing::none());
-        for piece in sample {
-            let mut typer = Typer::new(&none, &piece.text, true);
-            let extent = self.grammar.read(piece, &mut typer);
-            if let Some(bad) = typer.finish()?.bad.first() {
+        for (piece, lines) in sample {
+            if let Some(bad) = self.read_typed(piece, &none)?.1.bad.first() {
                 return Ok(Some(bad.fault.error(self.format, lines + u64::from(bad.line) + 1)));
             }
-            lines += u64::from(extent.lines);
         }
         Ok(None)
     }
 
     /// Read a piece of the sample once more, with types.
-    fn read_sample(&self, piece: &Piece) -> Result<Vec<Event>> {
+    fn read_sample(&self, piece: &Piece, lines: u64) -> Result<Vec<Event>> {
         let Some(typing) = self.typing.get() else { return Ok(Vec::new()) };
-        let (extent, reading) = self.read_typed(piece, typing)?;
+        let (_, typed) = self.read_typed(piece, typing)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match reading {
-            Reading::Typed(typed) => self.pass(&mut state, piece, extent, typed),
-            Reading::Surveyed(_) => Ok(Vec::new()),
-        }
+        self.pass(&mut state, piece, lines, typed)
     }
 
-    /// Pass on rows that have types.
-    fn pass(&self, state: &mut State, piece: &Piece, extent: Extent, typed: Typed) -> Result<Vec<Event>> {
-        let lines = state.lines;
-        state.lines += u64::from(extent.lines);
+    /// Pass on rows that have types, behind so many ends of lines.
+    fn pass(&self, state: &mut State, piece: &Piece, lines: u64, typed: Typed) -> Result<Vec<Event>> {
         let mut events = Vec::new();
         for bad in &typed.bad {
             events.extend(self.bad_row(state, piece, lines, bad)?.map(Event::Record));
@@ -278,19 +255,6 @@ impl Assembly {
             events.push(Event::Table(typed.batch));
         }
         Ok(events)
-    }
-
-    /// Add what the columns of a piece may be, for the next reading of the file.
-    fn widen(&self, state: &mut State, piece: &Piece, reading: Reading) -> Result<Vec<Event>> {
-        let found = match reading {
-            Reading::Surveyed(found) => found,
-            Reading::Typed(_) => match self.survey(piece)? {
-                (_, Reading::Surveyed(found)) => found,
-                (_, Reading::Typed(_)) => return Ok(Vec::new()),
-            },
-        };
-        state.survey.merge(&found);
-        Ok(Vec::new())
     }
 
     /// Leave a bad row out, and give what is told of it; or have the file fail.
@@ -346,4 +310,14 @@ impl Assembly {
             Ok(vec![Event::Rows(state.counts)])
         })
     }
+}
+
+/// Keep the beginning of a row that ends in the next piece; gives the rows before it.
+fn carry(state: &mut State, format: Format, piece: Piece, extent: Extent) -> Result<Piece> {
+    let rest = piece.text.slice(extent.bytes..);
+    if rest.len() > MOST_ROW_BYTES {
+        return Err(Fault::TooLarge.error(format, state.lines + u64::from(extent.lines) + 1));
+    }
+    state.carry = BytesMut::from(&rest[..]);
+    Ok(Piece { text: piece.text.slice(..extent.bytes), ..piece })
 }

@@ -41,7 +41,7 @@ pub fn open(format: Format, options: &WriteOptions, schema: &SchemaRef) -> Resul
         Format::Ndjson => Box::new(JsonWriter::lines(schema)?),
         Format::Json => Box::new(JsonWriter::array(schema)?),
         Format::Arrow => Box::new(ArrowFileWriter::new(schema)?),
-        Format::Parquet => Box::new(ParquetWriter::new(schema, options)?),
+        Format::Parquet => Box::new(ParquetWriter::new(schema, options)),
     })
 }
 

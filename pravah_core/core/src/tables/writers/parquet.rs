@@ -56,8 +56,8 @@ struct Target {
 
 impl ParquetWriter {
     /// Begin with the schema.
-    pub fn new(schema: &SchemaRef, options: &WriteOptions) -> Result<Self> {
-        let mut writer = Self {
+    pub fn new(schema: &SchemaRef, options: &WriteOptions) -> Self {
+        Self {
             schema: Arc::clone(schema),
             row_group_rows: options.row_group_rows,
             batches: Vec::new(),
@@ -66,11 +66,7 @@ impl ParquetWriter {
             groups: 0,
             compression: options.compression.into(),
             target: None,
-        };
-        // Columns that Parquet does not have are refused before the first row.
-        writer.target()?;
-        writer.target = None;
-        Ok(writer)
+        }
     }
 
     /// Open the file, by the rows that are there.
