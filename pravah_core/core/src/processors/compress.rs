@@ -72,7 +72,7 @@ enum Phase {
 fn describe() -> Descriptor {
     Descriptor {
         name: "compress",
-        version: 2,
+        version: 3,
         summary: "compress each file with zstd, gzip, lz4, xz, bzip2, brotli or snappy",
         shape: Shape::Map,
         input: "bytes",

@@ -12,6 +12,13 @@ pub const BLOCK_BYTES: usize = 1 << 20;
 /// CRC-32 and length behind each member.
 pub const TRAILER_BYTES: usize = 8;
 
+/// libdeflate's level for each of gzip's: the fastest whose output is no more than 3 % larger than gzip's.
+///
+/// Its own levels are another scale: 6 packs 5 % tighter than `gzip -6` and takes half as long again as 4. Measured
+/// over CSV in files of 15 kB and in blocks of 1 MiB: 4 gives 0.99 and 1.03 of the size of `gzip -6` in 0.27 of its
+/// time. What is beyond 9 has no like in gzip: these levels search optimal parses.
+const LIBDEFLATE_LEVELS: [i32; 12] = [1, 1, 2, 3, 4, 4, 5, 6, 8, 10, 11, 12];
+
 thread_local! {
     static COMPRESSORS: Shelf<(i32, Compressor)> = const { Shelf::new() };
 }
@@ -62,7 +69,8 @@ pub fn context_bytes(level: i32) -> u64 {
 }
 
 fn libdeflate_level(level: i32) -> Result<CompressionLvl> {
-    CompressionLvl::new(level).map_err(|_| Error::InvalidParameter {
+    let known = usize::try_from(level - 1).ok().and_then(|at| LIBDEFLATE_LEVELS.get(at));
+    known.and_then(|&level| CompressionLvl::new(level).ok()).ok_or_else(|| Error::InvalidParameter {
         step: "compress".to_owned(),
         message: format!("level is {level}, gzip takes 1 to 12"),
     })
