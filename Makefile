@@ -15,6 +15,7 @@ SCALE ?= small
 SWEEP ?= 1000
 CHAOS ?= 600
 ENTRIES ?= 10000000
+FILES ?= 1000000
 ARGS ?= --help
 
 BIN := .venv/bin
@@ -59,8 +60,8 @@ chaos: setup ## kill and stop workers and PostgreSQL for CHAOS seconds (600), tw
 	PRAVAH_CHAOS_S=$(CHAOS) $(BIN)/pytest tests/e2e/test_chaos.py --timeout=0
 
 .PHONY: scale
-scale: build-rust ## work on a job of ENTRIES entries (10 million), within its bounds of memory
-	PRAVAH_SCALE=$(ENTRIES) $(BIN)/pytest tests/e2e/test_scale.py --timeout=0 -s
+scale: build-rust ## work on a job of ENTRIES entries (10 million), and one of FILES files (1 million)
+	PRAVAH_SCALE=$(ENTRIES) PRAVAH_SCALE_FILES=$(FILES) $(BIN)/pytest tests/e2e/test_scale.py --timeout=0 -s
 
 .PHONY: lint
 lint: setup ## check style, types, layers, licences and generated files
