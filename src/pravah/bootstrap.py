@@ -17,7 +17,9 @@ from pravah.model.units import read_duration
 from pravah.settings import Settings
 
 if TYPE_CHECKING:
+    from pravah.db.keyring import Keyring
     from pravah.db.ledger import DatabaseLedger
+    from pravah.db.replies import Replies
     from pravah.db.worker_lock import WorkerLock
     from pravah.jobs.preview import Preview
     from pravah.jobs.runner_process import RunnerProcess
@@ -81,6 +83,20 @@ class Application:
 
         path = sqlite_path(self.settings.database_url)
         return SqliteLedger(path, self._locks, self._lock)
+
+    @cached_property
+    def keys(self) -> Keyring:
+        """The keys of the API."""
+        from pravah.db.keyring import Keyring
+
+        return Keyring(self.ledger.transactions)
+
+    @cached_property
+    def replies(self) -> Replies:
+        """Answers to requests that may be sent again."""
+        from pravah.db.replies import Replies
+
+        return Replies(self.ledger.transactions)
 
     def close(self) -> None:
         """End what was started and close what was opened."""

@@ -80,11 +80,38 @@ def _threads(text: str) -> int:
     return int(text)
 
 
+def _processes(text: str) -> int:
+    if not text.isdecimal() or int(text) > 1000:
+        raise ValueError("a number of processes from 0 to 1000 is expected")
+    return int(text)
+
+
+def _admin_key(text: str) -> str:
+    # Whoever guesses it has everything: 16 letters are the least that nobody tries out.
+    if len(text) < 16 or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("at least 16 printable ASCII characters without a blank are expected")
+    return text
+
+
 SETTINGS = (
     Setting("LOG_LEVEL", "INFO", "least severe messages that are logged", _log_level),
     Setting("PRAVAH_LOG_FORMAT", "text", "how the log is written: text or json", _log_format),
     Setting("APP_HOST", "127.0.0.1", "address that the API listens on"),
     Setting("APP_PORT", "8000", "port that the API listens on", _port),
+    Setting("PRAVAH_WORKERS", "1", "worker processes that the API starts", _processes),
+    Setting(
+        "PRAVAH_ALLOWED_ROOTS",
+        None,
+        "directories that callers of the API reach, as `/a:/b`; unset: `data` here",
+    ),
+    Setting(
+        "PRAVAH_ADMIN_KEY",
+        None,
+        "a key of the API that opens everything",
+        _admin_key,
+        secret=True,
+    ),
+    Setting("PRAVAH_ADMIN_KEY_FILE", None, "a file that holds such a key"),
     Setting("DATABASE_URL", None, "the ledger; unset: SQLite below PRAVAH_HOME"),
     Setting("S3_ACCESS_KEY_ID", None, "access key of the object store"),
     Setting("S3_SECRET_ACCESS_KEY", None, "secret key of the object store", secret=True),
@@ -142,6 +169,12 @@ class Settings:
     def shared_roots(self) -> tuple[Path, ...]:
         """Directories that every host of the ledger sees alike."""
         listed = str(self.get("PRAVAH_SHARED_ROOTS") or "").split(os.pathsep)
+        return tuple(Path(each).expanduser().absolute() for each in listed if each)
+
+    @property
+    def allowed_roots(self) -> tuple[Path, ...]:
+        """Directories that callers of the API reach; by default `data` below the working one."""
+        listed = str(self.get("PRAVAH_ALLOWED_ROOTS") or "data").split(os.pathsep)
         return tuple(Path(each).expanduser().absolute() for each in listed if each)
 
     def origins(self) -> list[Origin]:

@@ -27,7 +27,10 @@ def kinds_of_code() -> set[str]:
     """Give every `kind` that Python or Rust can raise."""
     core = (PROJECT / "pravah_core/core/src/error.rs").read_text("utf-8")
     python = "".join(path.read_text("utf-8") for path in (PROJECT / "src").rglob("*.py"))
-    said = r'(?:\bkind=|"kind": |_lose\(|^    kind(?:: str)? = )"([a-z_]+)"'
+    said = (
+        r'(?:\bkind=|"kind": |_lose\(|^    kind(?:: str)? = '
+        r'|\bProblem\(\s*\d+,\s*|_refusal\(\s*)"([a-z_]+)"'
+    )
     return {
         *re.findall(r'=> "([a-z_]+)"', core),
         *re.findall(said, python, re.MULTILINE),

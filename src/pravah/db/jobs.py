@@ -15,7 +15,7 @@ from pravah.db.transitions import add_event
 from pravah.errors import NotFoundError
 from pravah.model.ids import shown
 from pravah.model.job import Books, Counts, Event, Job
-from pravah.model.ledger import Glance, NewJob, Request, TaskKind
+from pravah.model.ledger import Glance, JobFilter, NewJob, Request, TaskKind, TaskRow
 from pravah.model.status import JobStatus
 
 
@@ -34,7 +34,7 @@ def create(connection: Connection, job: NewJob) -> None:
             "priority": job.priority,
             "labels": json.dumps(dict(job.labels)),
             "host": job.host,
-            "share": job.labels.get("team", ""),
+            "share": _share(job),
             "tasks_limit": job.tasks_limit,
             "waits_for_scan": job.waits_for_scan,
             "waits_for_names": job.waits_for_names,
@@ -46,13 +46,13 @@ def create(connection: Connection, job: NewJob) -> None:
         add_task(connection, job.id, TaskKind.SCAN, frontier=unit)
     if job.waits_for_names:
         add_task(connection, job.id, TaskKind.NAMES)
-    add_event(connection, job.id, "job_created", {})
+    add_event(connection, job.id, "job_created", dict(job.origin))
 
 
 def create_or_join(connection: Connection, job: NewJob) -> str:
     """Store a job, unless one of its spec has not ended; give the id of the one there is."""
     connection.execute(query("lock_spec"), {"spec_hash": job.spec_hash})
-    found = find_unfinished(connection, job.spec_hash)
+    found = find_unfinished(connection, job.spec_hash, _share(job))
     if found is None:
         create(connection, job)
     return found or job.id
@@ -86,18 +86,17 @@ def add_task(
     return task_id
 
 
-def find_unfinished(connection: Connection, spec_hash: str) -> str | None:
-    """Give the latest job of that spec that has not ended."""
-    found: str | None = connection.execute(
-        query("find_unfinished"), {"spec_hash": spec_hash}
-    ).scalar()
+def find_unfinished(connection: Connection, spec_hash: str, team: str) -> str | None:
+    """Give the latest job of that spec and team that has not ended."""
+    values = {"spec_hash": spec_hash, "share": team}
+    found: str | None = connection.execute(query("find_unfinished"), values).scalar()
     return found
 
 
-def find_ids(connection: Connection, prefix: str, limit: int) -> list[str]:
-    """Give up to `limit` ids that begin so."""
+def find_ids(connection: Connection, prefix: str, limit: int, team: str | None) -> list[str]:
+    """Give up to `limit` ids that begin so, of one team or of all."""
     # Ids end with Z at the latest; the sign behind it in ASCII ends the range.
-    values = {"first": prefix, "behind": prefix + "[", "wanted": limit}
+    values = {"first": prefix, "behind": prefix + "[", "wanted": limit, "share": team}
     return list(connection.execute(query("find_ids"), values).scalars())
 
 
@@ -110,10 +109,21 @@ def get(connection: Connection, job_id: str, location: str) -> Job:
 
 
 def page(
-    connection: Connection, status: JobStatus | None, limit: int, before: str | None
+    connection: Connection,
+    status: JobStatus | None,
+    limit: int,
+    before: str | None,
+    chosen: JobFilter,
 ) -> list[Job]:
     """List jobs, the latest first; the books of ended ones are those of their reports."""
-    values = {"status": status, "before": before, "wanted": limit}
+    values = {
+        "status": status,
+        "before": before,
+        "wanted": limit,
+        "share": chosen.team,
+        "name": chosen.name,
+        "labels": json.dumps(dict(chosen.labels)) if chosen.labels else None,
+    }
     rows = connection.execute(query("list_jobs"), values).all()
     return [_job(row, _reported(connection, row) or books(connection, row.id)) for row in rows]
 
@@ -173,6 +183,26 @@ def summaries(connection: Connection, job_id: str) -> Sequence[str]:
     return connection.execute(query("list_summaries"), {"job_id": job_id}).scalars().all()
 
 
+def unfinished_of_team(connection: Connection, team: str, limit: int) -> int:
+    """Count the jobs of a team that have not ended, as far as a number."""
+    values = {"share": team, "wanted": limit}
+    return len(connection.execute(query("unfinished_of_team"), values).all())
+
+
+def tasks(connection: Connection, job_id: str, after: int, limit: int) -> list[TaskRow]:
+    """List a job's tasks behind an id, in order."""
+    values = {"job_id": job_id, "after": after, "wanted": limit}
+    rows = connection.execute(query("list_tasks"), values).mappings()
+    return [TaskRow(**row) for row in rows]
+
+
+def load_figures(connection: Connection) -> tuple[dict[str, int], int]:
+    """Count unfinished jobs by status, and the tasks in work."""
+    rows = connection.execute(query("count_unfinished"))
+    counted = {row.status: int(row.jobs) for row in rows}
+    return counted, int(connection.execute(query("count_leases")).scalar_one())
+
+
 def report(connection: Connection, job_id: str, round_number: int | None) -> dict[str, Any] | None:
     """Give the report of a round, or of the last that has one."""
     text = connection.execute(
@@ -189,6 +219,11 @@ def events(connection: Connection, job_id: str, after: int, limit: int) -> list[
     return [Event(row.id, job_id, row.at_us, row.kind, json.loads(row.detail)) for row in rows]
 
 
+def last_event(connection: Connection, job_id: str) -> int:
+    """Give the id of the newest event of a job; 0 where there is none."""
+    return int(connection.execute(query("last_event"), {"job_id": job_id}).scalar_one())
+
+
 def missing(job_id: str, location: str) -> NotFoundError:
     """Make the error of a job that is not there."""
     return NotFoundError(
@@ -196,6 +231,11 @@ def missing(job_id: str, location: str) -> NotFoundError:
         kind="job_not_found",
         hint="`pravah jobs list` shows the latest; DATABASE_URL chooses another ledger",
     )
+
+
+def _share(job: NewJob) -> str:
+    """Give the team that a job belongs to."""
+    return job.labels.get("team", "")
 
 
 def _reported(connection: Connection, row: Row[Any]) -> Books | None:

@@ -14,13 +14,16 @@ from typing import Any
 
 from pravah.db import claims, closing, jobs, requests, windows, workers
 from pravah.db.transactions import Transactions
+from pravah.db.transitions import add_event
 from pravah.model.job import Books, Event, Job
 from pravah.model.ledger import (
+    EVERY_JOB,
     Change,
     Closed,
     Emission,
     Fingerprint,
     Glance,
+    JobFilter,
     Lease,
     Moved,
     NewJob,
@@ -30,6 +33,7 @@ from pravah.model.ledger import (
     Suspect,
     TaskBlobs,
     TaskKind,
+    TaskRow,
     Verdict,
     WindowRecord,
     Worker,
@@ -57,6 +61,11 @@ class DatabaseLedger(ABC):
         self._write = transactions.write
         self._read = transactions.read
 
+    @property
+    def transactions(self) -> Transactions:
+        """What reads and writes this ledger, for those who keep other things in it."""
+        return self._transactions
+
     def create(self, job: NewJob) -> None:
         """Store a pending job and the scan task of its roots."""
         self._write("create", jobs.create, job)
@@ -65,9 +74,9 @@ class DatabaseLedger(ABC):
         """Store a job, unless one of its spec has not ended; give the id of the one there is."""
         return self._write("create", jobs.create_or_join, job)
 
-    def find_ids(self, prefix: str) -> list[str]:
-        """Give up to a few ids that begin so."""
-        return self._read(jobs.find_ids, prefix, _IDS_SHOWN)
+    def find_ids(self, prefix: str, team: str | None = None) -> list[str]:
+        """Give up to a few ids that begin so, of one team or of all."""
+        return self._read(jobs.find_ids, prefix, _IDS_SHOWN, team)
 
     def job(self, job_id: str) -> Job:
         """Give a job with its books."""
@@ -77,9 +86,31 @@ class DatabaseLedger(ABC):
         """Give a job's status and what was asked of it."""
         return self._read(jobs.status, job_id, self.location)
 
-    def jobs(self, status: JobStatus | None, limit: int, before: str | None) -> list[Job]:
+    def jobs(
+        self,
+        status: JobStatus | None,
+        limit: int,
+        before: str | None,
+        chosen: JobFilter = EVERY_JOB,
+    ) -> list[Job]:
         """List jobs, the latest first."""
-        return self._read(jobs.page, status, limit, before)
+        return self._read(jobs.page, status, limit, before, chosen)
+
+    def unfinished(self, team: str, limit: int) -> int:
+        """Count the jobs of a team that have not ended, as far as a number."""
+        return self._read(jobs.unfinished_of_team, team, limit)
+
+    def tasks(self, job_id: str, after: int, limit: int) -> list[TaskRow]:
+        """List a job's tasks behind an id, in order."""
+        return self._read(jobs.tasks, job_id, after, limit)
+
+    def figures(self) -> tuple[dict[str, int], int]:
+        """Count unfinished jobs by status, and the tasks in work."""
+        return self._read(jobs.load_figures)
+
+    def note(self, job_id: str, kind: str, detail: Mapping[str, Any]) -> None:
+        """Append to a job's history what nothing else tells."""
+        self._write("note", add_event, job_id, kind, dict(detail))
 
     def books(self, job_id: str) -> Books:
         """Sum a job's books over its tasks, in one snapshot."""
@@ -93,9 +124,10 @@ class DatabaseLedger(ABC):
         """Give the summary of each task that has one."""
         yield from map(json.loads, self._read(jobs.summaries, job_id))
 
-    def blobs(self, job_id: str, *, failed_only: bool = False) -> Iterator[TaskBlobs]:
+    def blobs(
+        self, job_id: str, *, failed_only: bool = False, after: int = 0
+    ) -> Iterator[TaskBlobs]:
         """Give manifest and windows of each task of entries; no snapshot is held in between."""
-        after = 0
         while True:
             found = self._read(claims.next_blobs, job_id, after, failed_only)
             if found is None:
@@ -121,6 +153,10 @@ class DatabaseLedger(ABC):
     def events(self, job_id: str, after: int, limit: int) -> list[Event]:
         """List a job's events behind an id."""
         return self._read(jobs.events, job_id, after, limit)
+
+    def last_event(self, job_id: str) -> int:
+        """Give the id of a job's newest event."""
+        return self._read(jobs.last_event, job_id)
 
     def request(self, job_id: str, request: Request, why: Mapping[str, Any] | None = None) -> None:
         """Ask for a pause or a cancel."""

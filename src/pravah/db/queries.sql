@@ -41,15 +41,16 @@ SELECT 1 FROM jobs WHERE id = :id;
 SELECT 1 FROM jobs WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: find_unfinished
--- The latest job of a spec that has not ended: what retyping a command goes on with.
+-- The latest job of a spec that has not ended: what retyping a command goes on with. No team goes on with another's.
 SELECT id FROM jobs
-WHERE spec_hash = :spec_hash AND status IN ('pending', 'running', 'paused') AND NOT deleting
+WHERE spec_hash = :spec_hash AND share = :share AND status IN ('pending', 'running', 'paused') AND NOT deleting
   AND (request IS NULL OR request <> 'cancel') AND error IS NULL
 ORDER BY id DESC LIMIT 1;
 
 -- name: find_ids
 -- Ids between a prefix and the first text behind all that begin with it.
-SELECT id FROM jobs WHERE id >= :first AND id < :behind AND NOT deleting ORDER BY id LIMIT :wanted;
+SELECT id FROM jobs WHERE id >= :first AND id < :behind AND NOT deleting AND (:share IS NULL OR share = :share)
+ORDER BY id LIMIT :wanted;
 
 -- name: get_job
 -- One job, whole.
@@ -60,10 +61,41 @@ SELECT * FROM jobs WHERE id = :id AND NOT deleting;
 SELECT status, request, error, scan_complete, forgiven, revision FROM jobs WHERE id = :id AND NOT deleting;
 
 -- name: list_jobs
--- A page of jobs, the latest first.
+-- A page of jobs, the latest first: of a team, of a name, with labels (a JSON object), where these are given.
 SELECT * FROM jobs
 WHERE NOT deleting AND (:status IS NULL OR status = :status) AND (:before IS NULL OR id < :before)
+  AND (:share IS NULL OR share = :share) AND (:name IS NULL OR name = :name)
+  AND (:labels IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(:labels) AS w WHERE NOT EXISTS (
+    SELECT 1 FROM json_each(jobs.labels) AS l WHERE l.key = w.key AND l.value = w.value)))
 ORDER BY id DESC LIMIT :wanted;
+
+-- name: list_jobs for postgresql
+-- The same; a label with a NUL, which its JSON functions refuse, is never asked for and never looked at.
+SELECT * FROM jobs
+WHERE NOT deleting AND (:status IS NULL OR status = :status) AND (:before IS NULL OR id < :before)
+  AND (:share IS NULL OR share = :share) AND (:name IS NULL OR name = :name)
+  AND (:labels IS NULL OR (CASE WHEN strpos(labels, '\u0000') > 0 THEN FALSE
+    ELSE CAST(labels AS jsonb) @> CAST(:labels AS jsonb) END))
+ORDER BY id DESC LIMIT :wanted;
+
+-- name: unfinished_of_team
+-- As many rows as a team has jobs that have not ended, up to a number.
+SELECT 1 FROM jobs WHERE status IN ('pending', 'running', 'paused') AND share = :share AND NOT deleting LIMIT :wanted;
+
+-- name: list_tasks
+-- A page of a job's tasks, in order, each with the worker that holds it.
+SELECT t.id, t.kind, t.status, t.round, t.parent_id, t.attempts, t.entries, t.size_bytes, t.filtered, t.done, t.skipped,
+  t.failed, t.vanished, t.poisoned, t.bytes_in, t.bytes_out, l.worker_id
+FROM tasks AS t LEFT JOIN leases AS l ON l.task_id = t.id
+WHERE t.job_id = :job_id AND t.id > :after ORDER BY t.id LIMIT :wanted;
+
+-- name: count_unfinished
+-- How many jobs wait, run and pause: through the index, as ended ones may be many.
+SELECT status, COUNT(*) AS jobs FROM jobs WHERE status IN ('pending', 'running', 'paused') GROUP BY status;
+
+-- name: count_leases
+-- How many tasks are in work.
+SELECT COUNT(*) FROM leases;
 
 -- name: sum_tasks
 -- A job's books: sums over its tasks, never a row that tasks share.
@@ -102,6 +134,10 @@ SELECT blob, amendments, acknowledged FROM windows WHERE task_id = :task_id ORDE
 -- The report of a round, or of the last round that has one.
 SELECT report FROM reports WHERE job_id = :job_id AND (:round IS NULL OR round = :round)
 ORDER BY round DESC LIMIT 1;
+
+-- name: last_event
+-- The newest event of a job.
+SELECT COALESCE(MAX(id), 0) FROM events WHERE job_id = :job_id;
 
 -- name: list_events
 -- What happened to a job behind an event.
@@ -586,3 +622,68 @@ DELETE FROM fingerprints WHERE id IN :ids;
 -- name: set_fingerprint
 -- The union takes the place of the newest of its parts, so that what came later stays later.
 UPDATE fingerprints SET blob = :blob WHERE id = :id;
+
+-- --------------------------------------------------------------------------------------- API
+
+-- name: add_key
+-- Stores a key's hash and what it opens.
+INSERT INTO api_keys (id, name, scope, digest, team, roots, connections, limits, created_us, expires_us)
+VALUES (:id, :name, :scope, :digest, :team, :roots, :connections, :limits, :now_us, :expires_us)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: get_key
+-- One key.
+SELECT * FROM api_keys WHERE id = :id;
+
+-- name: list_keys
+-- Every key, the oldest first: an operator makes them by hand.
+SELECT * FROM api_keys ORDER BY created_us, id;
+
+-- name: any_key
+-- Whether there is a key at all.
+SELECT 1 FROM api_keys WHERE revoked_us IS NULL LIMIT 1;
+
+-- name: revoke_key
+-- A key opens nothing from now on; the first revocation counts.
+UPDATE api_keys SET revoked_us = :now_us WHERE id = :id AND revoked_us IS NULL;
+
+-- name: use_key
+-- When a key was used last, within a minute.
+UPDATE api_keys SET used_us = :now_us WHERE id = :id;
+
+-- name: drop_old_replies
+-- Answers that nobody asks for again, a few at a time.
+DELETE FROM replies WHERE (owner, request_key) IN (
+  SELECT owner, request_key FROM replies WHERE reserved_us < :now_us - :kept_us LIMIT :wanted);
+
+-- name: drop_old_replies for postgresql
+-- The same; what somebody else is about to remove is left to them.
+DELETE FROM replies WHERE (owner, request_key) IN (
+  SELECT owner, request_key FROM replies WHERE reserved_us < :now_us - :kept_us LIMIT :wanted FOR UPDATE SKIP LOCKED);
+
+-- name: add_reply
+-- The first request under a key; of equal ones that come together the others wait for it here.
+INSERT INTO replies (owner, request_key, digest, job_id, reserved_us)
+VALUES (:owner, :request_key, :digest, :job_id, :now_us) ON CONFLICT (owner, request_key) DO NOTHING;
+
+-- name: get_reply
+-- What is known of a request.
+SELECT digest, job_id, status, answer FROM replies WHERE owner = :owner AND request_key = :request_key;
+
+-- name: take_reply
+-- A request whose server has died is carried out by another.
+UPDATE replies SET reserved_us = :now_us
+WHERE owner = :owner AND request_key = :request_key AND answer IS NULL AND reserved_us < :now_us - :abandoned_us;
+
+-- name: answer_reply
+-- The answer to a request; the first one counts.
+UPDATE replies SET status = :http_status, answer = :answer
+WHERE owner = :owner AND request_key = :request_key AND answer IS NULL;
+
+-- name: drop_reply
+-- A request that was refused.
+DELETE FROM replies WHERE owner = :owner AND request_key = :request_key AND answer IS NULL;
+
+-- name: abandon_reply
+-- A request that nobody works on, and that may have been carried out.
+UPDATE replies SET reserved_us = reserved_us - :abandoned_us WHERE owner = :owner AND request_key = :request_key AND answer IS NULL;

@@ -240,3 +240,37 @@ events = Table(
     Column("detail", Text, nullable=False),
     Index("events_by_job", "job_id", "id"),
 )
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scope", String(6), nullable=False),
+    # SHA-256 of the key: what is sent can be told by it, and not made of it.
+    Column("digest", String(64), nullable=False),
+    Column("team", Text, nullable=False),
+    # JSON lists. None: all that the operator allows.
+    Column("roots", Text),
+    Column("connections", Text),
+    Column("limits", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger),
+    Column("revoked_us", BigInteger),
+    Column("used_us", BigInteger),
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    # Whose idempotency key it is, and which.
+    Column("owner", String(64), primary_key=True),
+    Column("request_key", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    # Chosen before the job is created: whoever goes on with the request creates the same.
+    Column("job_id", String(26), nullable=False),
+    Column("reserved_us", BigInteger, nullable=False),
+    Column("status", Integer),
+    Column("answer", Text),
+    Index("replies_by_age", "reserved_us"),
+)

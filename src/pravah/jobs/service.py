@@ -24,12 +24,13 @@ from pravah.jobs.runner_process import RunnerProcess
 from pravah.jobs.supervisor import Desk, Idle, Supervisor, Work, WorkEnd
 from pravah.model.ids import new_id, shown, typed
 from pravah.model.job import Event, Failure, Job
-from pravah.model.ledger import Ledger, NewJob, Request, Worker
+from pravah.model.ledger import EVERY_JOB, JobFilter, Ledger, NewJob, Request, TaskRow, Worker
 from pravah.model.report import Report, failures
 from pravah.model.status import JobStatus
 
 if TYPE_CHECKING:
     from pravah.engine import Table
+    from pravah.jobs.account_page import FilePage, Place
     from pravah.jobs.planner import Planned
     from pravah.jobs.story import End, Mention
     from pravah.jobs.undo import Undone
@@ -94,8 +95,19 @@ class JobService:
 
     # Asking for work
 
-    def create(self, spec: JobSpec, *, reuse: Reuse = Reuse.UNFINISHED) -> Submission:
-        """Store a job; the same spec over an unfinished job goes on with that one."""
+    def create(
+        self,
+        spec: JobSpec,
+        *,
+        reuse: Reuse = Reuse.UNFINISHED,
+        job_id: str | None = None,
+        origin: Mapping[str, Any] | None = None,
+    ) -> Submission:
+        """Store a job; the same spec over an unfinished job goes on with that one.
+
+        With a `job_id` of one's own the same call again creates nothing more; `origin` is told by
+        the job's first event.
+        """
         from pravah import engine
         from pravah.jobs import name_list, planner
         from pravah.jobs.access import check_access
@@ -103,7 +115,7 @@ class JobService:
 
         registry_check(spec)
         named = name_list.with_roots(spec, self.get)
-        planned = planner.plan(named, os.fsencode(Path.cwd()), new_id(), self._locality)
+        planned = planner.plan(named, os.fsencode(Path.cwd()), job_id or new_id(), self._locality)
         check_access(planned.plan)
         check_place(planned.spec, self._unfinished())
         engine.check_steps(planned.plan["steps"])
@@ -112,30 +124,9 @@ class JobService:
         with name_list.read(planned.spec, planned.plan, self.files, self._scratch) as units:
             missing = planned.spec.source.missing
             spec_hash = name_list.spec_hash(planned.spec_hash, missing, units)
-            return self._store(planned, spec_hash, units, reuse)
+            return self._store(_new_job(planned, spec_hash, units, origin or {}), reuse)
 
-    def _store(
-        self, planned: Planned, spec_hash: str, units: Iterable[bytes] | None, reuse: Reuse
-    ) -> Submission:
-        from pravah import engine
-
-        spec = planned.spec
-        job = NewJob(
-            id=planned.plan["job"],
-            spec=spec.to_dict(),
-            plan=planned.plan,
-            spec_hash=spec_hash,
-            pipeline_hash=planned.pipeline_hash,
-            scope=planned.scope,
-            host=planned.host,
-            name=spec.name,
-            priority=spec.priority,
-            labels=spec.labels,
-            tasks_limit=spec.limits.tasks,
-            waits_for_scan=planned.plan["in_place"],
-            waits_for_names=engine.names_wait(planned.plan),
-            units=units,
-        )
+    def _store(self, job: NewJob, reuse: Reuse) -> Submission:
         if reuse == Reuse.NOTHING:
             self._ledger.create(job)
             return Submission(self._ledger.job(job.id), resumed=False)
@@ -176,6 +167,16 @@ class JobService:
     def cancel(self, job: str) -> Job:
         """Have a job end; what is published stays."""
         return self._ask(job, Request.CANCEL)
+
+    def ask(self, job: str, request: Request) -> Job:
+        """Leave a request for whoever works on a job; nothing of it is worked on here."""
+        job_id = self.find(job)
+        self._ledger.request(job_id, request)
+        if request is Request.PAUSE:
+            self._ledger.apply_pause(job_id)
+        else:
+            self._ledger.open_closing(job_id)
+        return self._ledger.job(job_id)
 
     def resume(self, job: str, *, adopt: bool = False) -> Job:
         """Put a paused job back to pending; of a running one nothing changes.
@@ -238,10 +239,10 @@ class JobService:
 
     # Telling about jobs
 
-    def find(self, text: str) -> str:
-        """Give the id that people mean by an id or its beginning."""
+    def find(self, text: str, team: str | None = None) -> str:
+        """Give the id that people mean by an id or its beginning, among the jobs of a team."""
         prefix = typed(text)
-        ids = self._ledger.find_ids(prefix) if prefix else []
+        ids = self._ledger.find_ids(prefix, team) if prefix else []
         if len(ids) == 1:
             return ids[0]
         if ids:
@@ -262,10 +263,14 @@ class JobService:
         return self._ledger.job(self.find(job))
 
     def page(
-        self, status: JobStatus | None = None, limit: int = _PAGE, cursor: str | None = None
+        self,
+        status: JobStatus | None = None,
+        limit: int = _PAGE,
+        cursor: str | None = None,
+        chosen: JobFilter = EVERY_JOB,
     ) -> Page:
         """Give a page of jobs, the latest first."""
-        jobs = self._ledger.jobs(status, limit + 1, cursor)
+        jobs = self._ledger.jobs(status, limit + 1, cursor, chosen)
         more = len(jobs) > limit
         return Page(jobs[:limit], jobs[limit - 1].id if more else None)
 
@@ -295,6 +300,16 @@ class JobService:
             limit = None if limit is None else limit - len(lines)
             if limit == 0:
                 return
+
+    def file_page(self, job: str, outcome: str | None, limit: int, place: Place | None) -> FilePage:
+        """Give a page of the account of each file, of one outcome, behind a place."""
+        from pravah.jobs.account_page import file_page
+
+        return file_page(self._ledger, self._ledger.job(self.find(job)), outcome, limit, place)
+
+    def tasks(self, job: str, after: int, limit: int) -> list[TaskRow]:
+        """Give tasks of a job behind an id, in order."""
+        return self._ledger.tasks(self.find(job), after, limit)
 
     def write_account(self, job: str, path: Path) -> None:
         """Write the account of each file as Parquet."""
@@ -353,6 +368,14 @@ class JobService:
             yield from events
             after = events[-1].id
 
+    def events_page(self, job_id: str, after: int, limit: int) -> list[Event]:
+        """Give some of what happened to the job of an id, behind an event."""
+        return self._ledger.events(job_id, after, limit)
+
+    def last_event(self, job_id: str) -> int:
+        """Give the id of the newest event of the job of an id."""
+        return self._ledger.last_event(job_id)
+
     def _ask(self, job: str, request: Request) -> Job:
         """Leave a request; where nobody works on the job, carry it out here."""
         job_id = self.find(job)
@@ -380,3 +403,28 @@ def registry_check(spec: JobSpec) -> None:
     from pravah.registry import registry
 
     registry().check([(step.name, step.params) for step in spec.steps])
+
+
+def _new_job(
+    planned: Planned, spec_hash: str, units: Iterable[bytes] | None, origin: Mapping[str, Any]
+) -> NewJob:
+    from pravah import engine
+
+    spec = planned.spec
+    return NewJob(
+        id=planned.plan["job"],
+        spec=spec.to_dict(),
+        plan=planned.plan,
+        spec_hash=spec_hash,
+        pipeline_hash=planned.pipeline_hash,
+        scope=planned.scope,
+        host=planned.host,
+        name=spec.name,
+        priority=spec.priority,
+        labels=spec.labels,
+        tasks_limit=spec.limits.tasks,
+        waits_for_scan=planned.plan["in_place"],
+        waits_for_names=engine.names_wait(planned.plan),
+        units=units,
+        origin=origin,
+    )

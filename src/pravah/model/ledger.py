@@ -194,6 +194,49 @@ class NewJob:
     """They are when the names of all outputs have been compared, or entries put together, too."""
     units: Iterable[bytes] | None = None
     """What it has to list, to be read once or more; None: its roots."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """Who asked for it, as its first event tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs are meant; what is None or empty is not asked for."""
+
+    team: str | None = None
+    name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+EVERY_JOB = JobFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task as it is told of; its outcomes are those that are acknowledged."""
+
+    id: int
+    kind: str
+    status: str
+    round: int
+    parent_id: int | None
+    attempts: int
+    entries: int
+    size_bytes: int
+    filtered: int
+    done: int
+    skipped: int
+    failed: int
+    vanished: int
+    poisoned: int
+    bytes_in: int
+    bytes_out: int
+    worker_id: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the wire form."""
+        outcomes = ("done", "skipped", "failed", "vanished", "poisoned")
+        form = {**asdict(self), "counts": {name: getattr(self, name) for name in outcomes}}
+        return {name: value for name, value in form.items() if name not in outcomes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,8 +330,8 @@ class Ledger(Protocol):
         One transaction: of equal commands that begin together, one creates and the others join.
         """
 
-    def find_ids(self, prefix: str) -> list[str]:
-        """Give up to a few ids that begin so."""
+    def find_ids(self, prefix: str, team: str | None = None) -> list[str]:
+        """Give up to a few ids that begin so, of one team or of all."""
 
     def job(self, job_id: str) -> Job:
         """Give a job with its books; NotFoundError if there is none."""
@@ -296,8 +339,26 @@ class Ledger(Protocol):
     def status(self, job_id: str) -> tuple[JobStatus, Request | None]:
         """Give a job's status and what was asked of it: one cheap read."""
 
-    def jobs(self, status: JobStatus | None, limit: int, before: str | None) -> list[Job]:
+    def jobs(
+        self,
+        status: JobStatus | None,
+        limit: int,
+        before: str | None,
+        chosen: JobFilter = EVERY_JOB,
+    ) -> list[Job]:
         """List jobs, the latest first, those with ids below `before`."""
+
+    def unfinished(self, team: str, limit: int) -> int:
+        """Count the jobs of a team that have not ended, as far as a number."""
+
+    def tasks(self, job_id: str, after: int, limit: int) -> list[TaskRow]:
+        """List a job's tasks behind an id, in order."""
+
+    def figures(self) -> tuple[dict[str, int], int]:
+        """Count unfinished jobs by status, and the tasks in work."""
+
+    def note(self, job_id: str, kind: str, detail: Mapping[str, Any]) -> None:
+        """Append to a job's history what nothing else tells."""
 
     def books(self, job_id: str) -> Books:
         """Sum a job's books over its tasks, in one snapshot."""
@@ -308,8 +369,10 @@ class Ledger(Protocol):
     def summaries(self, job_id: str) -> Iterator[Mapping[str, Any]]:
         """Give the summary of each task that has one."""
 
-    def blobs(self, job_id: str, *, failed_only: bool = False) -> Iterator[TaskBlobs]:
-        """Give manifest and windows of each task of entries, one at a time."""
+    def blobs(
+        self, job_id: str, *, failed_only: bool = False, after: int = 0
+    ) -> Iterator[TaskBlobs]:
+        """Give manifest and windows of each task of entries behind an id, one at a time."""
 
     def claimed_again(self, job_id: str) -> Iterator[tuple[int, bytes]]:
         """Give id and manifest of each task of entries that had several holders."""
@@ -322,6 +385,9 @@ class Ledger(Protocol):
 
     def events(self, job_id: str, after: int, limit: int) -> list[Event]:
         """List a job's events behind an id, in order."""
+
+    def last_event(self, job_id: str) -> int:
+        """Give the id of a job's newest event; 0 where there is none."""
 
     # Requests
 

@@ -12,11 +12,19 @@ from pravah.cli.commands import COMMANDS
 from pravah.cli.config import COMMANDS as CONFIG
 from pravah.cli.db import COMMANDS as DB
 from pravah.cli.jobs import COMMANDS as JOBS
+from pravah.cli.keys import COMMANDS as KEYS
 from pravah.cli.processors import COMMANDS as PROCESSORS
 from pravah.cli.workers import COMMANDS as WORKERS
 from tests.e2e.cli.harness import Cli
 
-GROUPS = {"jobs": JOBS, "processors": PROCESSORS, "db": DB, "config": CONFIG, "workers": WORKERS}
+GROUPS = {
+    "jobs": JOBS,
+    "processors": PROCESSORS,
+    "db": DB,
+    "config": CONFIG,
+    "keys": KEYS,
+    "workers": WORKERS,
+}
 PATHS = [
     (),
     *((name,) for name in COMMANDS),

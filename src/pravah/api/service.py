@@ -1,0 +1,94 @@
+"""What the routes share: the application, threads for what blocks, and who may do what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from pravah.api.callers import Caller, Callers, admin_key
+from pravah.api.containment import Containment
+from pravah.api.events import Feeds
+from pravah.api.metrics import Metrics
+from pravah.api.rates import Rates
+from pravah.api.threads import Threads
+from pravah.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+    from pravah.bootstrap import Application
+    from pravah.jobs.service import JobService
+
+# What takes milliseconds, and what may take seconds, do not wait for each other. Together with
+# feeds and keys they are not many more than a ledger has connections.
+QUICK_THREADS, QUICK_WAITING = 4, 500
+SLOW_THREADS, SLOW_WAITING = 4, 100
+EVENT_THREADS, EVENT_WAITING = 2, 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One server's parts; each is used by several routes."""
+
+    application: Application
+    callers: Callers
+    containment: Containment
+    rates: Rates
+    metrics: Metrics
+    feeds: Feeds
+    quick: Threads
+    slow: Threads
+
+    @classmethod
+    def of(cls, application: Application, *, loopback: bool) -> Service:
+        """Put the parts of a server together, for the address that it listens on."""
+        settings = application.settings
+        key = admin_key(settings, loopback=loopback)
+        jobs = application.jobs
+        threads = Threads("events", threads=EVENT_THREADS, waiting=EVENT_WAITING)
+        return cls(
+            application=application,
+            callers=Callers(application.keys, key, loopback=loopback),
+            containment=Containment(settings.allowed_roots),
+            rates=Rates(),
+            metrics=Metrics(),
+            feeds=Feeds(jobs, threads),
+            quick=Threads("requests", threads=QUICK_THREADS, waiting=QUICK_WAITING),
+            slow=Threads("long requests", threads=SLOW_THREADS, waiting=SLOW_WAITING),
+        )
+
+    @property
+    def jobs(self) -> JobService:
+        """What can be asked of jobs."""
+        return self.application.jobs
+
+    def find(self, caller: Caller, job: str) -> str:
+        """Give the id of a job that there is for a caller; those of other teams are not there."""
+        try:
+            return self.jobs.find(job, caller.team)
+        except NotFoundError:
+            # The command line's message names the ledger.
+            raise NotFoundError(
+                f"no job `{job}`", kind="job_not_found", hint="`GET /jobs` lists the latest"
+            ) from None
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self.feeds.close()
+        self.quick.close()
+        self.slow.close()
+
+
+def service_of(request: Request) -> Service:
+    """Give the service that a request is sent to."""
+    return cast("Service", request.app.state.service)
+
+
+def caller_of(request: Request) -> Caller:
+    """Give whoever sent a request: the guard has let them in."""
+    return cast("Caller", request.state.caller)
+
+
+def request_id_of(request: Request) -> str:
+    """Give the id under which the log knows a request."""
+    return cast("str", request.state.request_id)
