@@ -59,7 +59,8 @@ def routed(service: Service) -> FastAPI:
     )
     app.state.service = service
     for router in ROUTERS:
-        app.include_router(router)
+        # Flat, and not as routers within the router: 405 names the methods of all routes of a path.
+        app.router.routes += router.routes
     for kind in (Problem, PravahError, RequestValidationError):
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(HTTPException, _answer_unrouted)

@@ -172,8 +172,6 @@ class _Exchange:
         if self.status is not None:
             return
         request = Request(self._scope)
-        if not self._body_ended and problem.status in (408, 413):
-            problem.headers["Connection"] = "close"
         await problem.response(request.url.path)(self._scope, self._receive, self.send)
 
 
@@ -184,6 +182,7 @@ def too_large() -> Problem:
         "body_too_large",
         f"the body is larger than {LARGEST_BODY_BYTES:,} bytes",
         hint="names of many files go into a list, and the list into `source.files_from`",
+        headers={"Connection": "close"},
     )
 
 

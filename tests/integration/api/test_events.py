@@ -88,9 +88,9 @@ def test_clients_that_never_read_cost_bounded_memory(server: Server) -> None:
     """Each asks for the events of a job with a long history, and reads nothing of it."""
     server.workspace.fill(1)
     job_id = server.create("copy")
-    ledger = server.workspace.application.ledger
+    ledger, found = server.workspace.application.ledger, server.workspace.jobs.find(job_id)
     for number in range(300):
-        ledger.note(job_id, "noise", {"number": number, "padding": "x" * 2000})
+        ledger.note(found, "noise", {"number": number, "padding": "x" * 2000})
     list(zip(follow(server, job_id), range(301), strict=False))
     before = server.memory_bytes()
     idle = []
@@ -107,7 +107,7 @@ def test_clients_that_never_read_cost_bounded_memory(server: Server) -> None:
             time.sleep(0.2)
         for _ in range(20):
             assert server.client.get(f"/jobs/{job_id}").status_code == 200
-            ledger.note(job_id, "noise", {"padding": "x" * 20_000})
+            ledger.note(found, "noise", {"padding": "x" * 20_000})
             time.sleep(0.05)
         # A socket of the kernel, uvicorn's 64 KiB and a page of events each.
         assert server.memory_bytes() - before < (64 << 20) + CLIENTS * (512 << 10)
@@ -117,5 +117,5 @@ def test_clients_that_never_read_cost_bounded_memory(server: Server) -> None:
     deadline_s = time.monotonic() + 60
     while "pravah_event_streams 0\n" not in server.client.get("/metrics").text:
         assert time.monotonic() < deadline_s
-        ledger.note(job_id, "noise", {})
+        ledger.note(found, "noise", {})
         time.sleep(0.2)

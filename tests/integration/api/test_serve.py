@@ -21,7 +21,7 @@ def test_documented_script_starts_the_api() -> None:
 
 
 def test_sigterm_ends_server_and_worker_and_loses_nothing(each_workspace: Workspace) -> None:
-    each_workspace.fill(200)
+    each_workspace.fill(200, size_bytes=3000)
     server = Server(each_workspace, workers=2)
     job_id = server.create("copy", limits={"read_rate": "20kB/s"})
     deadline_s = time.monotonic() + 60
