@@ -36,6 +36,7 @@ ALLOWED = frozenset(
 
 # Packages that name no licence in their metadata, with where it was read instead.
 READ_BY_HAND = {
+    "nanoarrow": "Apache-2.0",  # the old field of its metadata
     "pg8000": "BSD-3-Clause",
     "tzdata": "Apache-2.0",
     "pysqlite3": "Zlib",  # the LICENSE file in its wheel

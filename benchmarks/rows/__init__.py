@@ -5,6 +5,7 @@ from collections.abc import Callable
 from benchmarks.contest import Contest
 from benchmarks.lab import Lab
 from benchmarks.rows import (
+    api,
     incremental,
     jobs,
     large_file,
@@ -24,6 +25,7 @@ ROWS: dict[str, Callable[[Lab], list[Contest]]] = {
     "tables": tables.contests,
     "ledger": ledger.contests,
     "jobs": jobs.contests,
+    "api": api.contests,
     "incremental": incremental.contests,
     "resume": resume.contests,
 }

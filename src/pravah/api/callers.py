@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import Depends, Request
 
+from pravah.api.parameters import refuse_unknown
 from pravah.api.problems import Problem
 from pravah.errors import SettingError
 from pravah.jobs import log
@@ -143,10 +144,12 @@ def require(caller: Caller, scope: Scope) -> None:
 
 
 async def _reads(request: Request) -> None:
+    refuse_unknown(request)
     require(request.state.caller, Scope.READ)
 
 
 async def _submits(request: Request) -> None:
+    refuse_unknown(request)
     require(request.state.caller, Scope.SUBMIT)
 
 

@@ -14,6 +14,9 @@ Schema = dict[str, Any]
 Responses = dict[int | str, dict[str, Any]]
 
 _JOB_ID = "job_01KB0Z6N5T3V8X2Y4W6Q8R0S1T"
+# As people type it: its beginning will do, where no other job of the caller's begins so. Six
+# letters are the least: fewer name whatever job there is.
+JOB_NAME_PATTERN = "^(job_)?[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{6,26}$"
 JOB_ID_PATTERN = "^job_[0-9A-HJKMNP-TV-Z]{26}$"
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _NO_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
@@ -144,7 +147,14 @@ SCHEMAS: dict[str, Schema] = {
             "examples": {"type": "array", "items": _MAP},
         }
     ),
-    "Report": _object({"job": _MAP, "failures": {"type": "array", "items": _MAP}}),
+    "Report": _object(
+        {
+            "job": _TEXT,
+            "status": _TEXT,
+            "counts": _MAP,
+            "failures": {"type": "array", "items": _MAP},
+        }
+    ),
     "Plan": _object(
         {
             "spec": _MAP,
@@ -237,7 +247,12 @@ EXAMPLES: dict[str, Any] = {
         "parameters": {"type": "object", "properties": {}},
         "examples": [],
     },
-    "Report": {"job": {"id": _JOB_ID, "status": "completed"}, "failures": []},
+    "Report": {
+        "job": _JOB_ID,
+        "status": "completed",
+        "counts": {"listed": 20, "done": 20},
+        "failures": [],
+    },
     "Plan": {
         "spec": {"version": 1, "source": {"uri": "file:///data/in"}, "steps": ["compress"]},
         "entries": 20,

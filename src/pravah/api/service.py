@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -10,6 +11,7 @@ from pravah.api.containment import Containment
 from pravah.api.events import Feeds
 from pravah.api.metrics import Metrics
 from pravah.api.rates import Rates
+from pravah.api.schemas import JOB_NAME_PATTERN
 from pravah.api.threads import Threads
 from pravah.errors import NotFoundError
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pravah.bootstrap import Application
     from pravah.jobs.service import JobService
 
+_JOB_NAME = re.compile(JOB_NAME_PATTERN)
 # What takes milliseconds, and what may take seconds, do not wait for each other. Together with
 # feeds and keys they are not many more than a ledger has connections.
 QUICK_THREADS, QUICK_WAITING = 4, 500
@@ -64,13 +67,16 @@ class Service:
 
     def find(self, caller: Caller, job: str) -> str:
         """Give the id of a job that there is for a caller; those of other teams are not there."""
+        missing = NotFoundError(
+            f"no job `{job[:60]}`", kind="job_not_found", hint="`GET /jobs` lists the latest"
+        )
+        if not _JOB_NAME.match(job):
+            raise missing
         try:
             return self.jobs.find(job, caller.team)
         except NotFoundError:
             # The command line's message names the ledger.
-            raise NotFoundError(
-                f"no job `{job}`", kind="job_not_found", hint="`GET /jobs` lists the latest"
-            ) from None
+            raise missing from None
 
     def close(self) -> None:
         """Begin nothing more."""

@@ -223,7 +223,7 @@ def test_metrics_have_labels_of_ours_only(server: Server) -> None:
     server.create("copy")
     for number in range(20):
         server.client.get(f"/made-up/{number}")
-        server.client.get(f"/jobs/job_Z{number}")
+        server.client.get(f"/jobs/job_ZZZZZ{number}")
     server.client.request("BREW", "/jobs")
     text = server.client.get("/metrics").text
     assert "made-up" not in text
