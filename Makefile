@@ -46,8 +46,12 @@ demo: setup ## run a real job, kill it half-way, resume it, show the report
 run: setup ## run the command line: make run ARGS='scan src --count'
 	@$(BIN)/python app/cli.py $(ARGS)
 
+.PHONY: servers
+servers: ## build the object stores that tests run against: MinIO and versitygw
+	@scripts/object_servers.sh
+
 .PHONY: test
-test: setup ## run all tests: Rust, then Python
+test: setup servers ## run all tests: Rust, then Python
 	cd pravah_core && cargo test
 	$(BIN)/pytest
 
@@ -75,6 +79,10 @@ bench: build-rust ## measure against the peers and write docs/benchmarks.md
 docs: setup ## regenerate what the docs take from the code
 	@$(BIN)/python scripts/diagram.py --write
 	@$(BIN)/python -m pravah.registry
+
+.PHONY: image
+image: ## build the container image, by docker, podman or buildah
+	@scripts/image.sh
 
 .PHONY: clean
 clean: ## remove everything that was built

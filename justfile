@@ -17,6 +17,9 @@ demo *args:
 run *args:
     @make run ARGS='{{args}}'
 
+servers *args:
+    @make servers {{args}}
+
 test *args:
     @make test {{args}}
 
@@ -37,6 +40,9 @@ bench *args:
 
 docs *args:
     @make docs {{args}}
+
+image *args:
+    @make image {{args}}
 
 clean:
     @make clean

@@ -11,4 +11,4 @@ os.environ.setdefault("PRAVAH_DEV", "1")
 settings.register_profile("pravah", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("pravah")
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.object_servers", "tests.postgres"]
