@@ -269,7 +269,12 @@ def test_part_may_be_a_range_of_another_object(s3: Any, bucket: str) -> None:
 def test_wrong_keys_are_refused(server: ObjectServer, bucket: str) -> None:
     unknown = ObjectServer(server.kind, server.endpoint, "nobody", server.secret_key)
     wrong = ObjectServer(server.kind, server.endpoint, server.access_key, "wrong")
-    for stranger, code in ((unknown, "InvalidAccessKeyId"), (wrong, "SignatureDoesNotMatch")):
+    told = []
+    for stranger in (unknown, wrong):
         with pytest.raises(ClientError) as error:
             stranger.client().list_objects_v2(Bucket=bucket)
-        assert code_of(error) == (code, 403)
+        told.append(code_of(error))
+    # versitygw has a word of its own for a key that nobody has.
+    own = {"versitygw": ("XAdminUserNotFound", 404)}
+    assert told[0] == own.get(server.kind, ("InvalidAccessKeyId", 403))
+    assert told[1] == ("SignatureDoesNotMatch", 403)
