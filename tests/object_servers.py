@@ -84,14 +84,17 @@ class ObjectServer:
 
 
 @contextlib.contextmanager
-def served(kind: str) -> Iterator[ObjectServer]:
-    """Run a server of a kind on a free port of 127.0.0.1, its data in a directory of its own."""
+def served(kind: str, port: int | None = None, **keys: str) -> Iterator[ObjectServer]:
+    """Run a server of a kind on 127.0.0.1, its data in a directory of its own.
+
+    By default on a free port; `keys` are `access_key` and `secret_key`, where these are given.
+    """
     program = BUILT / kind
     if not program.exists():
         _missing(kind)
     directory = Path(tempfile.mkdtemp(prefix=f"pravah-{kind}-"))
     try:
-        process, server = _started(kind, program, directory)
+        process, server = _started(kind, program, directory, port, keys)
         try:
             yield server
         finally:
@@ -142,11 +145,11 @@ def _session() -> boto3.Session:
 
 
 def _started(
-    kind: str, program: Path, directory: Path
+    kind: str, program: Path, directory: Path, named: int | None, keys: dict[str, str]
 ) -> tuple[subprocess.Popen[bytes], ObjectServer]:
     for attempt in range(_TRIES):
-        port = _free_port()
-        server = ObjectServer(kind, f"http://127.0.0.1:{port}")
+        port = named or _free_port()
+        server = ObjectServer(kind, f"http://127.0.0.1:{port}", **keys)
         log = directory / "log"
         # A file and no pipe: nobody reads it while the server runs.
         with log.open("wb") as output:

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from pravah.engine import Scanner
     from pravah.errors import PravahError
     from pravah.library.calls import plan, run
+    from pravah.library.client import Client
     from pravah.library.job import Job
     from pravah.library.results import Results
 
 __all__ = [
+    "Client",
     "Job",
     "PravahError",
     "Results",
@@ -33,6 +35,7 @@ __version__ = "0.1.0"
 
 # The rooms of public names, which are loaded when somebody asks for one; None: a module itself.
 _ROOMS = {
+    "Client": "library.client",
     "Job": "library.job",
     "PravahError": "errors",
     "Results": "library.results",

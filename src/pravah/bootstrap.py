@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pravah.jobs.runner_process import RunnerProcess
     from pravah.jobs.service import JobService
     from pravah.model.spec import JobSpec
+    from pravah.remote.application import RemoteApplication
 
 
 class Application:
@@ -64,10 +65,11 @@ class Application:
         )
 
     def preview(self, spec: JobSpec) -> Preview:
-        """Tell what a job of this spec would do; no ledger is opened."""
+        """Tell what a job of this spec would do; only names of a list need the ledger."""
         from pravah.jobs.preview import preview
 
-        return preview(spec, threads=self.settings.threads)
+        jobs = None if spec.source.files_from is None else self.jobs
+        return preview(spec, threads=self.settings.threads, jobs=jobs)
 
     @cached_property
     def ledger(self) -> DatabaseLedger:
@@ -127,6 +129,16 @@ class LedgerFacts:
 def application(settings: Settings | None = None) -> Application:
     """Wire the application of these settings; by default those of environment and `.env`."""
     return Application(settings or Settings())
+
+
+def remote_application(settings: Settings) -> RemoteApplication | None:
+    """Wire the application of the server that these settings name; None where they name none."""
+    url = settings.get("PRAVAH_URL")
+    if url is None:
+        return None
+    from pravah.remote.application import RemoteApplication
+
+    return RemoteApplication(settings, str(url))
 
 
 def settings_of(ledger: str | None) -> Settings:

@@ -14,6 +14,7 @@
     │   │   └── LedgerUnreachableError 7  it is away for longer than a worker waits at once
     │   ├── LedgerDamagedError        7  its file is not what Pravah wrote
     │   └── LedgerVersionError        7  its schema is of another release
+    ├── ServerError                   7  (ConnectionError) a server can't be reached or used
     ├── MachineError                  7  (OSError) the machine has no room for another process
     └── EngineError                   1  the core gave up a task or a plan
         └── CoreMissingError         70  (ImportError) the core is not built
@@ -144,6 +145,13 @@ class LedgerVersionError(LedgerError):
     """The database's schema belongs to another release."""
 
     kind = "ledger_too_new"
+
+
+class ServerError(PravahError, ConnectionError):
+    """The server of PRAVAH_URL can't be reached, or can't answer."""
+
+    kind = "server_unreachable"
+    exit_code = 7
 
 
 class MachineError(PravahError, OSError):

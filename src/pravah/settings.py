@@ -93,6 +93,16 @@ def _admin_key(text: str) -> str:
     return text
 
 
+def server_url(text: str) -> str:
+    """Check the URL of a server; ValueError says what is expected."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("a URL as in `https://pravah.example:8000` is expected")
+    if parts.username or parts.password:
+        raise ValueError("a URL without a password is expected; PRAVAH_API_KEY takes the key")
+    return text
+
+
 SETTINGS = (
     Setting("LOG_LEVEL", "INFO", "least severe messages that are logged", _log_level),
     Setting("PRAVAH_LOG_FORMAT", "text", "how the log is written: text or json", _log_format),
@@ -124,6 +134,10 @@ SETTINGS = (
     Setting("PRAVAH_HOST", None, "what this host is called among workers; unset: its host name"),
     Setting("PRAVAH_SHARED_ROOTS", None, "directories that are the same on all hosts, as `/a:/b`"),
     Setting("PRAVAH_RETENTION", None, "how long ended jobs are kept; unset: for ever"),
+    Setting(
+        "PRAVAH_URL", None, "a server that `run`, `plan`, `jobs` and `workers` act on", server_url
+    ),
+    Setting("PRAVAH_API_KEY", None, "the key that is sent to this server", secret=True),
     Setting("PRAVAH_DEV", "false", "a build without optimisation is meant", _flag),
 )
 

@@ -13,11 +13,12 @@ Cancelling a task that waits for `run` or `wait` pauses the job, once nothing is
 from __future__ import annotations
 
 from pravah.aio import jobs
+from pravah.aio.client import Client
 from pravah.aio.job import Job, giving_job
 from pravah.aio.threads import awaitable
 from pravah.library import calls
 
-__all__ = ["Job", "jobs", "plan", "run"]
+__all__ = ["Client", "Job", "jobs", "plan", "run"]
 
 plan = awaitable(calls.plan)
 run = giving_job(calls.run)

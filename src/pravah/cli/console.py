@@ -30,6 +30,9 @@ class Console:
     ledger: Annotated[
         str | None, Option(metavar="FILE", help="Use this ledger file or database URL.")
     ] = None
+    local: Annotated[
+        bool, Option("--local", help="Use the ledger here, not the server of PRAVAH_URL.")
+    ] = False
     debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False
 
     def line(self, text: str = "") -> None:

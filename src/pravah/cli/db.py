@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from pravah.cli.application import opened, settings_for
+from pravah.cli.application import opened_here, settings_for
 from pravah.cli.console import Console
 from pravah.cli.figures import count, counted, size
 from pravah.cli.render import pairs
@@ -48,7 +48,7 @@ def prune(
         older_than_s = read_duration(older_than)
     except ValueError as error:
         raise SpecError(f"--older-than {error}") from None
-    with opened(console) as application:
+    with opened_here(console) as application:
         removed = application.jobs.prune(older_than_s)
     if console.json:
         console.data({"deleted": removed})

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from pravah.cli import pipeline
-from pravah.cli.application import opened, settings_for
+from pravah.cli.application import opened
 from pravah.cli.console import Console, die_of_interrupts
 from pravah.cli.exit_codes import ExitCode
 from pravah.cli.figures import counted, duration, rate, share, size
@@ -25,15 +25,10 @@ MOST_PROBLEMS = 5
 
 def plan(flags: SpecFlags, filters: FilterFlags, console: Console) -> ExitCode:
     """Show what a job would do; writes nothing."""
-    from pravah.jobs.preview import preview
-
     die_of_interrupts()
-    spec, threads = job_spec(flags, filters), settings_for(console).threads
-    if spec.source.files_from is None:
-        seen = preview(spec, threads=threads)
-    else:
-        with opened(console) as application:
-            seen = preview(spec, threads=threads, jobs=application.jobs)
+    spec = job_spec(flags, filters)
+    with opened(console) as application:
+        seen = application.preview(spec)
     if console.json:
         console.data(seen.to_dict())
     else:

@@ -10,7 +10,7 @@ from pravah.cli import pipeline
 from pravah.cli.figures import ago, moment, share
 
 if TYPE_CHECKING:
-    from pravah.bootstrap import Application
+    from pravah.cli.application import AnyApplication
     from pravah.cli.console import Console
     from pravah.jobs.service import Submission
     from pravah.model.spec import JobSpec
@@ -20,7 +20,7 @@ New = Annotated[
 ]
 
 
-def submit(application: Application, spec: JobSpec, *, new: bool) -> Submission:
+def submit(application: AnyApplication, spec: JobSpec, *, new: bool) -> Submission:
     """Create the job, or find the unfinished one of the same spec."""
     from pravah.jobs.service import Reuse
 

@@ -26,12 +26,14 @@ from pravah.model.ids import shown
 from pravah.model.status import JobStatus
 
 if TYPE_CHECKING:
-    from pravah.bootstrap import Application
+    from pravah.cli.application import AnyApplication
     from pravah.jobs.observer import Progress
     from pravah.model.job import Job
 
 # Who follows a job asks the ledger this often: a bar moves, and the ledger hardly notices.
 POLL_S = 0.5
+# A worker that there is takes a new job sooner.
+UNCLAIMED_S = 3.0
 
 
 class Interruption:
@@ -83,10 +85,13 @@ class Showing:
         """Do nothing: the account is for whoever started the work."""
 
 
-def here(console: Console, application: Application, job_id: str) -> ExitCode:
-    """Work on a job in this process until it stops; say how it ended."""
+def here(console: Console, application: AnyApplication, job_id: str) -> ExitCode:
+    """Work on a job in this process until it stops, or follow a server's; say how it ended."""
+    from pravah.bootstrap import Application
     from pravah.jobs import log
 
+    if not isinstance(application, Application):
+        return follow(console, application, job_id)
     display = _display(console, job_id)
     start_log(console, application.settings, Talk.TROUBLE)
     log.make_room(display.close)
@@ -104,7 +109,7 @@ def here(console: Console, application: Application, job_id: str) -> ExitCode:
     return _tell_end(console, application, job)
 
 
-def on(console: Console, application: Application, job: Job, *, wait: bool) -> int:
+def on(console: Console, application: AnyApplication, job: Job, *, wait: bool) -> int:
     """Work on a job that was put back to work, or leave it to a worker; print it with `--json`."""
     code = here(console, application, job.id) if wait else ExitCode.OK
     if console.json:
@@ -114,7 +119,7 @@ def on(console: Console, application: Application, job: Job, *, wait: bool) -> i
     return code
 
 
-def follow(console: Console, application: Application, job_id: str) -> ExitCode:
+def follow(console: Console, application: AnyApplication, job_id: str) -> ExitCode:
     """Follow a job that somebody else works on until it stops; say how it ended."""
     from pravah.jobs import log
 
@@ -122,11 +127,13 @@ def follow(console: Console, application: Application, job_id: str) -> ExitCode:
     start_log(console, application.settings, Talk.TROUBLE)
     log.make_room(display.close)
     job = application.jobs.get(job_id)
-    if job.status == JobStatus.PENDING:
-        console.say("waiting for a worker: `pravah worker --until-idle` takes the job")
-    told = False
+    told, unclaimed_until_s = False, time.monotonic() + UNCLAIMED_S
     try:
         while not _has_stopped(job):
+            if job.status == JobStatus.PENDING and time.monotonic() > unclaimed_until_s:
+                unclaimed_until_s = float("inf")
+                display.close()
+                console.say("waiting for a worker: `pravah worker --until-idle` takes the job")
             if not told and (told := application.jobs.deserted(job)):
                 display.close()
                 tell_deserted(console, job_id)
@@ -188,7 +195,7 @@ def _tell_pause(console: Console, job: Job) -> None:
     console.say(f"hint: go on with `{command}`, or run the same command again")
 
 
-def _tell_end(console: Console, application: Application, job: Job) -> ExitCode:
+def _tell_end(console: Console, application: AnyApplication, job: Job) -> ExitCode:
     form = job.to_dict()
     if job.status == JobStatus.PAUSED and job.paused_by is not None:
         console.say(f"paused: {printable(job.paused_by['message'])}")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from pravah.cli.application import Talk, opened, start_log
+from pravah.cli.application import Talk, opened_here, start_log
 from pravah.cli.console import Console
 from pravah.cli.exit_codes import ExitCode, of_job
 from pravah.cli.work import Interruption
@@ -39,7 +39,7 @@ def worker(
 
     Ctrl-C and SIGTERM let it finish what it has begun; other workers go on with the rest.
     """
-    with opened(console) as application:
+    with opened_here(console) as application:
         from pravah.jobs.supervisor import Idle
 
         start_log(console, application.settings, Talk.ALL)

@@ -83,12 +83,17 @@ class Preview:
             "filtered": self.filtered,
             "listed_in_s": round(self.listed_in_s, 3),
             "unreadable": self.unreadable,
+            "failed": self.failed,
+            "first": [{"source": source, "output": output} for source, output in self.firsts],
             "outputs": self.outputs,
             "output_count": self.output_count,
             "problems": self.problems,
             "predicted": self.predicted,
+            "free_bytes": self.free_bytes,
+            "publishes": self.publishes,
             "sample": self.sample
             and {
+                "tried": self.sample.tried,
                 "files": self.sample.files,
                 "bytes_in": self.sample.bytes_in,
                 "bytes_out": self.sample.bytes_out,

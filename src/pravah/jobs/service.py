@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     # Only whoever has a spec has paid for Pydantic.
     from pravah.model.spec import JobSpec
 
-# Workers beat every few seconds; who has been silent for so long works on nothing.
-_SILENT_S = 30
 # Jobs read at once where all are wanted.
 _PAGE = 100
 # Of a dataset that is handed on.
@@ -232,10 +230,9 @@ class JobService:
 
     def deserted(self, job: Job) -> bool:
         """Tell whether a job counts as running, and there is no worker that could be at it."""
-        if job.status != JobStatus.RUNNING:
-            return False
-        silences = [worker.silent_s for worker in self._ledger.workers()]
-        return not any(s is not None and s < _SILENT_S for s in silences)
+        return job.status == JobStatus.RUNNING and not any(
+            w.present for w in self._ledger.workers()
+        )
 
     # Telling about jobs
 

@@ -37,14 +37,9 @@ def plan(
     >>> pravah.plan("data/", to="out/", steps="compress").entries
     2
     """
-    from pravah.jobs.preview import preview
-
     described = job_spec(source, to, steps, spec=spec, **keys)
     with opened(ledger) as application:
-        threads = application.settings.threads
-        if described.source.files_from is None:
-            return preview(described, threads=threads)
-        return preview(described, threads=threads, jobs=application.jobs)
+        return application.preview(described)
 
 
 def run(

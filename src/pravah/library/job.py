@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, final
 
 from pravah.library.results import Results
-from pravah.library.session import existing, work
+from pravah.library.session import Where, existing, work
 from pravah.model.ids import shown
 
 if TYPE_CHECKING:
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from pravah.model.job import Counts, Failure
     from pravah.model.job import Job as Snapshot
     from pravah.model.status import JobStatus
+    from pravah.remote.application import RemoteApplication
 
 
 @final
 class Job:
-    """A job in the ledger. Its facts are those of the last look; `refresh` looks again.
+    """A job in a ledger, or of a server. Its facts are of the last look; `refresh` looks again.
 
     Every method that changes the job looks again, too, and gives this object back.
 
@@ -32,9 +33,9 @@ class Job:
     ['done', 'done']
     """
 
-    def __init__(self, snapshot: Snapshot, ledger: str | None) -> None:
+    def __init__(self, snapshot: Snapshot, where: Where) -> None:
         self._snapshot = snapshot
-        self._ledger = ledger
+        self._where = where
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.status}: {self.counts.done} of {self.counts.listed} done>"
@@ -70,11 +71,13 @@ class Job:
 
     def refresh(self) -> Job:
         """Look at it again."""
-        with existing(self._ledger) as application:
+        with existing(self._where) as application:
             return self._look(application)
 
     def wait(self) -> Job:
         """Work on it here until it ends or pauses, beside whoever else works on it.
+
+        A server's job is waited for: its workers work on it.
 
         Ctrl-C pauses it once nothing is half-written, and raises KeyboardInterrupt; the same
         spec, or `resume().wait()`, goes on with it.
@@ -83,18 +86,18 @@ class Job:
         >>> print(pravah.jobs.create("data/", steps="count").wait().status)
         completed
         """
-        with existing(self._ledger) as application:
+        with existing(self._where) as application:
             work(application, self._snapshot.id)
             return self._look(application)
 
     def pause(self) -> Job:
         """Have it stop once nothing is half-written; `resume` goes on with it."""
-        with existing(self._ledger) as application:
+        with existing(self._where) as application:
             return self._take(application.jobs.pause(self._snapshot.id))
 
     def cancel(self) -> Job:
         """Have it end; what is published stays."""
-        with existing(self._ledger) as application:
+        with existing(self._where) as application:
             return self._take(application.jobs.cancel(self._snapshot.id))
 
     def resume(self, *, adopt: bool = False) -> Job:
@@ -104,7 +107,7 @@ class Job:
             adopt: files that are equal to its outputs count as those; after a ledger that was
                 set back.
         """
-        with existing(self._ledger) as application:
+        with existing(self._where) as application:
             return self._take(application.jobs.resume(self._snapshot.id, adopt=adopt))
 
     def retry(self, group: str | None = None) -> Job:
@@ -113,17 +116,17 @@ class Job:
         Args:
             group: only those of a failure group, by its id such as `F1`.
         """
-        with existing(self._ledger) as application:
+        with existing(self._where) as application:
             return self._take(application.jobs.retry(self._snapshot.id, group))
 
     def undo(self, *, dry_run: bool = False) -> Undone:
         """Take back the outputs that it created and that are as it left them; tell how many."""
-        with existing(self._ledger) as application:
+        with existing(self._where) as application:
             return application.jobs.undo(self._snapshot.id, dry_run=dry_run)
 
     def delete(self) -> None:
         """Remove it from the ledger once it has ended; its outputs stay."""
-        with existing(self._ledger) as application:
+        with existing(self._where) as application:
             application.jobs.delete(self._snapshot.id)
 
     def files(
@@ -135,25 +138,25 @@ class Job:
             outcome: only files of this outcome, such as `failed`.
             limit: at most so many.
         """
-        with existing(self._ledger) as application:
+        with existing(self._where) as application:
             for line in application.jobs.files(self._snapshot.id, outcome, limit):
                 yield json.loads(line)
 
     def failures(self) -> list[Failure]:
         """Give the failures in groups of one cause each, the largest first."""
-        with existing(self._ledger) as application:
+        with existing(self._where) as application:
             return application.jobs.failures(self._snapshot.id)
 
     def results(self) -> Results:
         """Give what its inspect steps found: records, an Arrow stream, files."""
-        return Results(self._snapshot.id, self._ledger)
+        return Results(self._snapshot.id, self._where)
 
     def report(self) -> dict[str, Any]:
         """Give the closing account of its last round, or the account so far."""
-        with existing(self._ledger) as application:
+        with existing(self._where) as application:
             return application.jobs.report(self._snapshot.id)
 
-    def _look(self, application: Application) -> Job:
+    def _look(self, application: Application | RemoteApplication) -> Job:
         return self._take(application.jobs.get(self._snapshot.id))
 
     def _take(self, snapshot: Snapshot) -> Job:

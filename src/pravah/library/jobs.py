@@ -59,7 +59,7 @@ def list(  # noqa: A001  as the command's verb
     *, status: str | None = None, limit: int | None = None, ledger: str | None = None
 ) -> builtins.list[Job]:
     """Give jobs, the latest first: those of a status, at most so many."""
-    wanted = _status(status)
+    wanted = status_of(status)
     with existing(ledger) as application:
         return [Job(job, ledger) for job in islice(application.jobs.all(wanted), limit)]
 
@@ -100,7 +100,8 @@ def delete(job: str, *, ledger: str | None = None) -> None:
     get(job, ledger=ledger).delete()
 
 
-def _status(status: str | None) -> JobStatus | None:
+def status_of(status: str | None) -> JobStatus | None:
+    """Read a status that a caller has named."""
     if status is None:
         return None
     try:

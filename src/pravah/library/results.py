@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from pravah.errors import SpecError
-from pravah.library.session import existing
+from pravah.library.session import Where, existing
 from pravah.model.dataset import EXTENSIONS, DatasetFormat, dataset_format
 
 if TYPE_CHECKING:
@@ -32,16 +32,16 @@ class Results:
     [3, 2]
     """
 
-    def __init__(self, job_id: str, ledger: str | None) -> None:
+    def __init__(self, job_id: str, where: Where) -> None:
         self._job_id = job_id
-        self._ledger = ledger
+        self._where = where
         self._made: Table | None = None
 
     def __len__(self) -> int:
         return len(self._table())
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        with existing(self._ledger) as application:
+        with existing(self._where) as application:
             for line in application.jobs.results(self._job_id):
                 yield json.loads(line)
 
@@ -67,12 +67,12 @@ class Results:
                 f"can't tell the format of `{os.fspath(path)}`",
                 hint=f"its name may end in {', '.join(EXTENSIONS)}, or say it by `format`",
             )
-        with existing(self._ledger) as application, Path(path).open("wb") as file:
+        with existing(self._where) as application, Path(path).open("wb") as file:
             file.writelines(application.jobs.results(self._job_id, form))
 
     def _table(self) -> Table:
         """Give the records with the columns that they have together; found once."""
         if self._made is None:
-            with existing(self._ledger) as application:
+            with existing(self._where) as application:
                 self._made = application.jobs.results_table(self._job_id)
         return self._made

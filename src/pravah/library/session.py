@@ -1,23 +1,31 @@
 """Opens the application for one call, and works on a job in a way that can be stopped.
 
 Whoever waits may give up: by Ctrl-C in the main thread, or by `stoppable` from another one. Then
-the job pauses, once nothing is half-written.
+the job pauses, once nothing is half-written; a server's job goes on.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pravah import bootstrap
+from pravah.model.status import JobStatus
 
 if TYPE_CHECKING:
     from pravah.bootstrap import Application
+    from pravah.remote.application import RemoteApplication
+
+# Where jobs are: a ledger's file or URL, that of the settings (None), or a server.
+Where: TypeAlias = "str | RemoteApplication | None"
+# Who waits for a server's job asks that often.
+_POLL_S = 0.5
 
 
 class Stop:
@@ -53,9 +61,12 @@ stoppable: ContextVar[Stop | None] = ContextVar("stoppable", default=None)
 
 
 @contextmanager
-def opened(ledger: str | None) -> Iterator[Application]:
-    """Open the application; a ledger that is not there is made."""
-    application = bootstrap.application(bootstrap.settings_of(ledger))
+def opened(where: Where) -> Iterator[Application | RemoteApplication]:
+    """Open the application; a ledger that is not there is made, a server is open already."""
+    if where is not None and not isinstance(where, str):
+        yield where
+        return
+    application = bootstrap.application(bootstrap.settings_of(where))
     try:
         yield application
     finally:
@@ -63,15 +74,22 @@ def opened(ledger: str | None) -> Iterator[Application]:
 
 
 @contextmanager
-def existing(ledger: str | None) -> Iterator[Application]:
+def existing(where: Where) -> Iterator[Application | RemoteApplication]:
     """Open the application for jobs that there are: a ledger that was named is not made."""
-    bootstrap.require_ledger(bootstrap.settings_of(ledger))
-    with opened(ledger) as application:
+    if where is None or isinstance(where, str):
+        bootstrap.require_ledger(bootstrap.settings_of(where))
+    with opened(where) as application:
         yield application
 
 
-def work(application: Application, job_id: str) -> None:
-    """Work on a job here until it ends or pauses; KeyboardInterrupt where Ctrl-C has paused it."""
+def work(application: Application | RemoteApplication, job_id: str) -> None:
+    """Work on a job here until it ends or pauses; KeyboardInterrupt where Ctrl-C has paused it.
+
+    A server's job is waited for.
+    """
+    if not isinstance(application, bootstrap.Application):
+        _await(application, job_id)
+        return
     supervisor = application.jobs.supervisor(job_id)
     stop = stoppable.get() or Stop()
     stop.begin(supervisor.drain)
@@ -79,6 +97,15 @@ def work(application: Application, job_id: str) -> None:
         supervisor.run()
     if interrupted():
         raise KeyboardInterrupt
+
+
+def _await(server: RemoteApplication, job_id: str) -> None:
+    stop = stoppable.get() or Stop()
+    while not stop.asked:
+        status = server.jobs.get(job_id).status
+        if status.ended or status == JobStatus.PAUSED:
+            return
+        time.sleep(_POLL_S)
 
 
 @contextmanager

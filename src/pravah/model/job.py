@@ -117,6 +117,7 @@ class Job:
             "counts": self.books.counts.to_dict(),
             "reasons": self.books.reasons,
             "round": self.round,
+            "listed_bytes": self.books.listed_bytes,
             "bytes_in": self.books.bytes_in,
             "bytes_out": self.books.bytes_out,
             "files_per_s": _rate(self.books.counts.done, elapsed_s),

@@ -25,6 +25,8 @@ class TaskKind(StrEnum):
     CLOSING = "closing"
 
 
+# Workers beat every few seconds.
+SILENT_S = 30
 # A task of no more entries is small: several of them take the place of one.
 SMALL_ENTRIES = 256
 
@@ -291,6 +293,11 @@ class Worker:
     silent_s: int | None
     joined_us: int | None
     version: str | None
+
+    @property
+    def present(self) -> bool:
+        """Whether it was heard of lately: who has been silent for longer works on nothing."""
+        return self.silent_s is not None and self.silent_s < SILENT_S
 
     def to_dict(self) -> dict[str, Any]:
         """Give the wire form."""

@@ -8,7 +8,8 @@ from tests.e2e.cli.harness import Cli, assert_books_close
 
 JOB_KEYS = (
     "id name status created_at started_at finished_at spec labels priority scan_complete counts "
-    "reasons round bytes_in bytes_out files_per_s bytes_per_s eta_s elapsed_s error links"
+    "reasons round listed_bytes bytes_in bytes_out files_per_s bytes_per_s eta_s elapsed_s error "
+    "links"
 )
 JOB = set(JOB_KEYS.split())
 FILE = {

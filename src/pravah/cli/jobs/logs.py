@@ -16,7 +16,7 @@ from pravah.model.ids import shown
 from pravah.model.status import JobStatus
 
 if TYPE_CHECKING:
-    from pravah.jobs.service import JobService
+    from pravah.cli.application import AnyJobs
     from pravah.model.job import Event
 
 Detail = Mapping[str, Any]
@@ -42,7 +42,7 @@ def logs(
                 sys.stdout.flush()
 
 
-def _events(jobs: "JobService", job_id: str, *, follow: bool) -> "Iterator[Event]":
+def _events(jobs: "AnyJobs", job_id: str, *, follow: bool) -> "Iterator[Event]":
     after = 0
     while True:
         # Asked before the events are read: what ended it is among them.

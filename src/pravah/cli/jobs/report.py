@@ -17,7 +17,7 @@ from pravah.cli.render import Column, pairs, table
 from pravah.errors import ForbiddenError, SpecError
 
 if TYPE_CHECKING:
-    from pravah.jobs.service import JobService
+    from pravah.cli.application import AnyJobs
 
 # By the end of --output's name: the report, or the account of each file.
 SUFFIXES = (".json", ".ndjson", ".parquet")
@@ -56,7 +56,7 @@ def report(
         _print(console, found.to_dict(), closing)
 
 
-def _write(jobs: "JobService", job_id: str, output: Path) -> None:
+def _write(jobs: "AnyJobs", job_id: str, output: Path) -> None:
     try:
         if output.suffix == ".parquet":
             jobs.write_account(job_id, output)
