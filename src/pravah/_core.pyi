@@ -239,6 +239,21 @@ class Scanner:
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
+def describe_connections(describe: Callable[[str, bool], str]) -> None:
+    """Have connections described by a function, as JSON."""
+
+def look_at_store(uri: str) -> Literal["object", "prefix", "nothing"]:
+    """Tell what a URI names."""
+
+def check_store(uri: str) -> str:
+    """Try what a job needs of a prefix; gives what came of it as JSON."""
+
+def put_object(uri: str, descriptor: int, owner: str) -> None:
+    """Put an open file at a URI, in the name of a job."""
+
+def remove_object(uri: str, owner: str) -> bool:
+    """Remove what a job has put at a URI; tells whether that was there."""
+
 @final
 class ParquetAccount:
     """Writes the per-file account of a job to a Parquet file."""

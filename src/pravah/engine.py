@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from pravah.errors import CoreMissingError, EngineError, SpecError
+from pravah.errors import STORE_HINTS, CoreMissingError, EngineError, SpecError, StoreError
+from pravah.stores import connections
 
 try:
     from pravah import _core
@@ -49,16 +50,20 @@ __all__ = [
     "check_filters",
     "check_names",
     "check_steps",
+    "check_store",
     "descriptors",
     "die_with_parent",
     "diff",
     "files",
     "finish_sources",
     "known_in",
+    "look_at_store",
     "look_back",
     "manifest_directories",
     "merge_fingerprints",
     "names_wait",
+    "put_object",
+    "remove_object",
     "retry",
     "split",
     "sweep",
@@ -72,6 +77,9 @@ __all__ = [
 ]
 
 version = _core.__version__
+
+# The core asks when it first needs a connection, in this process or in the runner's.
+_core.describe_connections(connections.describe)
 
 _LIST_OF_FIELDS = (
     "fields are {path} {dir} {name} {stem} {ext} {root} {hash} {index} {mtime:%Y/%m} and what "
@@ -337,6 +345,31 @@ def unshare(plan: str) -> int:
         return _core.unshare(plan)
 
 
+def look_at_store(uri: str) -> Literal["object", "prefix", "nothing"]:
+    """Tell what the URI of a place in an object store names; `uri` is that of a plan."""
+    with translated():
+        return _core.look_at_store(uri)
+
+
+def check_store(uri: str) -> dict[str, Any]:
+    """Try what a job needs of a prefix, one after the other."""
+    with translated():
+        checkup: dict[str, Any] = json.loads(_core.check_store(uri))
+    return checkup
+
+
+def put_object(uri: str, descriptor: int, owner: str) -> None:
+    """Put an open file at a URI in the name of a job, unless something else stands there."""
+    with translated():
+        _core.put_object(uri, descriptor, owner)
+
+
+def remove_object(uri: str, owner: str) -> bool:
+    """Remove what a job has put at a URI; tell whether that was there."""
+    with translated():
+        return _core.remove_object(uri, owner)
+
+
 def look_back(unit: bytes | None) -> int | None:
     """Tell how many of a unit's last tasks its scan has to know; None: any task of its job."""
     with translated():
@@ -444,6 +477,9 @@ def translated() -> Iterator[None]:
     try:
         yield
     except CoreError as error:
+        if error.kind in STORE_HINTS:
+            hint = STORE_HINTS[error.kind]
+            raise StoreError(error.message, kind=error.kind, hint=hint) from error
         raise EngineError(error.message, kind=error.kind) from error
     except _core.PanicException as error:
         # A panic is a bug of ours: it ends what was asked for, and never the worker.

@@ -15,6 +15,7 @@
     │   ├── LedgerDamagedError        7  its file is not what Pravah wrote
     │   └── LedgerVersionError        7  its schema is of another release
     ├── ServerError                   7  (ConnectionError) a server can't be reached or used
+    ├── StoreError                    7  an object store can't be reached, or refuses us
     ├── MachineError                  7  (OSError) the machine has no room for another process
     └── EngineError                   1  the core gave up a task or a plan
         └── CoreMissingError         70  (ImportError) the core is not built
@@ -154,6 +155,13 @@ class ServerError(PravahError, ConnectionError):
     exit_code = 7
 
 
+class StoreError(PravahError):
+    """An object store that can't be reached, or that refuses us."""
+
+    kind = "store_unreachable"
+    exit_code = 7
+
+
 class MachineError(PravahError, OSError):
     """The machine refuses what every job needs."""
 
@@ -179,6 +187,24 @@ _MACHINE_HINTS = {
     errno.EMFILE: "this process has too many open files: `ulimit -n`",
     errno.ENFILE: "the system has too many open files: `sysctl fs.file-max`",
     errno.ENOSPC: "a disk is full: free some space where PRAVAH_HOME and TMPDIR are",
+}
+
+
+# What the core says of object stores, and what to do about it.
+STORE_HINTS = {
+    "store_unreachable": "check S3_ENDPOINT_URL, and whether the server runs; "
+    "`pravah doctor s3://BUCKET/` tries it",
+    "store_untrusted": "the server's certificate is not trusted here: SSL_CERT_FILE names a file "
+    "of CA certificates; `http://` in S3_ENDPOINT_URL does without TLS",
+    "store_busy": "the server has too much to do; the job can be resumed later",
+    "store_refused": "`pravah doctor s3://BUCKET/` checks every right",
+    "access_denied": "the keys lack a right there; `pravah doctor s3://BUCKET/` checks every one",
+    "invalid_credentials": "check S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
+    "no_credentials": "set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, AWS_PROFILE or a role",
+    "no_such_bucket": "check its name; Pravah makes no buckets",
+    "no_such_connection": "PRAVAH_S3_NAME_ENDPOINT_URL describes the connection NAME",
+    "wrong_region": "set S3_REGION_NAME to the bucket's region",
+    "clock_skew": "set this machine's clock: requests are valid for 15 minutes",
 }
 
 

@@ -163,6 +163,11 @@ class Settings:
         """Give the value of the setting called `name`; None where it is unset."""
         return self._values[name]
 
+    def text(self, name: str) -> str | None:
+        """Give what is written for any name, be it in the list of settings or another tool's."""
+        # An empty value counts as unset, as in the lines of an unedited `.env.example`.
+        return self._environment.get(name) or self._file.get(name) or None
+
     @property
     def home(self) -> Path:
         """The data directory: `$PRAVAH_HOME`, by default the platform's place for user data."""
@@ -215,7 +220,6 @@ class Settings:
             ) from None
 
     def _text(self, setting: Setting) -> tuple[str | None, str]:
-        # An empty value counts as unset, as in the lines of an unedited `.env.example`.
         if value := self._environment.get(setting.name):
             return value, "environment"
         if value := self._file.get(setting.name):

@@ -9,6 +9,7 @@ import pytest
 
 from pravah.errors import NotYetError, OverlapError, SourceMissingError, SpecError
 from pravah.jobs import planner
+from pravah.jobs.object_places import refuse_object_overlap
 from pravah.jobs.planner import Planned
 from pravah.model.spec import JobSpec
 
@@ -109,12 +110,20 @@ def test_hash_of_a_spec_ignores_spelling_and_said_defaults(place: Path) -> None:
     assert _plan(place, "in", "out2", "compress").spec_hash != first.spec_hash
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/key", "s3+name://bucket/key"])
-def test_object_store_is_not_yet_there(place: Path, uri: str) -> None:
+def test_prefix_that_is_source_and_sink_is_refused() -> None:
+    for source in ("s3://b/a", "s3://b/a/deep", "s3+same://b/a"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("S3_ENDPOINT_URL", "http://h:1")
+            patch.setenv("PRAVAH_S3_SAME_ENDPOINT_URL", "http://h:1")
+            with pytest.raises(OverlapError):
+                refuse_object_overlap([source], "s3://b/a")
+    # A sink below the source is left out of the scan; another name is another prefix.
+    refuse_object_overlap(["s3://b", "s3://b/ab", "s3://c/a"], "s3://b/a")
+
+
+def test_objects_and_files_in_one_job_are_refused_before_a_store_is_asked(place: Path) -> None:
     with pytest.raises(NotYetError):
-        _plan(place, uri, "out")
-    with pytest.raises(NotYetError):
-        _plan(place, "in", uri)
+        _plan(place, ["s3://b/a", "in"], "out")
 
 
 def test_unknown_scheme_is_refused(place: Path) -> None:

@@ -25,7 +25,9 @@ DOCUMENTED_SETTINGS = [
 
 def kinds_of_code() -> set[str]:
     """Give every `kind` that Python or Rust can raise."""
-    core = (PROJECT / "pravah_core/core/src/error.rs").read_text("utf-8")
+    sources = PROJECT / "pravah_core/core/src"
+    core = (sources / "error.rs").read_text("utf-8")
+    core += (sources / "stores/s3/refusal.rs").read_text("utf-8")
     python = "".join(path.read_text("utf-8") for path in (PROJECT / "src").rglob("*.py"))
     said = (
         r'(?:\bkind=|"kind": |_lose\(|^    kind(?:: str)? = '

@@ -136,6 +136,19 @@ pub enum Error {
     /// Two entries of one job would get one output name.
     #[error("{0}")]
     OutputCollision(String),
+    /// A name that its store, or the one that it shall go to, can't hold.
+    #[error("{0}")]
+    UnsupportedName(String),
+    /// An object store that did not do what it was asked for.
+    #[error("{message}")]
+    Store {
+        /// The stable kind: `store_unreachable`, `no_such_bucket`, …
+        kind: &'static str,
+        /// What was asked, of which bucket, and the answer.
+        message: String,
+        /// Whether the same may succeed soon.
+        is_transient: bool,
+    },
     /// The output's name is longer than the file system allows.
     #[error("the output's name has {length_bytes} bytes, the file system takes {limit_bytes}")]
     NameTooLong {
@@ -214,6 +227,8 @@ impl Error {
             Self::InvalidOutputName(_) => "invalid_output_name",
             Self::CaptureMismatch { .. } => "capture_mismatch",
             Self::OutputCollision(_) => "output_collision",
+            Self::UnsupportedName(_) => "unsupported_name",
+            Self::Store { kind, .. } => kind,
             Self::NameTooLong { .. } => "name_too_long",
             Self::InvalidParameter { .. } => "invalid_parameter",
             Self::UnknownProcessor(_) => "unknown_processor",
@@ -228,6 +243,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::ChangedWhileRead(_) | Self::TemporaryGone => true,
+            Self::Store { is_transient, .. } => *is_transient,
             Self::System { errno, .. } => matches!(
                 *errno,
                 Errno::IO | Errno::AGAIN | Errno::STALE | Errno::TIMEDOUT | Errno::NFILE | Errno::MFILE | Errno::NOMEM

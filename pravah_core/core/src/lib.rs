@@ -1,4 +1,4 @@
-//! The engine of Pravah: lists, processes and publishes files; knows no database, no Python, no network of its own.
+//! The engine of Pravah: lists, processes and publishes files; knows no database and no Python, and no network but object stores.
 //!
 //! # Layout
 //!

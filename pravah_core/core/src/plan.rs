@@ -16,6 +16,7 @@ use crate::{
     pipeline::Pipeline,
     processors::is_reducing,
     scan::{FilterRules, Glob, Links},
+    stores::s3::is_object_uri,
 };
 
 /// One job, as far as the engine is concerned. Immutable; the same for all of its tasks.
@@ -325,6 +326,15 @@ impl Root {
     /// The directory's path, as bytes.
     pub fn path(&self) -> Result<Vec<u8>> {
         file_path(&self.uri)
+    }
+
+    /// The directory's path; in an object store its URI, decoded.
+    pub fn shown_path(&self) -> Result<Vec<u8>> {
+        if !is_object_uri(&self.uri) {
+            return self.path();
+        }
+        let path = decode(&self.uri);
+        Ok(path.strip_suffix(b"/").unwrap_or(&path).to_vec())
     }
 
     /// What the root's globs take; none where everything counts.

@@ -12,7 +12,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -23,6 +23,7 @@ use crate::{
     outcome::{Outcome, Recorded, Row},
     pipeline::Pipeline,
     plan::Plan,
+    stores::s3::is_object_uri,
 };
 
 /// One entry's line in the account.
@@ -149,7 +150,12 @@ fn lines_of(
         let published = row.as_ref().filter(|row| row.staged.is_some()).zip(sink);
         let output = published.and_then(|(row, sink)| {
             let (directory, name) = plan.output_name(pipeline, &manifest.named(index).read(row.hash)).ok()?;
-            Some(format!("{sink}/{}", percent_encode(&join(&directory, &name), PATH)))
+            let path = join(&directory, &name);
+            // Keys are text, and are told as people write them.
+            Some(match is_object_uri(sink) {
+                true => format!("{}/{}", percent_decode_str(sink).decode_utf8_lossy(), String::from_utf8_lossy(&path)),
+                false => format!("{sink}/{}", percent_encode(&path, PATH)),
+            })
         });
         // Of several entries with one output the first counts its bytes; each tells them.
         let row = row.map(|row| match row.staged.filter(|_| plan.reduces()) {

@@ -5,7 +5,7 @@ use std::{fs, sync::Arc};
 use pravah_core::{
     outcome::Publish,
     plan::{Durability, OnCollision, Overwrite, SinkPlan, Verify},
-    stores::{Output, Sink, SinkDirectory, Standing, Temporaries, Temporary, open_sink},
+    stores::{Beginning, Output, Sink, SinkDirectory, Staging, Standing, Temporaries, Temporary, open_sink},
 };
 use tempfile::TempDir;
 
@@ -27,6 +27,10 @@ fn each(case: impl Fn(&Case, Publish)) {
     }
 }
 
+fn begin(directory: &Arc<dyn SinkDirectory>, temporary: &Temporary, publish: Publish) -> Box<dyn Staging> {
+    directory.stage(&Beginning { temporary, publish, name: b"name", attributes: None }).expect("begins")
+}
+
 struct Case {
     directory: TempDir,
     sink: Box<dyn Sink>,
@@ -39,7 +43,7 @@ impl Case {
 
     fn stage(&self, directory: &Arc<dyn SinkDirectory>, name: &str, content: &[u8], publish: Publish) -> Output {
         let temporary = Temporary { task: Temporary::task_prefix("JOB", 1), counter: 3, number: 0 };
-        let mut staging = directory.stage(&temporary, publish).expect("begins");
+        let mut staging = begin(directory, &temporary, publish);
         content.chunks(3).for_each(|chunk| staging.write(chunk).expect("writes"));
         let (staged, held) = staging.finish(None).expect("ends");
         let (directory, into, name, replaces) = (Arc::clone(directory), None, name.into(), None);
@@ -114,7 +118,7 @@ fn discard_or_drop_before_publishing_leaves_nothing() {
         case.stage(&directory, "name", b"content", publish).discard();
         drop(case.stage(&directory, "name", b"content", publish));
         let temporary = Temporary { task: Temporary::task_prefix("JOB", 1), counter: 3, number: 0 };
-        let mut staging = directory.stage(&temporary, publish).expect("begins");
+        let mut staging = begin(&directory, &temporary, publish);
         staging.write(b"half").expect("writes");
         drop(staging);
         assert!(case.listed("").is_empty());

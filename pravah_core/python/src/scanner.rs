@@ -1,10 +1,11 @@
 //! Scans, as text, as sums and as a stream of Arrow batches.
 
-use std::os::fd::BorrowedFd;
+use std::{os::fd::BorrowedFd, sync::Arc};
 
 use arrow_array::{RecordBatchReader, ffi_stream::FFI_ArrowArrayStream};
 use arrow_schema::{ArrowError, SchemaRef};
 use pravah_core::scan::{self, Batches, Count, Detail, Filter, FilterRules, Format, Glob, GroupBy, Links, Reason};
+use pravah_core::stores::s3::{ObjectLister, is_object_uri};
 use pyo3::{
     exceptions::PyValueError,
     prelude::*,
@@ -24,6 +25,7 @@ impl Scanner {
     #[new]
     #[pyo3(signature = (roots, *, globs=Vec::new(), rules="{}", stat=false, follow_symlinks=false, threads=None))]
     fn new(
+        py: Python<'_>,
         roots: Vec<Vec<u8>>,
         globs: Vec<Vec<String>>,
         rules: &str,
@@ -35,7 +37,20 @@ impl Scanner {
         let globs = globs.iter().map(compile).collect::<pravah_core::Result<_>>().map_err(|error| raise(&error))?;
         let detail = if stat { Detail::Sizes } else { Detail::Names };
         let links = if follow_symlinks { Links::Follow } else { Links::Skip };
+        let objects: Vec<&str> =
+            roots.iter().filter_map(|root| std::str::from_utf8(root).ok()).filter(|root| is_object_uri(root)).collect();
+        let lister = match objects.len() {
+            0 => None,
+            count if count == roots.len() => {
+                Some(py.detach(|| ObjectLister::of_paths(&objects)).map_err(|error| raise(&error))?)
+            }
+            _ => return Err(PyValueError::new_err("roots are directories or prefixes of object stores, not both")),
+        };
         let scanner = scan::Scanner::new(roots).filter(filter(rules)?).globs(globs).links(links).detail(detail);
+        let scanner = match lister {
+            Some(lister) => scanner.lister(Arc::new(lister)),
+            None => scanner,
+        };
         Ok(Self(match threads {
             Some(threads) => scanner.threads(threads),
             None => scanner,

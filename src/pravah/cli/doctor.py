@@ -10,17 +10,24 @@ from pravah.cli.console import Console
 from pravah.cli.exit_codes import ExitCode
 from pravah.cli.names import printable
 from pravah.cli.render import Painter, Style, pairs
+from pravah.cli.store_checkup import store_checks
+from pravah.cli.store_note import tell_note
+from pravah.model.uri import absolute_uri, is_object_uri
 
 
 def doctor(
     console: Console,
-    directory: Annotated[
+    place: Annotated[
         str | None,
-        Argument(help="Check the disk of this directory (default: the data directory's)."),
+        Argument(help="Check the disk of this directory, or an s3://BUCKET/PREFIX/."),
     ] = None,
 ) -> int:
-    """Check what Pravah needs of this machine."""
-    done = list(checks(settings_for(console), directory))
+    """Check what Pravah needs of this machine, and of an object store."""
+    if place is not None and is_object_uri(uri := absolute_uri(place, b"/")):
+        tell_note(uri)
+        done = list(store_checks(uri))
+    else:
+        done = list(checks(settings_for(console), place))
     if console.json:
         for check in done:
             console.data(check.to_dict())

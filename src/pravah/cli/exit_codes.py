@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
+from pravah.errors import STORE_HINTS
+
 
 class ExitCode(IntEnum):
     """What a command's exit code says; each comment names who sees it."""
@@ -35,4 +37,6 @@ def of_job(job: Mapping[str, Any]) -> ExitCode:
     """Give the exit code of a command that followed this job until it stopped."""
     if job["status"] == "paused" and job.get("error"):
         return ExitCode.FILES_FAILED  # nobody asked for it: the failure budget did
+    if job["status"] == "failed" and (job.get("error") or {}).get("kind") in STORE_HINTS:
+        return ExitCode.UNREACHABLE
     return _BY_STATUS.get(str(job["status"]), ExitCode.OK)

@@ -21,10 +21,12 @@ from pravah.cli.exit_codes import ExitCode
 from pravah.cli.figures import count
 from pravah.cli.filter_flags import FilterFlags
 from pravah.cli.names import printable
+from pravah.cli.store_note import tell_note
 from pravah.cli.totals import GroupBy, groups_of, print_groups, print_totals
-from pravah.errors import NotYetError, SourceMissingError, SpecError
+from pravah.errors import SourceMissingError, SpecError
 from pravah.model.filters import Filters, read_depth
 from pravah.model.glob import as_text, split_glob
+from pravah.model.uri import absolute_uri, is_object_uri, object_parts, object_uri
 
 if TYPE_CHECKING:
     from pravah.engine import Scanner
@@ -48,7 +50,8 @@ MOST_ERRORS = 20
 
 def scan(
     roots: Annotated[
-        list[str], Argument(metavar="DIRECTORY...", help="Where to list; globs in quotes.")
+        list[str],
+        Argument(metavar="PLACE...", help="Directories, s3://BUCKET/PREFIX/, globs in quotes."),
     ],
     filters: FilterFlags,
     console: Console,
@@ -80,18 +83,21 @@ def scan(
             hint="write it to a file or a pipe: `… > files.arrow`",
         )
     sized = stat or total or by is not None
-    scanner = _scanner(roots, filters, sized=sized)
-    die_of_interrupts()
-    if by is not None:
-        summed = scanner.totals(by.value, levels)
-        counted = summed[2]
-        print_groups(console, list(groups_of(summed)), by)
-    elif totals or total:
-        counted = scanner.count()
-        print_totals(console, counted, sized=sized)
-    else:
-        with _stdout() as descriptor:
-            counted = scanner.write_to(descriptor, chosen.value, terminator=0 if null else 10)
+    from pravah.engine import translated
+
+    with translated():
+        scanner = _scanner(roots, filters, sized=sized)
+        die_of_interrupts()
+        if by is not None:
+            summed = scanner.totals(by.value, levels)
+            counted = summed[2]
+            print_groups(console, list(groups_of(summed)), by)
+        elif totals or total:
+            counted = scanner.count()
+            print_totals(console, counted, sized=sized)
+        else:
+            with _stdout() as descriptor:
+                counted = scanner.write_to(descriptor, chosen.value, terminator=0 if null else 10)
     return _tell_errors(counted)
 
 
@@ -127,7 +133,9 @@ def _places(roots: list[str]) -> dict[tuple[bytes, int], list[bytes]]:
     places: dict[tuple[bytes, int], list[bytes]] = {}
     for number, root in enumerate(roots):
         if "://" in root:
-            raise NotYetError(f"can't list `{root}`: this release works on local files only")
+            place, patterns = _object_place(root)
+            places.setdefault((place, _GLOBS if patterns else number), []).extend(patterns)
+            continue
         path = os.fsencode(root)
         glob = None if os.path.lexists(path) else split_glob(path)
         if glob is None:
@@ -135,6 +143,20 @@ def _places(roots: list[str]) -> dict[tuple[bytes, int], list[bytes]]:
         else:
             places.setdefault((_root(glob[0]), _GLOBS), []).append(glob[1])
     return places
+
+
+def _object_place(root: str) -> tuple[bytes, list[bytes]]:
+    """Give the prefix to list, without a slash at its end, and the glob below it."""
+    uri = absolute_uri(root, b"/")
+    if not is_object_uri(uri):
+        raise SpecError(f"`{root}` is no place that can be listed", kind="unknown_scheme")
+    tell_note(uri)
+    name, bucket, key = object_parts(uri)
+    glob = split_glob(key.encode())
+    if glob is None:
+        return object_uri(name, bucket, key.rstrip("/")).rstrip("/").encode(), []
+    above = glob[0].decode().removeprefix(".")
+    return object_uri(name, bucket, above).rstrip("/").encode(), [glob[1]]
 
 
 def _root(path: bytes) -> bytes:

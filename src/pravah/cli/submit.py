@@ -8,6 +8,7 @@ from typer import Option
 
 from pravah.cli import pipeline
 from pravah.cli.figures import ago, moment, share
+from pravah.cli.store_note import tell_note
 
 if TYPE_CHECKING:
     from pravah.cli.application import AnyApplication
@@ -24,6 +25,8 @@ def submit(application: AnyApplication, spec: JobSpec, *, new: bool) -> Submissi
     """Create the job, or find the unfinished one of the same spec."""
     from pravah.jobs.service import Reuse
 
+    for uri in (*spec.source.uri, *([spec.sink.uri] if spec.sink else ())):
+        tell_note(uri)
     return application.jobs.create(spec, reuse=Reuse.NOTHING if new else Reuse.UNFINISHED)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pravah.errors import ForbiddenError
-from pravah.model.uri import NULL, shown_path, uri_path
+from pravah.model.uri import NULL, is_object_uri, shown_path, uri_path
 
 
 def check_access(plan: Mapping[str, Any]) -> None:
@@ -19,6 +19,11 @@ def check_access(plan: Mapping[str, Any]) -> None:
     if plan["in_place"]:
         for root in plan["roots"]:
             check_writable(uri_path(root["uri"]), "replace files in", "change its permissions")
+        return
+    if (uri := target(plan)) is not None and is_object_uri(uri):
+        from pravah import engine
+
+        engine.look_at_store(f"{uri.rstrip('/')}/")
         return
     if (sink := written_to(plan)) is None:
         return
@@ -29,8 +34,14 @@ def check_access(plan: Mapping[str, Any]) -> None:
 
 def written_to(plan: Mapping[str, Any]) -> bytes | None:
     """Give the directory that outputs, or findings alone, are put into; None where none is."""
-    uri = plan.get("dataset") or (plan["sink"] or {}).get("uri", NULL)
-    return None if uri == NULL or plan.get("in_place") else uri_path(uri)
+    uri = target(plan)
+    return None if uri is None or is_object_uri(uri) else uri_path(uri)
+
+
+def target(plan: Mapping[str, Any]) -> str | None:
+    """Give the URI that outputs, or findings alone, are put below; None where none is."""
+    uri: str = plan.get("dataset") or (plan["sink"] or {}).get("uri", NULL)
+    return None if uri == NULL or plan.get("in_place") else uri
 
 
 def free_bytes(plan: Mapping[str, Any]) -> int | None:

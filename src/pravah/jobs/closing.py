@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pravah import engine
-from pravah.errors import EngineError, PravahError
+from pravah.errors import EngineError, PravahError, StoreError
 from pravah.jobs import after
 from pravah.jobs.beating import while_beating
 from pravah.jobs.dataset import write_dataset
@@ -43,7 +43,7 @@ class Closing:
         error, results = job.error, None
         try:
             results = while_beating(beat, lambda: write_dataset(ledger, job, self._scratch))
-        except (OSError, EngineError) as problem:
+        except (OSError, EngineError, StoreError) as problem:
             error = error or _unwritable(problem)
         aftermath = None
         if after.concerns(job):
@@ -93,11 +93,11 @@ def _merge_fingerprints(ledger: Ledger, job: Job, beat: Beat) -> None:
 def _sweep(ledger: Ledger, job: Job) -> None:
     """Remove what holders have staged whose lease had expired, and who died before they saw it."""
     plan = json.dumps(job.plan)
-    with suppress(EngineError):
+    with suppress(EngineError, StoreError):
         engine.unshare(plan)
     for _, manifest in ledger.claimed_again(job.id):
         # A sink that can't be listed has been told of by the tasks themselves.
-        with suppress(EngineError):
+        with suppress(EngineError, StoreError):
             engine.sweep(plan, manifest)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pravah.errors import EngineError, LedgerBusyError, StatusError
+from pravah.errors import STORE_HINTS, EngineError, LedgerBusyError, StatusError
 from pravah.jobs import attempt as attempts
 from pravah.jobs import chronicle, log
 from pravah.jobs.attempt import Attempt
@@ -38,7 +38,13 @@ SMALL_SLOTS = 14
 # Attempts of a task that end badly without progress, before it runs alone and then ends its job.
 STRIKES = 3
 # Errors of the core that another try can't change.
-HOPELESS = {"invalid_plan", "invalid_parameter", "unknown_processor", "damaged_blob"}
+HOPELESS = {
+    "invalid_plan",
+    "invalid_parameter",
+    "unknown_processor",
+    "damaged_blob",
+    *STORE_HINTS.keys() - {"store_busy", "store_unreachable"},
+}
 # How long a drained task may take to its end: its last windows need a second, a stuck step more.
 # Together with the rest of the way out far below the 30 s that Kubernetes and systemd wait.
 DRAIN_S = 10.0

@@ -11,6 +11,7 @@ import filecmp
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from pravah import engine
 from pravah.failpoints import passing
-from pravah.jobs.dataset_place import form, named, place
+from pravah.jobs.dataset_place import form, named, object_place, place
 from pravah.model.ids import shown
-from pravah.model.uri import path_uri, shown_path
+from pravah.model.uri import path_uri, shown_path, shown_uri
 
 if TYPE_CHECKING:
     from pravah.model.dataset import DatasetFormat
@@ -39,6 +40,8 @@ def gathered(ledger: Ledger, job: Job, scratch: Path) -> engine.Results:
 
 def write_dataset(ledger: Ledger, job: Job, scratch: Path) -> dict[str, Any] | None:
     """Write the findings to their place, and tell of them; None where they have none."""
+    if (uri := object_place(job)) is not None:
+        return _put_dataset(ledger, job, scratch, uri)
     path = place(job)
     if path is None:
         return None
@@ -69,6 +72,9 @@ def write_dataset(ledger: Ledger, job: Job, scratch: Path) -> dict[str, Any] | N
 
 def remove_dataset(ledger: Ledger, job: Job, scratch: Path) -> None:
     """Remove what `write_dataset` has put below the sink, or elsewhere where it is unchanged."""
+    if (uri := object_place(job)) is not None and job.results is not None:
+        engine.remove_object(uri, _owner(job))
+        return
     path = place(job)
     if path is None or job.results is None:
         return
@@ -80,6 +86,22 @@ def remove_dataset(ledger: Ledger, job: Job, scratch: Path) -> None:
     for directory in (path.parent, path.parent.parent):
         with suppress(OSError):  # others' datasets are in it
             directory.rmdir()
+
+
+def _put_dataset(ledger: Ledger, job: Job, scratch: Path, uri: str) -> dict[str, Any]:
+    """Write the findings to scratch, and put them whole; an earlier closing's are replaced."""
+    records = gathered(ledger, job, scratch)
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        count, first = records.write(file.fileno(), _format(job))
+        passing("closing.dataset.before_publish")
+        engine.put_object(uri, file.fileno(), _owner(job))
+        passing("closing.dataset.after_publish")
+    return {"count": count, "uri": shown_uri(uri), "first": [json.loads(line) for line in first]}
+
+
+def _owner(job: Job) -> str:
+    """Give the name that an object of this job carries: that of task 0, which is closing."""
+    return f".pravah-{job.id}-0-0-0"
 
 
 def _is_what_would_be_written(ledger: Ledger, job: Job, scratch: Path, path: Path) -> bool:

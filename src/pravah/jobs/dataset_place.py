@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import SpecError
-from pravah.jobs.access import check_writable, written_to
+from pravah.jobs.access import check_writable, target, written_to
 from pravah.jobs.places import look
 from pravah.model.dataset import EXTENSIONS, dataset_format
 from pravah.model.ids import shown
-from pravah.model.uri import shown_path, uri_path
+from pravah.model.uri import is_object_uri, shown_path, uri_path
 from pravah.registry import registry
 
 if TYPE_CHECKING:
@@ -118,6 +118,16 @@ def place(job: Job) -> Path | None:
     if sink is None:
         return None
     return Path(os.fsdecode(sink)) / "_pravah" / shown(job.id) / f"results.{form(job.spec)}"
+
+
+def object_place(job: Job) -> str | None:
+    """Give the URI that a job's findings go to in an object store, as the core reads it."""
+    sink = target(job.plan)
+    if sink is None or not is_object_uri(sink) or not registry().finds(job.plan["steps"]):
+        return None
+    if named(job.spec) is not None:
+        return None
+    return f"{sink.rstrip('/')}/_pravah/{shown(job.id)}/results.{form(job.spec)}"
 
 
 def form(spec: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from pravah.errors import StatusError
 from pravah.model.ids import shown
 from pravah.model.job import Job
-from pravah.model.uri import NULL, uri_path
+from pravah.model.uri import NULL, is_object_uri, uri_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +59,5 @@ def _paths(plan: Mapping[str, Any]) -> Iterator[Path]:
         uris.append(plan["dataset"])
     if isinstance(plan["after"], dict):
         uris.append(plan["after"]["move"])
-    for uri in uris:
+    for uri in (uri for uri in uris if not is_object_uri(uri)):
         yield Path(os.fsdecode(uri_path(uri)))

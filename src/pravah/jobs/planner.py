@@ -19,10 +19,25 @@ from typing import TYPE_CHECKING, Any
 from pravah.errors import OverlapError, SourceMissingError, SpecError
 from pravah.jobs import dataset_place, reduction, source_fate
 from pravah.jobs.locality import Locality
+from pravah.jobs.object_places import (
+    findings_sink,
+    output_sink,
+    refuse_object_overlap,
+    refuse_unknown_to_objects,
+    source_place,
+)
 from pravah.jobs.places import Identity, ancestors, identity, look
 from pravah.jobs.step_files import pinned
 from pravah.model.glob import as_text, split_glob
-from pravah.model.uri import NULL, path_uri, quote, shown_path, uri_path
+from pravah.model.uri import (
+    NULL,
+    is_object_uri,
+    path_uri,
+    planned_uri,
+    quote,
+    shown_path,
+    uri_path,
+)
 from pravah.registry import registry
 
 if TYPE_CHECKING:
@@ -52,14 +67,20 @@ class _Root:
 
     path: bytes
     only: bytes | None
-    identity: Identity
+    # None in an object store, whose path is its URI.
+    identity: Identity | None
     globs: tuple[bytes, ...] = ()
 
     def to_dict(self, *, prefixed: bool) -> dict[str, Any]:
         prefix = quote(_name(self.path)) if prefixed and self.only is None else None
         only = quote(self.only) if self.only is not None else None
         globs = {"globs": [quote(glob) for glob in self.globs]} if self.globs else {}
-        return {"uri": path_uri(self.path), "only": only, "prefix": prefix, **globs}
+        return {"uri": self.uri, "only": only, "prefix": prefix, **globs}
+
+    @property
+    def uri(self) -> str:
+        """Its URI, as the core reads it."""
+        return path_uri(self.path) if self.identity else planned_uri(self.path.decode())
 
     @property
     def name(self) -> bytes:
@@ -69,7 +90,9 @@ class _Root:
 
 def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None = None) -> Planned:
     """Plan a spec that was written in `directory`."""
-    resolved = dataset_place.settled(spec.resolved(directory))
+    resolved = spec.resolved(directory)
+    refuse_unknown_to_objects(resolved)
+    resolved = dataset_place.settled(resolved)
     steps = [_step(step, directory) for step in resolved.steps]
     roots = _roots(resolved.source.uri)
     reduction.refuse(resolved)
@@ -79,6 +102,8 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
     sink, dataset = _sink(resolved, roots), _dataset(resolved)
     if resolved.in_place:
         _refuse_nested(roots)
+    elif (put := dataset or (sink or {}).get("uri", NULL)) != NULL and is_object_uri(put):
+        refuse_object_overlap([root.uri for root in roots if root.only is None], put)
     elif dataset is not None:
         _refuse_overlap(roots, uri_path(dataset), is_file=False)
     elif sink is not None and sink["uri"] != NULL:
@@ -153,6 +178,9 @@ def _roots(uris: Iterable[str]) -> list[_Root]:
 
 
 def _root(uri: str) -> _Root:
+    if is_object_uri(uri):
+        place = source_place(uri)
+        return _Root(place.path.encode(), place.only, None, place.globs)
     path = uri_path(uri)
     found = look(path)
     if found is None and (glob := split_glob(path)) is not None:
@@ -219,13 +247,15 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
     options = sink.model_dump(include=_SINK_OPTIONS)
     if sink.uri == NULL:
         return {"uri": NULL, "only": None, **options}
+    one_file = len(roots) == 1 and roots[0].only is not None
+    if reduction.reducing_step(spec) is not None:
+        one_file = sink.path is None
+    if is_object_uri(sink.uri):
+        return {**output_sink(sink, one_file=one_file), **options}
     path = uri_path(sink.uri)
     found = look(path)
     if found is not None and stat.S_ISDIR(found.st_mode):
         return {"uri": path_uri(path), "only": None, **options}
-    one_file = len(roots) == 1 and roots[0].only is not None
-    if reduction.reducing_step(spec) is not None:
-        one_file = sink.path is None
     if one_file and not sink.uri.endswith("/"):
         if sink.path is not None:
             raise SpecError(
@@ -248,6 +278,8 @@ def _dataset(spec: JobSpec) -> str | None:
     """Plan the directory of what inspect steps find, where nothing else goes to the sink."""
     if spec.sink is None or spec.sink.uri == NULL or source_fate.writing_steps(spec):
         return None
+    if is_object_uri(spec.sink.uri):
+        return findings_sink(spec.sink.uri)
     path = uri_path(spec.sink.uri)
     found = look(path)
     if found is not None and not stat.S_ISDIR(found.st_mode):

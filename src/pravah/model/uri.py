@@ -1,6 +1,8 @@
 """Paths and URIs: what people type becomes an absolute `file://` URI that any name survives.
 
 Paths are bytes; in URIs they are percent-encoded, so names that are not UTF-8 stay whole in JSON.
+Keys of object stores are text, and stay as they are typed: `s3://bucket/a b`. Only plans, which
+the core reads, have them encoded.
 """
 
 from __future__ import annotations
@@ -9,10 +11,12 @@ import os
 import re
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from pravah.errors import NotYetError, SpecError
+from pravah.errors import SpecError
+from pravah.settings import Settings
 
 NULL = "null:"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_OBJECT = re.compile(r"s3(?:\+([^:/]*))?://([^/]*)(?:/(.*))?\Z", re.DOTALL)
 
 
 def absolute_uri(typed: str, directory: bytes) -> str:
@@ -23,6 +27,8 @@ def absolute_uri(typed: str, directory: bytes) -> str:
     """
     if typed == NULL:
         return NULL
+    if is_object_uri(typed):
+        return _object_uri(typed)
     path = _typed_path(typed)
     # Bytes all the way: pathlib takes only names that can be decoded.
     absolute = path if path.startswith(b"/") else directory + b"/" + path
@@ -43,6 +49,36 @@ def typed_uri(path: str | bytes) -> str:
         slash = b"/" if text.endswith("/") else b""
         return path_uri(os.path.abspath(os.fsencode(text)) + slash)  # noqa: PTH100 - bytes
     return text
+
+
+def is_object_uri(uri: str) -> bool:
+    """Tell whether a URI is of a place in an object store."""
+    return _OBJECT.match(uri) is not None
+
+
+def object_parts(uri: str) -> tuple[str, str, str]:
+    """Give connection (empty: the default one), bucket and key of a place in an object store.
+
+    >>> object_parts("s3+lab://b/a/ b"), object_parts("s3://b")
+    (('lab', 'b', 'a/ b'), ('', 'b', ''))
+    """
+    found = _OBJECT.match(uri)
+    if found is None:
+        raise SpecError(f"`{uri}` is no place in an object store", kind="invalid_uri")
+    name, bucket, key = found.groups()
+    return name or "", bucket, key or ""
+
+
+def object_uri(name: str, bucket: str, key: str) -> str:
+    """Put a place in an object store together."""
+    scheme = f"s3+{name}" if name else "s3"
+    return f"{scheme}://{bucket}/{key}"
+
+
+def planned_uri(uri: str) -> str:
+    """Write the URI of a place in an object store as the core reads it."""
+    name, bucket, key = object_parts(uri)
+    return object_uri(name, bucket, quote(key.encode()))
 
 
 def path_uri(path: bytes) -> str:
@@ -67,7 +103,9 @@ def shown_path(path: bytes) -> str:
 
 
 def shown_uri(uri: str) -> str:
-    """Write a URI for people: local ones as a path."""
+    """Write a URI for people: local ones as a path, those of plans without their encoding."""
+    if is_object_uri(uri):
+        return shown_path(unquote_to_bytes(uri))
     return shown_path(unquote_to_bytes(uri[7:])) if uri.startswith("file://") else uri
 
 
@@ -89,12 +127,24 @@ def _typed_path(typed: str) -> bytes:
     return os.fsencode(typed)
 
 
+def _object_uri(typed: str) -> str:
+    name, bucket, key = object_parts(typed)
+    if not bucket:
+        bucket = str(Settings().get("S3_BUCKET_NAME") or "")
+        if not bucket or name:
+            raise SpecError(
+                f"`{typed}` names no bucket, and S3_BUCKET_NAME is not set",
+                kind="invalid_uri",
+                hint="as in `s3://BUCKET/PREFIX/`",
+            )
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise SpecError(f"`{typed!r}` is not UTF-8, and keys are", kind="invalid_uri") from error
+    return object_uri(name, bucket, key)
+
+
 def _unknown_scheme(typed: str, scheme: str) -> Exception:
-    if scheme == "s3" or scheme.startswith("s3+"):
-        return NotYetError(
-            f"can't reach `{typed}`: this release works on local files only",
-            hint="object stores come with a later release; copy the files to a local directory",
-        )
     return SpecError(
         f"`{typed}` has the scheme `{scheme}`, which no store knows",
         kind="unknown_scheme",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pravah import failpoints
-from pravah.errors import NotYetError, SpecError
+from pravah.errors import SpecError
 from pravah.model import budget, ids, job, report, status, units, uri
 from pravah.model.status import TRANSITIONS, JobStatus, Subject, TaskStatus, change, mermaid
 
@@ -82,9 +82,17 @@ def test_uri_that_names_no_local_path_is_refused(typed: str) -> None:
         uri.absolute_uri(typed, b"/base")
 
 
-def test_uri_of_an_object_store_is_not_yet_there() -> None:
-    with pytest.raises(NotYetError):
-        uri.absolute_uri("s3://bucket/key", b"/")
+@pytest.mark.parametrize("typed", ["s3://bucket/a b+%2F/é", "s3+lab://bucket/", "s3://b/"])
+def test_uri_of_an_object_store_stays_as_it_is_typed(typed: str) -> None:
+    assert uri.absolute_uri(typed, b"/base") == typed
+    assert uri.shown_uri(uri.planned_uri(typed)) == typed
+
+
+def test_uri_without_a_bucket_means_the_default_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_BUCKET_NAME", "mine")
+    assert uri.absolute_uri("s3:///a/b", b"/") == "s3://mine/a/b"
+    with pytest.raises(SpecError):
+        uri.absolute_uri("s3+lab:///a/b", b"/")
 
 
 def test_ids_sort_by_time_and_are_read_in_any_case() -> None:

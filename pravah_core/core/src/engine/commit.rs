@@ -21,7 +21,7 @@ use crate::{
     outcome::{Outcome, Publish, Row, SourceFingerprint, encode_rows},
     pipeline::Failure,
     plan::{SinkPlan, Verify},
-    stores::{Output, SinkDirectory, Source, Standing},
+    stores::{Output, SinkDirectory, Source},
 };
 
 /// What one transaction of the ledger holds: window *n* is recorded, window *n* − 1 acknowledged.
@@ -202,6 +202,9 @@ impl Committer<'_, '_> {
         let mut amendments = Vec::new();
         let mut directories: Vec<Arc<dyn SinkDirectory>> = Vec::new();
         let mut seen = HashSet::new();
+        if let Some(sink) = self.bench.sink {
+            sink.begin_publish(&mut window.outputs);
+        }
         for (output, positions) in window.outputs.iter_mut().zip(&window.output_rows) {
             let rows = &mut window.rows[positions.clone()];
             let newest = rows.iter().filter_map(|row| row.source).max_by_key(|source| source.modified_ns);
@@ -260,7 +263,7 @@ impl Committer<'_, '_> {
         if self.bench.plan.names_at_run_time() {
             return self.bench.publish_if_free(output);
         }
-        if !still_there(output)?
+        if !output.directory.is_still(output)?
             && let Some(reason) = self.bench.decide_again(output, source)?
         {
             return Ok(Some(reason));
@@ -323,13 +326,6 @@ fn joined(directories: Vec<(Vec<u8>, Vec<NamedMemory>)>) -> Vec<(Vec<u8>, Vec<Na
         joined.entry(directory).or_default().extend(memories);
     }
     joined.into_iter().collect()
-}
-
-/// Whether what is to be replaced is what was looked at, so that nothing that came later is lost.
-fn still_there(output: &Output) -> Result<bool> {
-    let Some(seen) = &output.replaces else { return Ok(true) };
-    let found = output.directory.look(&output.name)?;
-    Ok(matches!(found, Standing::File(found) if output.directory.same(&found, seen)))
 }
 
 /// The name of an output, and what is remembered of it.

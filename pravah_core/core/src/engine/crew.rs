@@ -4,6 +4,7 @@
 //! only threads that wait (for memory, for a slow disk, before another try), and puts what comes back into windows.
 
 use std::{
+    collections::VecDeque,
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,7 +27,7 @@ use crate::{
     outcome::Row,
     pipeline::Workers,
     plan::Durability,
-    stores::Output,
+    stores::{Output, Sink},
 };
 
 /// Most entries of a window (protocol, rule 5).
@@ -38,6 +39,8 @@ const WINDOW_TIME: Duration = Duration::from_millis(500);
 const WINDOW_RECORD_BYTES: usize = 8 << 20;
 /// Entries that are handed to the pool together: enough that its threads rarely wait for the last of a batch.
 const BATCH_ENTRIES: usize = 256;
+/// Batches that are fetched ahead of the one at work: some hundred requests are in flight then.
+const BATCHES_AHEAD: usize = 2;
 /// Bytes of small files that are handed to the pool together: a batch takes a fraction of a window's time.
 const BATCH_BYTES: u64 = 8 << 20;
 /// Large files of one task that are driven at once: where one ends, another one keeps the pool busy.
@@ -80,6 +83,8 @@ pub struct Crew<'c, 't> {
     pub windows: SyncSender<Window>,
     /// Descriptors that one window may keep open.
     pub open_files: usize,
+    /// Bytes of outputs that one window may keep in memory, where the sink has them there.
+    pub held_bytes: u64,
 }
 
 /// The drivers' door: items in, what came of them out.
@@ -96,6 +101,8 @@ struct Filling {
     record_bytes: usize,
     /// Descriptors that its outputs and their directories keep open.
     open_files: usize,
+    /// Bytes of its outputs.
+    held_bytes: u64,
     directory: Option<(u64, u64)>,
 }
 
@@ -149,6 +156,8 @@ impl Crew<'_, '_> {
     fn walk(&mut self, entries: &[(u32, u32)], drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
         let mut batch = Vec::new();
         let mut batch_bytes = 0;
+        // Batches whose files are on their way.
+        let mut fetched: VecDeque<Vec<Item>> = VecDeque::new();
         for &(index, attempts) in entries {
             if self.bench.outputs.lead(index) != index {
                 continue; // it goes with the first one of its output
@@ -164,12 +173,17 @@ impl Crew<'_, '_> {
             batch_bytes += self.bench.size_bytes(index);
             batch.push(item);
             if batch.len() >= BATCH_ENTRIES || batch_bytes >= BATCH_BYTES {
-                self.stage_batch(std::mem::take(&mut batch), drivers, filling)?;
+                let next = self.next_batch(&mut fetched, std::mem::take(&mut batch));
+                self.stage_batch(next, drivers, filling)?;
                 batch_bytes = 0;
             }
         }
-        if !self.bench.control.draining() {
-            self.stage_batch(batch, drivers, filling)?;
+        self.begin_fetching(&batch);
+        fetched.push_back(batch);
+        for batch in fetched {
+            if !self.bench.control.draining() {
+                self.stage_batch(batch, drivers, filling)?;
+            }
         }
         while drivers.busy > 0 {
             match drivers.receive(WINDOW_TIME) {
@@ -215,9 +229,49 @@ impl Crew<'_, '_> {
         Ok(self.places.of(index as usize))
     }
 
+    /// Give the batch whose turn it is: this one, or where files are far away one that was asked for before.
+    fn next_batch(&self, fetched: &mut VecDeque<Vec<Item>>, batch: Vec<Item>) -> Vec<Item> {
+        if !self.is_far() {
+            return batch;
+        }
+        self.begin_fetching(&batch);
+        fetched.push_back(batch);
+        if fetched.len() <= BATCHES_AHEAD { Vec::new() } else { fetched.pop_front().unwrap_or_default() }
+    }
+
+    /// Whether reading or looking at names means to wait for a server.
+    fn is_far(&self) -> bool {
+        self.bench.source.is_remote() || self.bench.sink.is_some_and(Sink::holds_outputs)
+    }
+
+    /// Ask for the files of a batch, and for what stands at the names of its outputs, without waiting.
+    fn begin_fetching(&self, batch: &[Item]) {
+        for item in batch.iter().filter(|_| self.is_far()) {
+            if self.bench.source.is_remote() {
+                item.place.source.fetch_ahead(self.bench.manifest.name(item.index as usize));
+            }
+            if let (Some(sink), Ok((_, name))) = (&item.place.sink, self.bench.output_name(item.index, None)) {
+                sink.look_ahead(&name);
+            }
+        }
+    }
+
+    /// Wait until the files of a batch are here: the pool, which never waits, finds them in memory.
+    fn await_fetched(&self, batch: &[Item]) {
+        let _reading = effort::during(Activity::Reading);
+        for item in batch {
+            item.place.source.await_ahead(self.bench.manifest.name(item.index as usize));
+            self.bench.control.get_on();
+        }
+    }
+
     fn stage_batch(&self, batch: Vec<Item>, drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
         let bench = self.bench;
-        self.fetch_ahead(&batch);
+        if self.bench.source.is_remote() {
+            self.await_fetched(&batch)
+        } else {
+            self.fetch_ahead(&batch)
+        }
         // Asked to drain, the pool gives the rest of the batch up: slow codecs take seconds for it.
         let stage = |item| if bench.control.draining() { Staged::GivenUp } else { bench.stage(item, Workers::NONE) };
         let staged: Vec<Staged> = self.engine.pool.install(|| batch.into_par_iter().map(stage).collect());
@@ -270,6 +324,7 @@ impl Crew<'_, '_> {
         let window = &filling.window;
         let full = window.rows.len() >= WINDOW_ENTRIES
             || filling.open_files >= self.open_files
+            || filling.held_bytes >= self.held_bytes
             || filling.record_bytes >= WINDOW_RECORD_BYTES;
         let due = !window.rows.is_empty() && filling.since.elapsed() >= WINDOW_TIME;
         match (full, due) {
@@ -307,7 +362,14 @@ impl Crew<'_, '_> {
 
 impl Filling {
     fn new() -> Self {
-        Self { window: Window::default(), since: Instant::now(), record_bytes: 0, open_files: 0, directory: None }
+        Self {
+            window: Window::default(),
+            since: Instant::now(),
+            record_bytes: 0,
+            open_files: 0,
+            held_bytes: 0,
+            directory: None,
+        }
     }
 
     fn push(&mut self, row: Row, output: Option<Output>) {
@@ -328,6 +390,7 @@ impl Filling {
         }
         self.record_bytes += row.records.as_ref().map_or(0, String::len);
         if let Some(output) = output {
+            self.held_bytes += output.staged.identity.size_bytes;
             let directory = Some(output.directory.id());
             self.open_files += if directory == self.directory { 1 } else { 2 };
             self.directory = directory;

@@ -11,9 +11,6 @@ use crate::{
     stores::{Output, SinkDirectory, Standing},
 };
 
-/// NAME_MAX of every file system of Linux that counts names in bytes.
-const NAME_BYTES: usize = 255;
-
 /// What is to become of an entry.
 pub enum Decision {
     /// It is worked on.
@@ -37,8 +34,8 @@ impl Bench<'_> {
     /// Decide what happens to what has the output's name, before anything is read.
     pub fn decide(&self, item: &Item, name: &[u8], output_name: &[u8]) -> Result<Decision> {
         let Some(sink) = &item.place.sink else { return Ok(publish(Publish::Create, None)) };
-        if output_name.len() > NAME_BYTES {
-            return Err(Error::NameTooLong { length_bytes: output_name.len(), limit_bytes: NAME_BYTES });
+        if let Some(limit_bytes) = sink.longest_name().filter(|limit| output_name.len() > *limit) {
+            return Err(Error::NameTooLong { length_bytes: output_name.len(), limit_bytes });
         }
         if self.plan.names_at_run_time() {
             return Ok(publish(Publish::Create, None)); // it has no name yet

@@ -151,7 +151,7 @@ impl Bench<'_> {
         };
         let mut target = Target::new(self, item, publishing);
         if self.sink.is_some() {
-            target.begin()?; // an empty output is an output
+            target.begin(&output_name, None)?; // an empty output is an output
         }
         let (mut rows, newest) = if self.is_small_output(item.index) {
             self.pour_all(members.clone(), (workers, memos), &mut |event| target.take(event))?

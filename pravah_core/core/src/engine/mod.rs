@@ -90,6 +90,14 @@ impl Engine {
         self.rates.change(job, read, write);
     }
 
+    /// Bytes of outputs that one window of a task may keep in memory until they are published.
+    ///
+    /// As with descriptors: two large tasks at once with two windows each take a quarter, the small ones less than half.
+    fn window_held_bytes(&self, entries: usize) -> u64 {
+        let part = if entries <= SMALL_TASK_ENTRIES { 64 } else { 16 };
+        (self.budget.total() / part).max(HELD_BYTES)
+    }
+
     /// What all calls have seen and done so far.
     pub fn progress(&self) -> &Arc<Progress> {
         &self.progress
@@ -106,6 +114,9 @@ fn raise_open_file_limit() {
 
 /// Entries of a small task, of which up to 14 run at once, as the supervisor counts them.
 const SMALL_TASK_ENTRIES: usize = 256;
+
+/// Bytes of outputs that a window holds at least: one that is put whole, and some small ones.
+const HELD_BYTES: u64 = 8 << 20;
 
 /// Descriptors that one window of a task may keep open.
 ///

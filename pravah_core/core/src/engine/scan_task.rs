@@ -57,6 +57,7 @@ use crate::{
     effort::{self, CallKind, Effort},
     plan::{Plan, Preserve, Root},
     scan::{Detail, Filter, Filtered, Scanner},
+    stores::s3::{ObjectLister, is_object_uri},
 };
 
 /// A task that the scan has cut.
@@ -152,6 +153,10 @@ impl Scan<'_> {
             .globs(plan.roots.iter().map(Root::glob).collect::<Result<_>>()?)
             .links(plan.links())
             .skip(roots.skip);
+        let scanner = match plan.roots.iter().any(|root| is_object_uri(&root.uri)) {
+            true => scanner.lister(Arc::new(ObjectLister::of(plan)?)),
+            false => scanner,
+        };
         walk(plan, scanner, beginning.split(plan), rules, emitter)
     }
 }

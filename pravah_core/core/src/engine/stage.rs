@@ -161,7 +161,8 @@ impl Bench<'_> {
     pub fn need(&self, index: u32, blocks: usize) -> u64 {
         let (name, size_bytes) = (self.manifest.name(index as usize), self.largest_bytes(index));
         let steps = self.pipeline.need(name, size_bytes, blocks as u64);
-        steps.saturating_add(PIECES * self.pipeline.piece_bytes() as u64 + QUEUED_BYTES)
+        let stores = self.source.reading_bytes() + self.sink.map_or(0, Sink::staging_bytes);
+        steps.saturating_add(PIECES * self.pipeline.piece_bytes() as u64 + QUEUED_BYTES + stores)
     }
 
     /// Take the entry through the pipeline. Errors become its row.
@@ -251,7 +252,8 @@ impl Bench<'_> {
         let (mut target, Read { bytes: bytes_in, hash }) = loop {
             let mut target = Target::new(self, item, publishing);
             if self.sink.is_some() {
-                target.begin()?; // an empty output is an output
+                let kept = Some(&looked).filter(|_| self.keeps_attributes());
+                target.begin(&output_name, kept)?; // an empty output is an output
             }
             let entry = (item.index, before.size_bytes);
             match self.run(&mut *reading, entry, &mut target, (workers, memo.as_ref())) {

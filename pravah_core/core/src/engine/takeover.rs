@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    entry::join,
     manifest::Manifest,
     outcome::{Outcome, Recorded, Row},
     pipeline::{Failure, Pipeline},
@@ -58,7 +59,25 @@ fn sweep_below(
         }
         seen.insert(directory);
     }
+    if sink.holds_outputs() {
+        let name = |index| plan.output_name(pipeline, &manifest.named(index)).ok();
+        let names: Vec<_> =
+            (0..manifest.len()).filter_map(name).map(|(directory, name)| join(&directory, &name)).collect();
+        removed += sink.abandon(&names, begun_ns(&plan.job))?;
+    }
     Ok(removed)
+}
+
+/// When a job was created, in nanoseconds since 1970, and a little earlier, as clocks differ; its id begins with it.
+///
+/// So the manifest stands for a record of each upload: it names all keys ahead, and no upload of the job is older.
+fn begun_ns(job: &str) -> i64 {
+    const ALPHABET: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    const CLOCKS_DIFFER_MS: i64 = 15 * 60 * 1_000; // what Amazon tolerates
+    let digit = |letter: u8| ALPHABET.iter().position(|known| *known == letter).and_then(|at| i64::try_from(at).ok());
+    let begun_ms = job.bytes().take(10).try_fold(0_i64, |time, letter| Some(time << 5 | digit(letter)?));
+    let begun_ms = begun_ms.filter(|_| job.len() == 26);
+    begun_ms.map_or(i64::MIN, |time| time.saturating_sub(CLOCKS_DIFFER_MS).saturating_mul(1_000_000))
 }
 
 /// Deal with the window that was recorded last, where it is not acknowledged: gives what of it counts.
@@ -68,7 +87,9 @@ pub fn adopt(bench: &Bench<'_>, source: &dyn Source, windows: &[Recorded]) -> Re
     let mut directories: Vec<Arc<dyn SinkDirectory>> = Vec::new();
     // Looked at once for all entries of an output: they are acknowledged together, or none is.
     let mut last: Option<(u32, Adopted)> = None;
-    for row in crate::outcome::decode_rows(&recorded.blob)? {
+    let rows = crate::outcome::decode_rows(&recorded.blob)?;
+    look_ahead(bench, &rows);
+    for row in rows {
         let lead = bench.outputs.lead(row.index);
         let adopted = match last.take().filter(|(other, _)| *other == lead) {
             Some((_, adopted)) => adopted,
@@ -95,6 +116,17 @@ pub fn adopt(bench: &Bench<'_>, source: &dyn Source, windows: &[Recorded]) -> Re
         sink.make_published_durable(&directories)?; // the earlier attempt may not have come to it
     }
     Ok(Some(published))
+}
+
+/// Ask for what stands at the names of a recorded window, where each answer takes a while.
+fn look_ahead(bench: &Bench<'_>, rows: &[Row]) {
+    let Some(sink) = bench.sink.filter(|sink| sink.holds_outputs()) else { return };
+    for row in rows.iter().filter(|row| row.staged.is_some() && bench.outputs.lead(row.index) == row.index) {
+        let Ok((directory, name)) = bench.output_name(row.index, row.hash) else { continue };
+        if let Ok(Some(directory)) = sink.find_directory(&directory) {
+            directory.ask_ahead(&name);
+        }
+    }
 }
 
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use crate::{
     Result,
     effort::{self, Activity},
     processors::{Event, RowCounts},
-    stores::{Attributes, Output, Reading, Staging, Temporary},
+    stores::{Attributes, Beginning, Output, Reading, Staging, Temporary},
 };
 
 /// Bytes that are copied at once, where the system does not: enough that a call does not count.
@@ -38,12 +38,13 @@ impl<'b, 't> Target<'b, 't> {
         Self { bench, item, publishing, staging: None, bytes_out: 0, records: None, rows: None, buffer: Vec::new() }
     }
 
-    /// Stage its output.
-    pub fn begin(&mut self) -> Result<()> {
+    /// Stage its output; its name and what it keeps of its source as far as they are known.
+    pub fn begin(&mut self, name: &[u8], attributes: Option<&Attributes>) -> Result<()> {
         let Some(sink) = &self.item.place.sink else { return Ok(()) };
         effort::now(Activity::Writing);
         let temporary = self.bench.temporary();
-        let staging = sink.stage(&temporary, self.publishing.how)?;
+        let publish = self.publishing.how;
+        let staging = sink.stage(&Beginning { temporary: &temporary, publish, name, attributes })?;
         self.staging = Some((temporary, staging));
         Ok(())
     }

@@ -98,6 +98,9 @@ impl Engine {
         // Without a name there is nothing that whoever takes over could remove under a late publish (rule 7).
         let temporaries = if task.kernel_leases { Temporaries::Nameless } else { Temporaries::Named };
         let sink = plan.sink.as_ref().map(|sink| open_sink(sink, temporaries)).transpose()?;
+        if let Some(sink) = &sink {
+            sink.works_for(&plan.job);
+        }
         let source = open_source(plan)?;
         let bench = Bench {
             plan,
@@ -183,6 +186,10 @@ impl Run<'_> {
             places,
             windows,
             open_files: window_open_files(self.bench.manifest.len()),
+            held_bytes: match self.bench.sink {
+                Some(sink) if sink.holds_outputs() => self.engine.window_held_bytes(self.bench.manifest.len()),
+                _ => u64::MAX,
+            },
         };
         std::thread::scope(|scope| {
             let staging = std::thread::Builder::new().name("pravah-crew".into());

@@ -13,7 +13,7 @@ use crate::{
     manifest::Manifest,
     outcome::{Outcome, Publish, Reason, Recorded, Row},
     plan::{Plan, file_path},
-    stores::{SinkDirectory, Standing, Temporaries, open_sink},
+    stores::{SinkDirectory, Standing, Temporaries, open_sink, s3::is_object_uri},
 };
 
 /// What to do with outputs that can be taken back.
@@ -38,10 +38,10 @@ pub struct Undone {
 /// Take back the outputs of a task's acknowledged entries.
 pub fn undo(plan: &Plan, manifest: &[u8], windows: &[Recorded], how: Undo) -> Result<Undone> {
     let mut undone = Undone::default();
-    let Some(sink) = plan.sink.as_ref().filter(|sink| !plan.in_place && sink.uri.starts_with("file://")) else {
+    let Some(sink) = plan.sink.as_ref().filter(|sink| !plan.in_place && sink.keeps_outputs()) else {
         return Ok(undone);
     };
-    if stat(file_path(&sink.uri)?).err() == Some(Errno::NOENT) {
+    if !is_object_uri(&sink.uri) && stat(file_path(&sink.uri)?).err() == Some(Errno::NOENT) {
         return Ok(undone); // to open it would make it
     }
     let (manifest, pipeline) = (Manifest::decode(manifest)?, plan.pipeline()?);

@@ -8,6 +8,7 @@ use super::{
     directory::Directory,
     filter::{Filtered, Reason},
     listing::Listing,
+    remote::NO_PATH,
     walk::{End, Visitor},
 };
 use crate::{Error, entry::Kind};
@@ -45,7 +46,7 @@ pub struct Fault {
 impl Fault {
     /// The error, with its kind and message.
     pub fn error(&self) -> Error {
-        Error::System { action: self.action, errno: self.errno }
+        fault(self.action, self.errno)
     }
 }
 
@@ -110,6 +111,14 @@ impl Visitor for Count {
     fn end(&mut self, directory: &Arc<Directory>, end: End) -> ControlFlow<()> {
         self.take_end(directory, end);
         ControlFlow::Continue(())
+    }
+}
+
+/// The error of an entry that could not be looked at.
+pub(crate) fn fault(action: &'static str, errno: Errno) -> Error {
+    match errno {
+        NO_PATH => Error::UnsupportedName("its key is no path: a part of it is empty, `.` or `..`".to_owned()),
+        errno => Error::System { action, errno },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Lists directory trees in parallel: names and kinds, and sizes and times where they are asked for.
 //!
 //! - [`Scanner`]: what is listed, and how; starts everything else
+//! - [`remote`]: the same for trees that are on no local disk; [`Lister`] lists them
 //! - [`walk`]: threads, stealing of work, one directory after the other; [`Visitor`] takes what they find
 //! - [`directory`], [`descriptors`]: where a directory is, and how it is opened however deep it lies
 //! - [`read`], [`listing`], [`system`]: the entries of one directory, in flat buffers
@@ -21,6 +22,7 @@ mod listing;
 mod names;
 mod queue;
 mod read;
+mod remote;
 mod system;
 mod totals;
 mod types;
@@ -42,13 +44,14 @@ pub use format::Format;
 pub use glob::Glob;
 pub use listing::{Listed, Listing};
 pub use names::Names;
+pub use remote::{Item, Lister};
 pub use totals::{GroupBy, Total, Totals};
 pub use types::Type;
 pub use walk::{End, Origin, Visitor};
 
-pub(crate) use count::{LIST, LOOK};
+pub(crate) use count::{LIST, LOOK, fault};
 pub(crate) use listing::Stat;
-pub(crate) use read::{closed, list, look_at, look_for};
+pub(crate) use read::{closed, list, listing_of, look_at, look_for};
 pub(crate) use walk::identity;
 
 /// How much is learned of each file.
@@ -99,6 +102,8 @@ pub struct Scanner {
     filters: Vec<Filter>,
     links: Links,
     skip: Vec<Skip>,
+    /// Who lists, where nothing is on a local disk.
+    lister: Option<Arc<dyn Lister>>,
     threads: usize,
     stop: Arc<AtomicBool>,
 }
@@ -113,6 +118,7 @@ impl Scanner {
             filters: Vec::new(),
             links: Links::default(),
             skip: Vec::new(),
+            lister: None,
             threads: default_threads(),
             stop: Arc::default(),
         }
@@ -148,6 +154,12 @@ impl Scanner {
     pub fn skip(mut self, skip: Vec<Skip>) -> Self {
         self.skip = skip;
         self
+    }
+
+    /// Have somebody else list directories; roots are then only what their paths begin with.
+    pub fn lister(mut self, lister: Arc<dyn Lister>) -> Self {
+        self.lister = Some(lister);
+        self.threads(remote::THREADS)
     }
 
     /// Use this many threads (at least one).
@@ -198,7 +210,10 @@ impl Scanner {
 
     /// The same from other places than the roots.
     pub fn walk_from<V: Visitor>(&self, origins: Vec<Origin>, visitors: Vec<V>) -> Result<Vec<V>> {
-        walk::walk(self, origins, visitors)
+        match &self.lister {
+            Some(lister) => remote::walk(self, &**lister, origins, visitors),
+            None => walk::walk(self, origins, visitors),
+        }
     }
 
     fn filter_of(&self, root: usize) -> &Filter {

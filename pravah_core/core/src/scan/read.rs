@@ -147,27 +147,38 @@ impl Sieve<'_> {
     }
 
     fn reason(&mut self, name: &[u8], kind: Kind) -> Option<Reason> {
-        if is_own(name, kind) {
-            return Some(Reason::Own);
-        }
-        if self.rules.skip_name == Some(name) {
+        if self.rules.skip_name == Some(name) && !is_own(name, kind) {
             return Some(Reason::Sink);
         }
-        if let Some(reason) = self.rules.filter.judge_name(name, kind, self.depth) {
-            return Some(reason);
-        }
-        if !self.rules.filter.needs_path() {
-            return None;
-        }
-        let length = self.path.len();
-        if length > 0 {
-            self.path.push(b'/');
-        }
-        self.path.extend_from_slice(name);
-        let reason = self.rules.filter.judge(self.path, kind, self.whole);
-        self.path.truncate(length);
-        reason
+        reason(self.rules.filter, (self.whole, self.depth), self.path, (name, kind))
     }
+}
+
+/// Why an entry of a directory is left out by its name, if it is. `path` is that of the directory; `whole` and
+/// `depth` say whether that is included as a whole, and how many directories lead to what is in it.
+pub(super) fn reason(
+    filter: &Filter,
+    (whole, depth): (bool, usize),
+    path: &mut Vec<u8>,
+    (name, kind): (&[u8], Kind),
+) -> Option<Reason> {
+    if is_own(name, kind) {
+        return Some(Reason::Own);
+    }
+    if let Some(reason) = filter.judge_name(name, kind, depth) {
+        return Some(reason);
+    }
+    if !filter.needs_path() {
+        return None;
+    }
+    let length = path.len();
+    if length > 0 {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    let reason = filter.judge(path, kind, whole);
+    path.truncate(length);
+    reason
 }
 
 /// List a whole directory with sizes, in its own order.
@@ -223,6 +234,18 @@ pub(crate) fn closed(directory: &Directory, filter: &Filter) -> Option<Reason> {
         next = directory.parent().map(AsRef::as_ref);
     }
     None
+}
+
+/// List one file of which all is known, as if its directory held nothing else.
+pub(crate) fn listing_of(name: &[u8], (size_bytes, modified_ns): (u64, i64), filter: &Filter) -> Listing {
+    let mut listing = Listing::default();
+    let by_path = || filter.judge(name, Kind::File, false);
+    match filter.judge_name(name, Kind::File, 1).or_else(by_path).or_else(|| filter.judge_look(size_bytes, modified_ns))
+    {
+        Some(reason) => listing.filtered.add(reason),
+        None => listing.push(name, Kind::File, Some(Stat { size_bytes, modified_ns })),
+    }
+    listing
 }
 
 /// List one file that was named by itself, as if its directory held nothing else.

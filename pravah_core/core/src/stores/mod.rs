@@ -6,6 +6,7 @@
 
 pub mod local;
 mod null;
+pub mod s3;
 pub mod synthetic;
 
 use std::{any::Any, ops::Range, sync::Arc};
@@ -20,6 +21,16 @@ use crate::{
 pub trait Source: Send + Sync {
     /// Open a directory, given by the plan's root and the path below it.
     fn open_directory(&self, root: u16, directory: &[u8]) -> Result<Arc<dyn SourceDirectory>>;
+
+    /// Whether files are far away: they are fetched while others are worked on.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Bytes that reading a large file keeps beside the piece at hand.
+    fn reading_bytes(&self) -> u64 {
+        0
+    }
 }
 
 /// A directory of a source.
@@ -35,6 +46,9 @@ pub trait SourceDirectory: Send + Sync {
 
     /// Have a file fetched from the disk, without waiting for it.
     fn fetch_ahead(&self, name: &[u8]);
+
+    /// Wait until a file that is fetched ahead is here, or can't be had: whoever opens it waits no more.
+    fn await_ahead(&self, _name: &[u8]) {}
 
     /// Read where a symbolic link leads.
     fn read_link(&self, name: &[u8]) -> Result<Vec<u8>>;
@@ -110,17 +124,51 @@ pub trait Sink: Send + Sync {
     /// Open a directory of outputs if there is one.
     fn find_directory(&self, directory: &[u8]) -> Result<Option<Arc<dyn SinkDirectory>>>;
 
+    /// Say for which job outputs are published: what earlier attempts of it left is nobody else's.
+    fn works_for(&self, _job: &str) {}
+
     /// Read an output back as it is on disk; `verify_failed` if it is not what was written.
     fn verify(&self, output: &Output) -> Result<()>;
 
     /// Wait until the staged outputs are on disk. After an error they must be discarded, and staged anew.
     fn make_durable(&self, outputs: &[Output]) -> Result<()>;
 
+    /// Begin to publish outputs of a window, where many can be at once; each is waited for by its own `publish`.
+    fn begin_publish(&self, _outputs: &mut [Output]) {}
+
     /// Wait until the names in these directories are on disk.
     fn make_published_durable(&self, directories: &[Arc<dyn SinkDirectory>]) -> Result<()>;
 
     /// Descriptors that one staged output keeps open until it is published.
     fn open_files_per_output(&self) -> usize;
+
+    /// Bytes that writing a large output keeps beside the piece at hand.
+    fn staging_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Whether small outputs are kept in memory until they are published.
+    fn holds_outputs(&self) -> bool {
+        false
+    }
+
+    /// Give up what dead attempts have begun of these outputs since a time (nanoseconds since 1970), where that is
+    /// found by their names only; gives its number.
+    fn abandon(&self, _names: &[Vec<u8>], _since_ns: i64) -> Result<usize> {
+        Ok(0)
+    }
+}
+
+/// An output that is begun.
+pub struct Beginning<'b> {
+    /// Its temporary name.
+    pub temporary: &'b Temporary,
+    /// How it will get its name.
+    pub publish: Publish,
+    /// Its final name, where that is known.
+    pub name: &'b [u8],
+    /// What it will keep of its source, where that is known.
+    pub attributes: Option<&'b Attributes>,
 }
 
 /// A directory of a sink.
@@ -128,8 +176,14 @@ pub trait SinkDirectory: Send + Sync {
     /// Look at what has this name.
     fn look(&self, name: &[u8]) -> Result<Standing>;
 
+    /// Begin to look at what has this name, where that takes a while; whoever looks at it then waits less.
+    fn look_ahead(&self, _name: &[u8]) {}
+
+    /// The same for what is likely to be there.
+    fn ask_ahead(&self, _name: &[u8]) {}
+
     /// Begin an output. It is invisible under its final name until it is published.
-    fn stage(&self, temporary: &Temporary, publish: Publish) -> Result<Box<dyn Staging>>;
+    fn stage(&self, beginning: &Beginning<'_>) -> Result<Box<dyn Staging>>;
 
     /// Stage a symbolic link.
     fn stage_link(
@@ -154,6 +208,13 @@ pub trait SinkDirectory: Send + Sync {
     /// has removed what was staged.
     fn publish(&self, output: &mut Output, publish: Publish) -> Result<()>;
 
+    /// Tell whether what an output shall replace is what was looked at, so that nothing that came later is lost.
+    fn is_still(&self, output: &Output) -> Result<bool> {
+        let Some(seen) = &output.replaces else { return Ok(true) };
+        let found = self.look(&output.name)?;
+        Ok(matches!(found, Standing::File(found) if self.same(&found, seen)))
+    }
+
     /// Tell whether a file that was found is the one that is remembered.
     fn same(&self, found: &Identity, remembered: &Identity) -> bool;
 
@@ -172,12 +233,20 @@ pub trait SinkDirectory: Send + Sync {
     /// Remove the temporaries of a task's earlier attempts; gives their number.
     fn sweep(&self, temporary: &Temporary) -> Result<usize>;
 
+    /// Most bytes of a name; none: names have no bound of their own.
+    fn longest_name(&self) -> Option<usize> {
+        Some(NAME_BYTES)
+    }
+
     /// Tell directories apart.
     fn id(&self) -> (u64, u64);
 
     /// The store's own view of this directory.
     fn as_any(&self) -> &dyn Any;
 }
+
+/// NAME_MAX of every file system of Linux that counts names in bytes.
+const NAME_BYTES: usize = 255;
 
 /// An output while it is written.
 pub trait Staging: Send {
@@ -280,6 +349,9 @@ pub fn open_source(plan: &Plan) -> Result<Box<dyn Source>> {
     if plan.roots.iter().any(|root| synthetic::entries_of(root).is_some()) {
         return Ok(Box::new(synthetic::SyntheticSource));
     }
+    if plan.roots.iter().any(|root| s3::is_object_uri(&root.uri)) {
+        return Ok(Box::new(s3::ObjectSource::open(plan)?));
+    }
     Ok(Box::new(local::LocalSource::open(plan)?))
 }
 
@@ -303,6 +375,7 @@ pub fn open_keeper(uri: &str) -> Result<Box<dyn Keeper>> {
 pub fn open_sink(sink: &SinkPlan, temporaries: Temporaries) -> Result<Box<dyn Sink>> {
     match sink.uri.split_once(':') {
         Some(("file", _)) => Ok(Box::new(local::LocalSink::open(sink, temporaries)?)),
+        _ if s3::is_object_uri(&sink.uri) => Ok(Box::new(s3::ObjectSink::open(sink)?)),
         Some(("null", _)) => Ok(Box::new(null::NullSink)),
         _ => Err(Error::InvalidPlan(format!("no store for the sink `{}`", sink.uri))),
     }

@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc};
 
-use super::{Attributes, Output, Reading, Sink, SinkDirectory, Staging, Standing, Temporary};
+use super::{Attributes, Beginning, Output, Reading, Sink, SinkDirectory, Staging, Standing, Temporary};
 use crate::{
     Result,
     outcome::{Identity, Publish, Staged},
@@ -44,8 +44,8 @@ impl SinkDirectory for NullDirectory {
         Ok(Standing::Free)
     }
 
-    fn stage(&self, _: &Temporary, publish: Publish) -> Result<Box<dyn Staging>> {
-        Ok(Box::new(NullStaging { size_bytes: 0, publish }))
+    fn stage(&self, beginning: &Beginning<'_>) -> Result<Box<dyn Staging>> {
+        Ok(Box::new(NullStaging { size_bytes: 0, publish: beginning.publish }))
     }
 
     fn stage_link(&self, _: &Temporary, publish: Publish, _: &[u8]) -> Result<(Staged, Box<dyn Any + Send>)> {

@@ -23,7 +23,7 @@ use crate::{
     engine::Control,
     entry::{Entry, Kind, Problem, join},
     naming::Naming,
-    scan::{Directory, End, Filter, Filtered, LIST, LOOK, Listing, Names, Reason, Visitor},
+    scan::{Directory, End, Filter, Filtered, LIST, LOOK, Listing, Names, Reason, Visitor, fault},
 };
 
 /// What is the same for all directories of a scan.
@@ -126,7 +126,7 @@ impl Found {
                 Collision::KeepsExtension => drop(kept.insert(index)),
             }
         }
-        let looks = listing.faults().iter().map(|(index, errno)| (*index, problem_of(&Error::system(LOOK)(*errno))));
+        let looks = listing.faults().iter().map(|(index, errno)| (*index, problem_of(&fault(LOOK, *errno))));
         problems.extend(looks);
         if !rules.known.is_empty() && rules.mark(at).is_known() {
             order.retain(|index| !rules.known.contains(root, &join(&directory, name(index))));

@@ -22,8 +22,8 @@ use crate::{
     naming::{Class, Named, class},
     pipeline::Pipeline,
     plan::{After, Plan, Root, file_path},
-    scan::{Directory, Skip, identity, look_at},
-    stores::synthetic::entries_of,
+    scan::{Directory, Filter, Listing, Skip, identity, listing_of, look_at},
+    stores::{open_source, s3::is_object_uri, synthetic::entries_of},
 };
 
 /// What a scan begins with.
@@ -41,7 +41,7 @@ impl Roots {
         let roots = Self { skip: skip(plan)?, files: files.cloned().collect() };
         let below = beginning.below.iter().map(|(parent, _)| parent);
         let used: BTreeSet<usize> = singles.chain(below).map(|directory| directory.root()).collect();
-        for root in used.into_iter().filter_map(|index| plan.roots.get(index)).filter(|root| is_walked(root)) {
+        for root in used.into_iter().filter_map(|index| plan.roots.get(index)).filter(|root| is_local(root)) {
             let path = root.path()?;
             let seen = stat(path.as_slice()).map_err(Error::system(LIST_SOURCE))?;
             if FileType::from_raw_mode(seen.st_mode) != FileType::Directory {
@@ -69,7 +69,10 @@ impl Roots {
             let root = root_of(file);
             let name = plan.roots[usize::from(root)].only_name().unwrap_or_default();
             let path = plan.source_path(root, b"", &name);
-            let listing = look_at(&path, &name, &rules.filter).map_err(Error::system("look at the source"))?;
+            let listing = match is_object_uri(&plan.roots[usize::from(root)].uri) {
+                true => list_object(plan, root, &name, &rules.filter)?,
+                false => look_at(&path, &name, &rules.filter).map_err(Error::system("look at the source"))?,
+            };
             let mut found = Found::new(rules, file, listing);
             let alike = &by_output[&output(root, &name)];
             if let Some(other) = alike.iter().find(|other| **other != path).filter(|_| has_outputs) {
@@ -81,9 +84,15 @@ impl Roots {
     }
 }
 
-/// Whether a root is a directory, not a file or made up.
-fn is_walked(root: &Root) -> bool {
-    root.only.is_none() && entries_of(root).is_none()
+/// Whether a root is a directory of the file system, not a file, a prefix or made up.
+fn is_local(root: &Root) -> bool {
+    root.only.is_none() && entries_of(root).is_none() && !is_object_uri(&root.uri)
+}
+
+/// List one object that was named by itself.
+fn list_object(plan: &Plan, root: u16, name: &[u8], filter: &Filter) -> Result<Listing> {
+    let found = open_source(plan)?.open_directory(root, b"")?.fingerprint(name)?;
+    Ok(listing_of(name, (found.size_bytes, found.modified_ns), filter))
 }
 
 /// The sink of a plan, and the places that findings and moved sources are put into, as something to leave out where they are there yet.
@@ -91,6 +100,9 @@ fn skip(plan: &Plan) -> Result<Vec<Skip>> {
     let mut skip = if plan.in_place { Vec::new() } else { skip_sink(plan)? };
     let moved_to = if let After::Move(uri) = &plan.after { Some(uri) } else { None };
     for uri in moved_to.into_iter().chain(&plan.dataset) {
+        if is_object_uri(uri) {
+            continue; // the lister knows of it
+        }
         if let Ok(seen) = stat(file_path(uri)?) {
             let (device, inode) = identity(&seen);
             skip.push(Skip { device, inode, name: None });

@@ -247,7 +247,7 @@ impl Beginning {
 
 /// The path of a root; of one that is made up: none.
 fn path_of(root: &Root) -> Result<Vec<u8>> {
-    if entries_of(root).is_some() { Ok(Vec::new()) } else { root.path() }
+    if entries_of(root).is_some() { Ok(Vec::new()) } else { root.shown_path() }
 }
 
 /// Whether a root is a file that was named by itself.

@@ -22,7 +22,7 @@ use crate::{
     Error, Result,
     outcome::{Identity, Publish, Staged},
     plan::{Durability, Verify},
-    stores::{Output, SinkDirectory, Staging, Standing, Temporary},
+    stores::{Beginning, Output, SinkDirectory, Staging, Standing, Temporary},
 };
 
 /// Bytes of two files that are compared at once.
@@ -110,7 +110,8 @@ impl SinkDirectory for LocalDirectory {
         }
     }
 
-    fn stage(&self, temporary: &Temporary, publish: Publish) -> Result<Box<dyn Staging>> {
+    fn stage(&self, beginning: &Beginning<'_>) -> Result<Box<dyn Staging>> {
+        let Beginning { temporary, publish, .. } = *beginning;
         let nameless = if publish == Publish::Create { self.stage_nameless()? } else { None };
         let (file, named) = match nameless {
             Some(file) => (file, false),

@@ -1,0 +1,90 @@
+//! What is asked of object stores outside of a job: what a URI names, whether a file can go there, how a store is.
+
+use std::{fs::File, os::unix::fs::FileExt};
+
+use super::{
+    objects::{Depth, MTIME, OWNER, Only, file_time},
+    place::Place,
+    refusal::Refusal,
+    runtime::wait,
+    uploads::{PART_BYTES, Upload},
+};
+use crate::{Error, Result};
+
+/// What a URI names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// An object.
+    Object,
+    /// A prefix of some.
+    Prefix,
+    /// Nothing that is there.
+    Nothing,
+}
+
+/// Look at what a URI names; fails where its bucket can't be listed.
+pub fn look(uri: &str) -> Result<Named> {
+    let place = Place::of(uri)?;
+    if !uri.ends_with('/') && !place.prefix.is_empty() {
+        let seen = wait(place.head(&place.prefix));
+        match seen {
+            Ok(Some(_)) => return Ok(Named::Object),
+            // Without the right to list, a server refuses to say that there is nothing: the listing tells.
+            Ok(None) | Err(Refusal { status: Some(_), .. }) => {}
+            Err(refusal) => return Err(refusal.error(&format!("reach {}", place.shown("")))),
+        }
+    }
+    let page = wait(place.page(&place.key_prefix(), Depth::AllLevels, None, 1));
+    let page = page.map_err(|refusal| refusal.error(&format!("list {}", place.shown(""))))?;
+    Ok(if page.objects.is_empty() { Named::Nothing } else { Named::Prefix })
+}
+
+/// Put a file at a URI: in place of what this owner has put there, or where nothing is.
+///
+/// `owner` is the job's, as in [`crate::stores::Temporary`]; what any other has put there stays.
+pub fn put_file(uri: &str, file: &File, owner: &str) -> Result<()> {
+    let place = Place::of(uri)?;
+    let key = place.prefix.clone();
+    let asked = format!("put {}", place.shown_key(&key));
+    let failed = |refusal: Refusal| refusal.error(&asked);
+    let metadata = file.metadata().map_err(Error::io("look at the output"))?;
+    let modified_ns = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    let modified_ns = modified_ns.and_then(|time| i64::try_from(time.as_nanos()).ok()).unwrap_or_default();
+    let headers = vec![(OWNER.to_owned(), owner.to_owned()), (MTIME.to_owned(), file_time(modified_ns))];
+    let only = match wait(place.head(&key)).map_err(failed)? {
+        None => Only::IfFree,
+        Some(seen) if super::publish::is_of_job(&seen.owner, owner) => Only::InPlaceOf(seen.etag),
+        Some(_) => return Err(Error::OutputExists(format!("another object has the key {}", place.shown_key(&key)))),
+    };
+    let read = |at: u64| {
+        let length = usize::try_from(metadata.len() - at).map_or(PART_BYTES, |rest| rest.min(PART_BYTES));
+        let mut part = vec![0; length];
+        file.read_exact_at(&mut part, at).map_err(Error::io("read the output")).map(|()| bytes::Bytes::from(part))
+    };
+    if metadata.len() <= PART_BYTES as u64 {
+        return wait(place.put(&key, read(0)?, headers, &only)).map(drop).map_err(failed);
+    }
+    let mut upload = Upload::begin(&place, &key, headers).map_err(failed)?;
+    let mut at = 0;
+    while at < metadata.len() {
+        let part = read(at)?;
+        at += part.len() as u64;
+        upload.send(part).map_err(failed)?;
+    }
+    upload.settle().map_err(failed)?;
+    wait(upload.complete(&only)).map_err(failed)
+}
+
+/// Remove what an owner has put at a URI; tells whether it was that.
+pub fn remove_file(uri: &str, owner: &str) -> Result<bool> {
+    let place = Place::of(uri)?;
+    let key = place.prefix.clone();
+    let failed = |refusal: Refusal| refusal.error(&format!("remove {}", place.shown_key(&key)));
+    match wait(place.head(&key)).map_err(failed)? {
+        Some(seen) if super::publish::is_of_job(&seen.owner, owner) => {
+            wait(place.delete(&key)).map_err(failed)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}

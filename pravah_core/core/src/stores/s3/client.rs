@@ -1,0 +1,276 @@
+//! Sends requests: signed, a bounded number at once, and again where that may help.
+//!
+//! Why no client of others: keys are what users gave them, among them `a//b`, `x/` and `..`, at which paths of
+//! `object_store` refuse the whole listing; a publish has to be conditional also where it completes an upload; and
+//! a retry renews credentials and heeds `Retry-After` here.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client as Http, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use tokio::time::timeout;
+
+use super::{
+    answers::Element,
+    connection::{Credentials, Description, Fresh, description},
+    limit::Limit,
+    refusal::{Refusal, lower},
+    signature::{Signed, encoded_path, encoded_query, sign},
+};
+use crate::{Error, Result};
+
+/// Longest time to a connection, and to an answer; with a body more, by a rate that a slow line has.
+const CONNECT: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(60);
+const SLOW_BYTES_PER_S: u64 = 64 << 10;
+/// Tries where the server is away, and where it has too much to do: half a second in all, and half a minute.
+const TRIES: u32 = 4;
+const BUSY_TRIES: u32 = 9;
+/// Time after which nothing is tried again.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest pause between two tries.
+const PAUSE: Duration = Duration::from_secs(8);
+/// Credentials that expire within this time are renewed before they are used.
+const RENEW_AHEAD_S: f64 = 300.0;
+
+/// A request, before it is signed.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    pub method: Method,
+    pub bucket: String,
+    /// Empty for requests about the bucket.
+    pub key: String,
+    pub query: Vec<(&'static str, String)>,
+    /// Lower-case names and values.
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// A header's value; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// One connection's client.
+pub struct Client {
+    name: String,
+    endpoint: Option<String>,
+    region: String,
+    credentials: Mutex<Arc<Credentials>>,
+    http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    limit: Limit,
+    /// What the server's clock is ahead of ours, in seconds, once that was too much.
+    skew_s: AtomicI64,
+}
+
+impl Client {
+    /// A client for what is described.
+    pub fn new(name: &str, description: Description) -> Result<Self> {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT));
+        connector.set_nodelay(true);
+        connector.enforce_http(false);
+        let roots = HttpsConnectorBuilder::new().with_native_roots().map_err(Error::io("read the CA certificates"))?;
+        let connector = roots.https_or_http().enable_http1().wrap_connector(connector);
+        let http = Http::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(20))
+            .build(connector);
+        Ok(Self {
+            name: name.to_owned(),
+            endpoint: description.endpoint.map(|endpoint| endpoint.trim_end_matches('/').to_owned()),
+            region: description.region,
+            credentials: Mutex::new(Arc::new(description.credentials)),
+            http,
+            limit: Limit::new(),
+            skew_s: AtomicI64::new(0),
+        })
+    }
+
+    /// What tells this connection's buckets from those of others.
+    pub fn endpoint(&self) -> String {
+        self.endpoint.clone().unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", self.region))
+    }
+
+    /// Where the credentials were found, for people.
+    pub fn origin(&self) -> String {
+        self.known().origin.clone()
+    }
+
+    /// Send a request until it is answered; what is no answer to it is a refusal.
+    pub async fn send(&self, request: &Request) -> Result<Answer, Refusal> {
+        let (mut tries, mut renewed, mut set, begun) = (0, false, false, Instant::now());
+        loop {
+            let refusal = match self.once(request).await {
+                Ok(answer) => return Ok(answer),
+                Err(refusal) => refusal,
+            };
+            tries += 1;
+            let is_expired = matches!(refusal.code.as_str(), "ExpiredToken" | "TokenRefreshRequired");
+            if is_expired && !renewed {
+                renewed = true;
+                self.renew().await?;
+                continue;
+            }
+            if refusal.code == "RequestTimeTooSkewed" && !set {
+                set = true; // the answer's own time was taken note of
+                continue;
+            }
+            let most = if refusal.is_overload() { BUSY_TRIES } else { TRIES };
+            if !refusal.is_transient() || tries >= most || begun.elapsed() > PATIENCE {
+                return Err(refusal);
+            }
+            tokio::time::sleep(pause(tries, refusal.retry_after_s)).await;
+        }
+    }
+
+    /// Send a request once, when it is its turn.
+    async fn once(&self, request: &Request) -> Result<Answer, Refusal> {
+        if self.known().expires_at_s.is_some_and(|end_s| end_s - now_s() < RENEW_AHEAD_S) {
+            self.renew().await?;
+        }
+        let _pass = self.limit.enter().await;
+        let signed = self.signed(request)?;
+        let longest = ANSWER + Duration::from_secs(request.body.len() as u64 / SLOW_BYTES_PER_S);
+        let answer = timeout(longest, self.exchange(signed)).await;
+        let answer = answer
+            .unwrap_or_else(|_| Err(Refusal::local("timeout", format!("no answer within {} s", longest.as_secs()))));
+        match &answer {
+            Ok(_) => self.limit.grow(),
+            Err(refusal) if refusal.is_overload() => self.limit.shrink(),
+            Err(_) => {}
+        }
+        answer
+    }
+
+    async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Result<Answer, Refusal> {
+        let is_read = matches!(*request.method(), Method::HEAD | Method::GET);
+        let response = self.http.request(request).await;
+        let response = response.map_err(|error| Refusal::of_transport(&error, error.is_connect()))?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| Refusal::of_transport(&error, false))?.to_bytes();
+        let answer = Answer { headers: head.headers, body };
+        if head.status.as_u16() == 403 && answer.body.starts_with(b"<") && is_skewed(&answer) {
+            self.set_clock(&answer);
+        }
+        // A server that has begun its answer can't take the status back: the error is in the body then.
+        let may_hide = head.status.is_success() && !is_read && answer.header("content-type").ends_with("/xml");
+        if head.status.is_success() && !(may_hide && is_error(&answer.body)) {
+            return Ok(answer);
+        }
+        Err(refusal(head.status.as_u16(), &answer))
+    }
+
+    fn signed(&self, request: &Request) -> Result<http::Request<Full<Bytes>>, Refusal> {
+        let (scheme, host, path) = self.place(request);
+        let (path, query) = (encoded_path(&path), encoded_query(&request.query));
+        let time_s = now_s() as i64 + self.skew_s.load(Ordering::Relaxed);
+        let (method, region) = (request.method.as_str(), self.region.as_str());
+        let mut headers = request.headers.clone();
+        let signed = Signed { method, host: &host, path: &path, query: &query, region, time_s };
+        sign(&signed, &self.known(), &mut headers);
+        let mark = if query.is_empty() { "" } else { "?" };
+        let broken = |error: String| Refusal::local("broken_request", error);
+        let uri: Uri =
+            format!("{scheme}://{host}{path}{mark}{query}").parse().map_err(|error| broken(format!("{error}")))?;
+        let mut built = http::Request::builder().method(request.method.clone()).uri(uri);
+        for (name, value) in &headers {
+            built = built.header(name, value);
+        }
+        built.body(Full::new(request.body.clone())).map_err(|error| broken(error.to_string()))
+    }
+
+    /// Scheme, host and path: the bucket is a part of the path, at Amazon a part of the host.
+    fn place(&self, request: &Request) -> (String, String, String) {
+        let Request { bucket, key, .. } = request;
+        if let Some(endpoint) = &self.endpoint {
+            let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+            return (scheme.to_owned(), host.to_owned(), format!("/{bucket}/{key}"));
+        }
+        let host = format!("s3.{}.amazonaws.com", self.region);
+        // The certificate of Amazon covers one name before its own.
+        match bucket.contains('.') {
+            true => ("https".to_owned(), host, format!("/{bucket}/{key}")),
+            false => ("https".to_owned(), format!("{bucket}.{host}"), format!("/{key}")),
+        }
+    }
+
+    async fn renew(&self) -> Result<(), Refusal> {
+        let name = self.name.clone();
+        let asked = tokio::task::spawn_blocking(move || description(&name, Fresh::Renewed)).await;
+        let told = asked.unwrap_or_else(|error| Err(Error::Panicked(error.to_string())));
+        let found =
+            told.map_err(|error| Refusal { status: Some(403), ..Refusal::local("ExpiredToken", error.to_string()) })?;
+        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(found.credentials);
+        Ok(())
+    }
+
+    fn known(&self) -> Arc<Credentials> {
+        Arc::clone(&self.credentials.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_clock(&self, answer: &Answer) {
+        if let Some(theirs_ns) = super::answers::header_time_ns(answer.header("date")) {
+            self.skew_s.store(theirs_ns / 1_000_000_000 - now_s() as i64, Ordering::Relaxed);
+        }
+    }
+}
+
+fn is_error(body: &[u8]) -> bool {
+    Element::read(body).is_some_and(|answer| answer.is("Error"))
+}
+
+fn is_skewed(answer: &Answer) -> bool {
+    Element::read(&answer.body).is_some_and(|error| error.text("Code") == "RequestTimeTooSkewed")
+}
+
+fn refusal(status: u16, answer: &Answer) -> Refusal {
+    let error = Element::read(&answer.body).filter(|error| error.is("Error")).unwrap_or_default();
+    let region = match error.text("Region") {
+        "" => answer.header("x-amz-bucket-region"),
+        region => region,
+    };
+    let is_elsewhere = matches!(status, 301 | 307 | 400) && !region.is_empty();
+    Refusal {
+        status: Some(status),
+        code: error.text("Code").to_owned(),
+        message: lower(error.text("Message")),
+        region: is_elsewhere.then(|| region.to_owned()),
+        retry_after_s: answer.header("retry-after").parse().ok(),
+    }
+}
+
+/// How long to wait before the next try: 100 ms, doubled each time, half of it by chance; what the server asks for.
+fn pause(tries: u32, retry_after_s: Option<f64>) -> Duration {
+    let full = Duration::from_millis(100) * 2_u32.saturating_pow(tries.saturating_sub(1).min(7));
+    let chance = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos()) % 1_000;
+    let asked = retry_after_s
+        .filter(|wait_s| *wait_s >= 0.0)
+        .map_or(Duration::ZERO, |wait_s| Duration::try_from_secs_f64(wait_s).unwrap_or(PAUSE));
+    (full / 2 + full / 2 * chance / 1_000).max(asked).min(PAUSE)
+}
+
+fn now_s() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64())
+}

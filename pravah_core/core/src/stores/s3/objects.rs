@@ -1,0 +1,194 @@
+//! What is asked of objects: pages of keys, their bytes, a look at one, another one put in its place.
+
+use bytes::Bytes;
+use http::Method;
+
+use super::{
+    answers::{Page, header_time_ns},
+    client::{Answer, Request},
+    place::Place,
+    refusal::Refusal,
+};
+
+/// What a look at an object shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Identifies its content.
+    pub etag: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// When it was put there, in nanoseconds since 1970: whole seconds.
+    pub modified_ns: i64,
+    /// What its owner wrote on it; empty: nothing.
+    pub owner: String,
+    /// The modification time of the file that it was made from, in nanoseconds since 1970.
+    pub file_modified_ns: Option<i64>,
+}
+
+/// What has to hold for an object to be put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Only {
+    /// Nothing has the key.
+    IfFree,
+    /// What has the key is this one, by its ETag.
+    InPlaceOf(String),
+}
+
+/// Where an object's owner is named: job, task, token counter and number of the output, as in a temporary's name.
+pub const OWNER: &str = "x-amz-meta-pravah";
+/// Where the modification time of a file is kept, in seconds, as rclone does.
+pub const MTIME: &str = "x-amz-meta-mtime";
+
+impl Place {
+    fn request(&self, method: Method, key: &str) -> Request {
+        Request { method, bucket: self.bucket.clone(), key: key.to_owned(), ..Request::default() }
+    }
+
+    /// Get a page of the keys below a prefix, up to the next slash only, or all of them.
+    pub async fn page(&self, prefix: &str, depth: Depth, after: Option<&str>, most: u32) -> Result<Page, Refusal> {
+        let mut request = self.request(Method::GET, "");
+        request.query = vec![
+            ("list-type", "2".to_owned()),
+            ("encoding-type", "url".to_owned()),
+            ("prefix", prefix.to_owned()),
+            ("max-keys", most.to_string()),
+        ];
+        if depth == Depth::OneLevel {
+            request.query.push(("delimiter", "/".to_owned()));
+        }
+        if let Some(token) = after {
+            request.query.push(("continuation-token", token.to_owned()));
+        }
+        let answer = self.client.send(&request).await?;
+        Page::read(&answer.body)
+            .ok_or_else(|| Refusal::local("broken", "the server's listing can't be read".to_owned()))
+    }
+
+    /// Look at an object; none: nothing has the key.
+    pub async fn head(&self, key: &str) -> Result<Option<Seen>, Refusal> {
+        match self.client.send(&self.request(Method::HEAD, key)).await {
+            Ok(answer) => Ok(Some(seen(&answer, answer.header("content-length").parse().unwrap_or_default()))),
+            Err(refusal) if refusal.is_missing() => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Get so many bytes of an object, and what it is; only of the one with this ETag, where one is given.
+    pub async fn get(&self, key: &str, from: u64, length: u64, etag: Option<&str>) -> Result<(Seen, Bytes), Refusal> {
+        let mut request = self.request(Method::GET, key);
+        request.headers.push(("range".to_owned(), format!("bytes={from}-{}", from + length.max(1) - 1)));
+        if let Some(etag) = etag {
+            request.headers.push(("if-match".to_owned(), etag.to_owned()));
+        }
+        match self.client.send(&request).await {
+            Ok(answer) => {
+                let whole = answer.header("content-range").rsplit_once('/').and_then(|(_, size)| size.parse().ok());
+                Ok((seen(&answer, whole.unwrap_or(answer.body.len() as u64)), answer.body))
+            }
+            // An empty object has no first byte.
+            Err(refusal) if refusal.status == Some(416) => {
+                let missing = || Refusal { status: Some(404), ..Refusal::local("NoSuchKey", String::new()) };
+                Ok((self.head(key).await?.ok_or_else(missing)?, Bytes::new()))
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Put an object; gives its ETag.
+    pub async fn put(&self, key: &str, body: Bytes, headers: Headers, only: &Only) -> Result<String, Refusal> {
+        let mut request = self.request(Method::PUT, key);
+        request.headers = headers;
+        request.headers.push(condition(only));
+        request.headers.push(("x-amz-checksum-crc32c".to_owned(), checksum(&body)));
+        request.body = body;
+        let answer = self.client.send(&request).await?;
+        Ok(answer.header("etag").to_owned())
+    }
+
+    /// Remove an object; one that is not there is no error.
+    pub async fn delete(&self, key: &str) -> Result<(), Refusal> {
+        match self.client.send(&self.request(Method::DELETE, key)).await {
+            Err(refusal) if refusal.is_missing() => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    /// A request about an upload.
+    pub(super) fn upload_request(&self, method: Method, key: &str, query: Vec<(&'static str, String)>) -> Request {
+        Request { query, ..self.request(method, key) }
+    }
+}
+
+/// How far down a listing goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// To the next slash.
+    OneLevel,
+    /// To all keys.
+    AllLevels,
+}
+
+/// Names, in lower case, and values.
+pub type Headers = Vec<(String, String)>;
+
+/// The header that makes a request conditional.
+pub fn condition(only: &Only) -> (String, String) {
+    match only {
+        Only::IfFree => ("if-none-match".to_owned(), "*".to_owned()),
+        Only::InPlaceOf(etag) => ("if-match".to_owned(), etag.clone()),
+    }
+}
+
+/// The CRC32C of some bytes, as headers have it.
+pub fn checksum(bytes: &[u8]) -> String {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes);
+    BASE64_STANDARD.encode(u32::try_from(crc).unwrap_or_default().to_be_bytes())
+}
+
+fn seen(answer: &Answer, size_bytes: u64) -> Seen {
+    Seen {
+        etag: answer.header("etag").to_owned(),
+        size_bytes,
+        modified_ns: header_time_ns(answer.header("last-modified")).unwrap_or_default(),
+        owner: answer.header(OWNER).to_owned(),
+        file_modified_ns: file_time_ns(answer.header(MTIME)),
+    }
+}
+
+/// Read seconds and their fraction.
+fn file_time_ns(text: &str) -> Option<i64> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_negative = seconds.starts_with('-');
+    let seconds: i64 = seconds.parse().ok()?;
+    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    let nanoseconds: i64 = digits.parse().ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(if is_negative { -nanoseconds } else { nanoseconds })
+}
+
+/// Write a time as seconds and their fraction.
+pub fn file_time(time_ns: i64) -> String {
+    let sign = if time_ns < 0 { "-" } else { "" };
+    let time_ns = time_ns.unsigned_abs();
+    format!("{sign}{}.{:09}", time_ns / 1_000_000_000, time_ns % 1_000_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_file_times_come_back_as_they_were_written() {
+        for time_ns in [0, 1, -1, -1_500_000_000, 1_767_323_045_006_000_007] {
+            assert_eq!(file_time_ns(&file_time(time_ns)), Some(time_ns));
+        }
+        assert_eq!(file_time_ns("1700000000.25"), Some(1_700_000_000_250_000_000));
+        assert_eq!(file_time_ns("1700000000"), Some(1_700_000_000_000_000_000));
+        assert_eq!(file_time_ns("soon"), None);
+    }
+
+    #[test]
+    fn test_checksum_is_crc32c_in_base64() {
+        assert_eq!(checksum(b"123456789"), "4waSgw=="); // E3069283, RFC 3720's check value
+    }
+}

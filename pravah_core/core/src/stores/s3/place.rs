@@ -1,0 +1,116 @@
+//! Where objects are: `s3://bucket/prefix`, or `s3+NAME://bucket/prefix` on a connection of that name.
+
+use std::{fmt, sync::Arc};
+
+use percent_encoding::percent_decode_str;
+
+use super::{client::Client, connection};
+use crate::{Error, Result, entry::join};
+
+/// A prefix of a bucket, as if it were a directory.
+#[derive(Clone)]
+pub struct Place {
+    /// Who speaks to the server.
+    pub client: Arc<Client>,
+    /// The bucket's name.
+    pub bucket: String,
+    /// Without a slash at its end; empty for the whole bucket.
+    pub prefix: String,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown(""))
+    }
+}
+
+/// Whether a URI is of a place in an object store.
+pub fn is_object_uri(uri: &str) -> bool {
+    uri.split_once("://").is_some_and(|(scheme, _)| scheme == "s3" || scheme.starts_with("s3+"))
+}
+
+impl Place {
+    /// Read a URI.
+    pub fn of(uri: &str) -> Result<Self> {
+        let refused = || Error::InvalidPlan(format!("`{uri}` names no bucket"));
+        let (scheme, rest) = uri.split_once("://").filter(|_| is_object_uri(uri)).ok_or_else(refused)?;
+        let name = scheme.strip_prefix("s3+").unwrap_or_default();
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(refused());
+        }
+        let prefix = percent_decode_str(prefix).decode_utf8().map_err(|_| refused())?;
+        let prefix = prefix.strip_suffix('/').unwrap_or(&prefix).to_owned();
+        Ok(Self { client: connection::client(name)?, bucket: bucket.to_owned(), prefix })
+    }
+
+    /// The place of a directory below this one.
+    pub fn below(&self, directory: &[u8]) -> Result<Self> {
+        let prefix = if directory.is_empty() { self.prefix.clone() } else { self.key(directory)? };
+        Ok(Self { prefix, ..self.clone() })
+    }
+
+    /// The key of a name below this place.
+    pub fn key(&self, name: &[u8]) -> Result<String> {
+        let key = String::from_utf8(join(self.prefix.as_bytes(), name));
+        let key = key.map_err(|_| Error::UnsupportedName("the name is not UTF-8, and keys are".to_owned()))?;
+        if key.len() > KEY_BYTES {
+            return Err(Error::NameTooLong { length_bytes: key.len(), limit_bytes: KEY_BYTES });
+        }
+        Ok(key)
+    }
+
+    /// What all keys below this place begin with.
+    pub fn key_prefix(&self) -> String {
+        if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) }
+    }
+
+    /// Tell places apart.
+    pub fn id(&self) -> (u64, u64) {
+        let text = format!("{}/{}/{}", self.client.endpoint(), self.bucket, self.prefix);
+        (OBJECTS, xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
+    }
+
+    /// The URI of something below this place, for people.
+    pub fn shown(&self, name: &str) -> String {
+        let path = join(self.prefix.as_bytes(), name.as_bytes());
+        self.shown_key(&String::from_utf8_lossy(&path))
+    }
+
+    /// The URI of a key of the bucket, for people.
+    pub fn shown_key(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+}
+
+/// Why a key can't be taken for a path, if it can't: what is written under such a name would lie elsewhere.
+pub fn is_no_path(relative: &str) -> bool {
+    relative.split('/').any(|part| matches!(part, "" | "." | ".."))
+}
+
+/// The longest key (Amazon S3 user guide, "Naming objects").
+pub const KEY_BYTES: usize = 1_024;
+
+/// What stands for a device where places are told apart: no device number is so large.
+const OBJECTS: u64 = u64::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_keys_that_are_no_paths_are_known() {
+        for key in ["a//b", "/a", "a/", "..", "a/../b", "./a", ""] {
+            assert!(is_no_path(key), "{key}");
+        }
+        for key in ["a", "a/b", "...", "a/.b", "a b"] {
+            assert!(!is_no_path(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn test_uris_of_objects_are_told_by_their_scheme() {
+        assert!(is_object_uri("s3://b/k") && is_object_uri("s3+lab://b"));
+        assert!(!is_object_uri("file:///s3://b") && !is_object_uri("s3x://b") && !is_object_uri("null:"));
+    }
+}

@@ -1,0 +1,328 @@
+//! Publishing below a prefix.
+
+use std::{
+    any::Any,
+    collections::{HashMap, HashSet},
+    mem::replace,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::task::JoinHandle;
+
+use super::{
+    objects::{Depth, Seen},
+    place::Place,
+    publish::{Ending, Publishing, identity_of, is_of_job, is_same},
+    refusal::Refusal,
+    runtime::{begin, wait},
+    staging::{Content, Held, ObjectStaging},
+    uploads::{UPLOAD_BYTES, abandon},
+};
+use crate::{
+    Error, Result,
+    outcome::{Identity, Publish, Staged},
+    plan::{SinkPlan, Verify},
+    stores::{Beginning, Output, Sink, SinkDirectory, Staging, Standing, Temporary},
+};
+
+/// Pages of a directory of outputs that are read to know which names are free; of larger ones each is asked for.
+const PAGES: usize = 20;
+
+/// A prefix that outputs go below.
+pub struct ObjectSink(Arc<Shared>);
+
+struct Shared {
+    place: Place,
+    verify: Verify,
+    /// The owner's name of some output of the job that is worked for: what others of it left is ours.
+    owner: OnceLock<String>,
+    /// Nothing was below the prefix when the sink was opened.
+    is_empty: bool,
+    /// A key turned out to be taken that seemed free: what was listed is out of date.
+    is_stale: AtomicBool,
+    /// Objects that were asked for ahead, by key.
+    ahead: Mutex<HashMap<String, JoinHandle<Result<Option<Seen>, Refusal>>>>,
+}
+
+impl ObjectSink {
+    /// Open the sink of a plan, and see that it can be reached.
+    pub fn open(sink: &SinkPlan) -> Result<Self> {
+        let place = Place::of(&sink.uri)?;
+        let page = wait(place.page(&place.key_prefix(), Depth::AllLevels, None, 1));
+        let page = page.map_err(|refusal| refusal.error(&format!("list {}", place.shown(""))))?;
+        let (verify, is_empty) = (sink.verify, page.objects.is_empty());
+        Ok(Self(Arc::new(Shared {
+            place,
+            verify,
+            owner: OnceLock::new(),
+            is_empty,
+            is_stale: AtomicBool::new(false),
+            ahead: Mutex::default(),
+        })))
+    }
+}
+
+impl Sink for ObjectSink {
+    fn open_directory(&self, directory: &[u8]) -> Result<Arc<dyn SinkDirectory>> {
+        let place = self.0.place.below(directory)?;
+        Ok(Arc::new(ObjectSinkDirectory { sink: Arc::clone(&self.0), place, names: OnceLock::new() }))
+    }
+
+    fn find_directory(&self, directory: &[u8]) -> Result<Option<Arc<dyn SinkDirectory>>> {
+        self.open_directory(directory).map(Some)
+    }
+
+    fn works_for(&self, job: &str) {
+        let _ = self.0.owner.set(Temporary::job_prefix(job).to_string());
+    }
+
+    /// What is read back is read when it is published: before that there is nothing to be read.
+    fn verify(&self, _: &Output) -> Result<()> {
+        Ok(())
+    }
+
+    fn make_durable(&self, _: &[Output]) -> Result<()> {
+        Ok(())
+    }
+
+    fn begin_publish(&self, outputs: &mut [Output]) {
+        for output in outputs.iter_mut().filter(|output| output.into.is_none()) {
+            let how = output.staged.publish;
+            if let Some(directory) = output.directory.clone().as_any().downcast_ref::<ObjectSinkDirectory>() {
+                // What can't even begin has its error when it is waited for.
+                let _ = directory.begin_one(output, how);
+            }
+        }
+    }
+
+    fn make_published_durable(&self, _: &[Arc<dyn SinkDirectory>]) -> Result<()> {
+        Ok(())
+    }
+
+    fn open_files_per_output(&self) -> usize {
+        0
+    }
+
+    fn staging_bytes(&self) -> u64 {
+        UPLOAD_BYTES
+    }
+
+    fn holds_outputs(&self) -> bool {
+        true
+    }
+
+    fn abandon(&self, names: &[Vec<u8>], since_ns: i64) -> Result<usize> {
+        let mut waiting = Vec::new();
+        for name in names {
+            let Ok(key) = self.0.place.key(name) else { continue };
+            waiting.push(begin(abandon(self.0.place.clone(), key, since_ns)));
+        }
+        waiting.into_iter().try_fold(0, |count, each| {
+            let ended = wait(each).unwrap_or_else(|error| Err(Refusal::local("broken", error.to_string())));
+            let asked = || format!("look for uploads below {}", self.0.place.shown(""));
+            Ok(count + ended.map_err(|refusal| refusal.error(&asked()))?)
+        })
+    }
+}
+
+/// A prefix below the sink's.
+pub struct ObjectSinkDirectory {
+    sink: Arc<Shared>,
+    place: Place,
+    /// Names that were taken when it was listed; none: too many to know.
+    names: OnceLock<Option<HashSet<Vec<u8>>>>,
+}
+
+impl ObjectSinkDirectory {
+    /// Whether nothing has a name, as far as that is known without asking for it.
+    fn is_free(&self, name: &[u8]) -> Result<bool> {
+        if self.sink.is_stale.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        if self.sink.is_empty {
+            return Ok(true);
+        }
+        let names = match self.names.get() {
+            Some(names) => names,
+            None => {
+                let names = self.list()?;
+                self.names.get_or_init(|| names)
+            }
+        };
+        Ok(names.as_ref().is_some_and(|names| !names.contains(name)))
+    }
+
+    fn list(&self) -> Result<Option<HashSet<Vec<u8>>>> {
+        let (prefix, mut names, mut token) = (self.place.key_prefix(), HashSet::new(), None::<String>);
+        for _ in 0..PAGES {
+            let page = wait(self.place.page(&prefix, Depth::OneLevel, token.as_deref(), 1_000));
+            let page = page.map_err(|refusal| refusal.error(&format!("list {}", self.place.shown(""))))?;
+            let keys = page.objects.iter().filter_map(|object| object.key.strip_prefix(&prefix));
+            names.extend(keys.map(|name| name.as_bytes().to_vec()));
+            match page.next {
+                None => return Ok(Some(names)),
+                next => token = next,
+            }
+        }
+        Ok(None)
+    }
+
+    fn seen(&self, name: &[u8]) -> Result<Option<Seen>> {
+        let key = self.place.key(name)?;
+        let ahead = self.ahead().remove(&key);
+        let seen = match ahead {
+            Some(asked) => wait(asked).unwrap_or_else(|error| Err(Refusal::local("broken", error.to_string()))),
+            None => wait(self.place.head(&key)),
+        };
+        seen.map_err(|refusal| refusal.error(&format!("look at {}", self.place.shown_key(&key))))
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, HashMap<String, JoinHandle<Result<Option<Seen>, Refusal>>>> {
+        self.sink.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_one(&self, output: &mut Output, how: Publish) -> Result<()> {
+        let key = self.place.key(&output.name)?;
+        let Some(held) = output.held.downcast_mut::<Held>() else { return Err(Error::TemporaryGone) };
+        if held.ending.is_some() {
+            return Ok(());
+        }
+        let publishing = Publishing {
+            place: self.place.clone(),
+            key,
+            owner: held.owner.clone(),
+            headers: held.headers.clone(),
+            how,
+            replaces: output.replaces,
+            size_bytes: output.staged.identity.size_bytes,
+            hash: held.hash,
+        };
+        let content = replace(&mut held.content, Content::Gone);
+        held.ending = Some(begin(publishing.run(content)));
+        Ok(())
+    }
+}
+
+impl SinkDirectory for ObjectSinkDirectory {
+    fn look(&self, name: &[u8]) -> Result<Standing> {
+        if self.is_free(name)? {
+            return Ok(Standing::Free);
+        }
+        let own = self.sink.owner.get();
+        Ok(match self.seen(name)? {
+            None => Standing::Free,
+            // An attempt that has lost its lease came late: what it left is replaced.
+            Some(seen) if own.is_some_and(|own| is_of_job(&seen.owner, own)) => Standing::Free,
+            Some(seen) => Standing::File(identity_of(&seen)),
+        })
+    }
+
+    fn look_ahead(&self, name: &[u8]) {
+        // A listing that fails now is asked for again when its answer is needed.
+        if !self.is_free(name).unwrap_or(true) {
+            self.ask_ahead(name);
+        }
+    }
+
+    fn ask_ahead(&self, name: &[u8]) {
+        let Ok(key) = self.place.key(name) else { return };
+        let place = self.place.clone();
+        let asked = key.clone();
+        let asking = begin(async move { place.head(&asked).await });
+        self.ahead().insert(key, asking);
+    }
+
+    fn stage(&self, beginning: &Beginning<'_>) -> Result<Box<dyn Staging>> {
+        Ok(Box::new(ObjectStaging::begin(&self.place, beginning, self.sink.verify)?))
+    }
+
+    fn stage_link(&self, _: &Temporary, _: Publish, _: &[u8]) -> Result<(Staged, Box<dyn Any + Send>)> {
+        Err(Error::UnsupportedName("an object store has no links".to_owned()))
+    }
+
+    fn stage_shared(
+        &self,
+        _: &Temporary,
+        _: Publish,
+        _: (&dyn SinkDirectory, &str),
+    ) -> Result<Option<(Staged, Box<dyn Any + Send>)>> {
+        Ok(None)
+    }
+
+    fn share(&self, _: &Output, _: (&dyn SinkDirectory, &str)) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn publish(&self, output: &mut Output, publish: Publish) -> Result<()> {
+        self.begin_one(output, publish)?;
+        let shown = self.place.shown(&String::from_utf8_lossy(&output.name));
+        let Some(held) = output.held.downcast_mut::<Held>() else { return Err(Error::TemporaryGone) };
+        let Some(ending) = held.ending.take() else { return Err(Error::TemporaryGone) };
+        let (content, ending) = wait(ending).map_err(|error| Error::Panicked(error.to_string()))?;
+        held.content = content;
+        match ending {
+            Ending::Published => Ok(()),
+            Ending::Gone => Err(Error::TemporaryGone),
+            Ending::Unequal(how) => Err(Error::VerifyFailed(how)),
+            Ending::Refused(refusal) => Err(refusal.error(&format!("put {shown}"))),
+            Ending::Taken => {
+                self.sink.is_stale.store(true, Ordering::Relaxed);
+                Err(Error::OutputExists("another object has the output's key".to_owned()))
+            }
+        }
+    }
+
+    /// The request that publishes it tells.
+    fn is_still(&self, _: &Output) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn same(&self, found: &Identity, remembered: &Identity) -> bool {
+        is_same(found, remembered)
+    }
+
+    fn adopt(&self, name: &[u8], staged: &Staged) -> Result<bool> {
+        Ok(self.seen(name)?.is_some_and(|seen| is_same(&identity_of(&seen), &staged.identity)))
+    }
+
+    fn has_equal(&self, output: &Output) -> Result<bool> {
+        let Some(Held { content: Content::Whole(bytes), .. }) = output.held.downcast_ref::<Held>() else {
+            return Ok(false); // parts are on the server, where nobody can read them
+        };
+        let key = self.place.key(&output.name)?;
+        match wait(self.place.get(&key, 0, bytes.len() as u64 + 1, None)) {
+            Ok((seen, found)) => Ok(seen.size_bytes == bytes.len() as u64 && found == *bytes),
+            Err(refusal) if refusal.is_missing() => Ok(false),
+            Err(refusal) => Err(refusal.error(&format!("read {}", self.place.shown_key(&key)))),
+        }
+    }
+
+    fn remove(&self, name: &[u8]) -> Result<()> {
+        let key = self.place.key(name)?;
+        let removed = wait(self.place.delete(&key));
+        removed.map_err(|refusal| refusal.error(&format!("remove {}", self.place.shown_key(&key))))
+    }
+
+    fn discard(&self, output: &mut Output) {
+        output.held = Box::new(()); // an upload that is dropped is given up
+    }
+
+    fn sweep(&self, _: &Temporary) -> Result<usize> {
+        Ok(0) // there are no temporaries; uploads are looked for by their keys
+    }
+
+    fn longest_name(&self) -> Option<usize> {
+        None // keys have a bound as a whole
+    }
+
+    fn id(&self) -> (u64, u64) {
+        self.place.id()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

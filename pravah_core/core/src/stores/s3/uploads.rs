@@ -1,0 +1,159 @@
+//! Objects in parts: begun, sent a few parts at a time, invisible until they are completed, or given up.
+
+use std::{collections::VecDeque, fmt::Write};
+
+use bytes::Bytes;
+use chrono::DateTime;
+use http::Method;
+use tokio::task::JoinHandle;
+
+use super::{
+    answers::Element,
+    objects::{Headers, Only, checksum, condition},
+    place::Place,
+    refusal::Refusal,
+    runtime::{begin, is_network_thread, wait},
+};
+
+/// Bytes of a part, and of the largest object that is put whole.
+pub const PART_BYTES: usize = 8 << 20;
+/// Parts that are on their way at once.
+pub const PARTS_AT_ONCE: usize = 4;
+/// Parts of one size, after which they grow: 10,000 are allowed, and 5 TB shall fit.
+const PARTS_OF_A_SIZE: usize = 2_000;
+
+/// Bytes that an upload keeps, at most, as long as its parts have not grown.
+pub const UPLOAD_BYTES: u64 = (PART_BYTES * (PARTS_AT_ONCE + 2)) as u64;
+
+/// An upload that is begun.
+pub struct Upload {
+    place: Place,
+    key: String,
+    id: String,
+    sending: VecDeque<JoinHandle<Result<Part, Refusal>>>,
+    parts: Vec<Part>,
+    is_ended: bool,
+}
+
+struct Part {
+    number: usize,
+    etag: String,
+    checksum: String,
+}
+
+impl Upload {
+    /// Begin.
+    pub fn begin(place: &Place, key: &str, headers: Headers) -> Result<Self, Refusal> {
+        let mut request = place.upload_request(Method::POST, key, vec![("uploads", String::new())]);
+        request.headers = headers;
+        request.headers.push(("x-amz-checksum-algorithm".to_owned(), "CRC32C".to_owned()));
+        let answer = wait(place.client.send(&request))?;
+        let id = Element::read(&answer.body).map(|answer| answer.text("UploadId").to_owned()).unwrap_or_default();
+        if id.is_empty() {
+            return Err(Refusal::local("broken", "the server began an upload without an id".to_owned()));
+        }
+        let (place, key) = (place.clone(), key.to_owned());
+        Ok(Self { place, key, id, sending: VecDeque::new(), parts: Vec::new(), is_ended: false })
+    }
+
+    /// Bytes that the next part shall have.
+    pub fn part_bytes(&self) -> usize {
+        let sent = self.parts.len() + self.sending.len();
+        PART_BYTES << (2 * (sent / PARTS_OF_A_SIZE)).min(8)
+    }
+
+    /// Send a part; waits while enough of them are on their way.
+    pub fn send(&mut self, body: Bytes) -> Result<(), Refusal> {
+        while self.sending.len() >= PARTS_AT_ONCE {
+            self.arrive()?;
+        }
+        let number = self.parts.len() + self.sending.len() + 1;
+        let checksum = checksum(&body);
+        let query = vec![("partNumber", number.to_string()), ("uploadId", self.id.clone())];
+        let mut request = self.place.upload_request(Method::PUT, &self.key, query);
+        request.headers.push(("x-amz-checksum-crc32c".to_owned(), checksum.clone()));
+        request.body = body;
+        let client = self.place.client.clone();
+        self.sending.push_back(begin(async move {
+            let answer = client.send(&request).await?;
+            Ok(Part { number, etag: answer.header("etag").to_owned(), checksum })
+        }));
+        Ok(())
+    }
+
+    /// Wait until all parts have arrived.
+    pub fn settle(&mut self) -> Result<(), Refusal> {
+        while !self.sending.is_empty() {
+            self.arrive()?;
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self) -> Result<(), Refusal> {
+        let Some(next) = self.sending.pop_front() else { return Ok(()) };
+        let part = wait(next).unwrap_or_else(|error| Err(Refusal::local("broken", error.to_string())))?;
+        self.parts.push(part);
+        Ok(())
+    }
+
+    /// Make an object of the parts.
+    pub async fn complete(&mut self, only: &Only) -> Result<(), Refusal> {
+        let mut body = String::from("<CompleteMultipartUpload>");
+        for Part { number, etag, checksum } in &self.parts {
+            let etag = etag.replace('"', "&quot;");
+            let _ = write!(
+                body,
+                "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag>\
+                 <ChecksumCRC32C>{checksum}</ChecksumCRC32C></Part>"
+            );
+        }
+        body.push_str("</CompleteMultipartUpload>");
+        let query = vec![("uploadId", self.id.clone())];
+        let mut request = self.place.upload_request(Method::POST, &self.key, query);
+        request.headers.push(condition(only));
+        request.body = body.into();
+        self.place.client.send(&request).await?;
+        self.is_ended = true;
+        Ok(())
+    }
+}
+
+impl Drop for Upload {
+    /// What is not completed is given up: parts cost as much as objects, and nobody sees them.
+    fn drop(&mut self) {
+        self.sending.drain(..).for_each(|part| part.abort());
+        if !self.is_ended {
+            let (place, key, id) = (self.place.clone(), self.key.clone(), self.id.clone());
+            let aborting = begin(async move { abort(&place, &key, &id).await });
+            // Where this fails, take-over or closing finds it. A thread of the network's must not wait for itself.
+            if !is_network_thread() {
+                let _ = wait(aborting);
+            }
+        }
+    }
+}
+
+async fn abort(place: &Place, key: &str, id: &str) -> Result<(), Refusal> {
+    let request = place.upload_request(Method::DELETE, key, vec![("uploadId", id.to_owned())]);
+    match place.client.send(&request).await {
+        Err(refusal) if refusal.status == Some(404) => Ok(()),
+        answer => answer.map(drop),
+    }
+}
+
+/// Give up all uploads of exactly this key that were begun since a time; gives their number.
+pub async fn abandon(place: Place, key: String, since_ns: i64) -> Result<usize, Refusal> {
+    let query = vec![("uploads", String::new()), ("prefix", key.clone())];
+    let answer = place.client.send(&place.upload_request(Method::GET, "", query)).await?;
+    let Some(listed) = Element::read(&answer.body) else { return Ok(0) };
+    let mut count = 0;
+    for upload in listed.all("Upload").filter(|upload| upload.text("Key") == key) {
+        let begun =
+            DateTime::parse_from_rfc3339(upload.text("Initiated")).ok().and_then(|time| time.timestamp_nanos_opt());
+        if begun.is_some_and(|begun| begun >= since_ns) {
+            abort(&place, &key, upload.text("UploadId")).await?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,135 @@
+"""Services that hand out keys which expire: a token's exchange, a container's and a machine's own.
+
+They are asked over HTTP on the spot, with short timeouts: where there is no such service, a laptop
+must not wait for it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+from pravah.errors import StoreError
+from pravah.settings import Settings
+
+_SERVICE_S = 5.0
+# Elsewhere nobody has the address, and nobody answers.
+_MACHINE_S = 1.0
+_MACHINE = "http://169.254.169.254"
+_CONTAINER = "http://169.254.170.2"
+_ROLES = "/latest/meta-data/iam/security-credentials/"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Who sends requests, until when, and where that was found."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None
+    expires_at_s: float | None
+    origin: str
+
+    def __repr__(self) -> str:
+        """Tell who, and nothing that proves it."""
+        return f"Keys({self.access_key_id}, {self.origin})"
+
+
+def of_web_identity(settings: Settings, region: str) -> Keys | None:
+    """Exchange the token that a Kubernetes service account has for keys of its role (IRSA)."""
+    path, role = settings.text("AWS_WEB_IDENTITY_TOKEN_FILE"), settings.text("AWS_ROLE_ARN")
+    if path is None or role is None:
+        return None
+    url = settings.text("AWS_ENDPOINT_URL_STS") or f"https://sts.{region}.amazonaws.com"
+    form = {
+        "Action": "AssumeRoleWithWebIdentity",
+        "Version": "2011-06-15",
+        "RoleArn": role,
+        "RoleSessionName": settings.text("AWS_ROLE_SESSION_NAME") or "pravah",
+        "WebIdentityToken": _file(path),
+    }
+    asked = urllib.request.Request(url, urlencode(form).encode())  # noqa: S310 - the operator's URL
+    answer = _answer(asked, _SERVICE_S, "the token service")
+    fields = dict(re.findall(r"<(\w+)>([^<]+)</\1>", answer))
+    names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
+    return _keys({name: fields.get(name, "") for name in names}, f"web identity, {role}")
+
+
+def of_container(settings: Settings) -> Keys | None:
+    """Ask the service of a container (ECS, EKS Pod Identity)."""
+    relative = settings.text("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+    url = _CONTAINER + relative if relative else settings.text("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    if url is None:
+        return None
+    token = settings.text("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+    if path := settings.text("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"):
+        token = _file(path)
+    headers = {"Authorization": token} if token else {}
+    asked = urllib.request.Request(url, headers=headers)  # noqa: S310 - the operator's URL
+    answer = json.loads(_answer(asked, _SERVICE_S, "the container's credentials service"))
+    return _keys({**answer, "SessionToken": answer.get("Token", "")}, "the container's service")
+
+
+def of_machine(settings: Settings) -> Keys | None:
+    """Ask the machine's own service (IMDSv2); None where there is none."""
+    if (settings.text("AWS_EC2_METADATA_DISABLED") or "").lower() == "true":
+        return None
+    base = settings.text("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _MACHINE
+    try:
+        wish = {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}
+        token = _read(f"{base}/latest/api/token", wish, method="PUT")
+        proof = {"X-aws-ec2-metadata-token": token}
+        role = _read(base + _ROLES, proof).split("\n", 1)[0]
+        answer = json.loads(_read(base + _ROLES + role, proof))
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    fields = {**answer, "SessionToken": answer.get("Token", "")}
+    return _keys(fields, f"the machine's role `{role}`")
+
+
+def _read(url: str, headers: dict[str, str], method: str = "GET") -> str:
+    asked = urllib.request.Request(url, headers=headers, method=method)  # noqa: S310 - as above
+    with urllib.request.urlopen(asked, timeout=_MACHINE_S) as answer:  # noqa: S310
+        return str(answer.read().decode())
+
+
+def _answer(asked: urllib.request.Request, timeout_s: float, service: str) -> str:
+    try:
+        with urllib.request.urlopen(asked, timeout=timeout_s) as answer:  # noqa: S310
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        raise StoreError(
+            f"{service} refuses to give keys: {error.code} {str(error.reason).lower()}",
+            kind="no_credentials",
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            f"{service} can't be reached: {str(error).lower()}", kind="no_credentials"
+        ) from error
+
+
+def _keys(fields: dict[str, str], origin: str) -> Keys:
+    end = fields.get("Expiration")
+    return Keys(
+        fields["AccessKeyId"],
+        fields["SecretAccessKey"],
+        fields["SessionToken"] or None,
+        datetime.fromisoformat(end).timestamp() if end else None,
+        origin,
+    )
+
+
+def _file(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except OSError as error:
+        raise StoreError(
+            f"can't read the token {path}: {str(error.strerror).lower()}", kind="no_credentials"
+        ) from error
