@@ -84,7 +84,7 @@ pub(super) fn walk<V: Visitor>(
         let joined = threads.into_iter().map(|thread| match thread {
             Ok(thread) => Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))),
             Err(error) => {
-                walk.end(Some(&mut || Error::Panicked(error.to_string())));
+                walk.stop();
                 Err(error)
             }
         });
@@ -136,6 +136,7 @@ impl State {
 impl Walk<'_> {
     fn work(&self, visitor: &mut dyn Visitor) {
         while let Some(directory) = self.next() {
+            let _guard = EndOnPanic(self);
             let listed = self.list(&directory, visitor);
             let is_stopped = self.scanner.stop.load(Ordering::Relaxed);
             let mut state = self.state();
@@ -205,18 +206,24 @@ impl Walk<'_> {
         }
     }
 
-    fn end(&self, error: Option<&mut dyn FnMut() -> Error>) {
-        let mut state = self.state();
-        state.ended = true;
-        if let Some(error) = error {
-            state.failed.get_or_insert_with(error);
-        }
-        drop(state);
+    fn stop(&self) {
+        self.state().ended = true;
         self.changed.notify_all();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the scan if its thread panics, so that the others don't wait for it.
+struct EndOnPanic<'w, 's>(&'w Walk<'s>);
+
+impl Drop for EndOnPanic<'_, '_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop();
+        }
     }
 }
 

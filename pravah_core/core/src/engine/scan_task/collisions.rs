@@ -14,6 +14,7 @@ use crate::{
     pipeline::Pipeline,
     plan::{OnCollision, Plan},
     scan::Listing,
+    stores::s3::is_object_uri,
 };
 
 /// What is to become of an entry whose output collides.
@@ -31,6 +32,8 @@ pub struct Collisions<'p> {
     pipeline: &'p Pipeline,
     /// Whether there are outputs with names of their own at all.
     has_outputs: bool,
+    /// Where the sink is no object store, which may have `a` beside `a/b`.
+    has_directories: bool,
     /// Outputs go where their sources are.
     in_place: bool,
 }
@@ -40,7 +43,8 @@ impl<'p> Collisions<'p> {
     pub fn new(plan: &'p Plan, pipeline: &'p Pipeline) -> Self {
         let has_outputs = plan.sink.as_ref().is_some_and(|sink| sink.only.is_none());
         let has_outputs = has_outputs && class(plan) == Class::Directory;
-        Self { plan, pipeline, has_outputs, in_place: plan.in_place }
+        let has_directories = plan.sink.as_ref().is_none_or(|sink| !is_object_uri(&sink.uri));
+        Self { plan, pipeline, has_outputs, has_directories, in_place: plan.in_place }
     }
 
     /// Find the entries of a whole directory whose outputs collide, by index.
@@ -49,7 +53,7 @@ impl<'p> Collisions<'p> {
             return Vec::new();
         }
         let of_kind = |wanted| listing.iter().filter(move |listed| listed.kind == wanted).map(|listed| listed.name);
-        let directories: HashSet<&[u8]> = of_kind(Kind::Directory).collect();
+        let directories: HashSet<&[u8]> = of_kind(Kind::Directory).filter(|_| self.has_directories).collect();
         let can_collide = self.pipeline.names_can_collide() || self.plan.template().is_some();
         if directories.is_empty() && !can_collide && !self.in_place {
             return Vec::new();

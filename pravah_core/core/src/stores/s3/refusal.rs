@@ -107,7 +107,9 @@ impl Refusal {
         let message: String = region.unwrap_or_else(|| self.message.clone()).chars().take(MESSAGE_LETTERS).collect();
         let told: Vec<String> = [said, message].into_iter().filter(|part| !part.is_empty()).collect();
         let message = format!("can't {asked}: {}", told.join(", "));
-        Error::Store { kind, message, is_transient: self.is_transient() }
+        // The upload is begun anew where the whole file is.
+        let is_transient = self.is_transient() || self.code == "NoSuchUpload";
+        Error::Store { kind, message, is_transient }
     }
 }
 

@@ -44,8 +44,11 @@ struct Shared {
     /// A key turned out to be taken that seemed free: what was listed is out of date.
     is_stale: AtomicBool,
     /// Objects that were asked for ahead, by key.
-    ahead: Mutex<HashMap<String, JoinHandle<Result<Option<Seen>, Refusal>>>>,
+    ahead: Mutex<HashMap<String, Looking>>,
 }
+
+/// A look that is on its way.
+type Looking = JoinHandle<Result<Option<Seen>, Refusal>>;
 
 impl ObjectSink {
     /// Open the sink of a plan, and see that it can be reached.
@@ -180,7 +183,7 @@ impl ObjectSinkDirectory {
         seen.map_err(|refusal| refusal.error(&format!("look at {}", self.place.shown_key(&key))))
     }
 
-    fn ahead(&self) -> MutexGuard<'_, HashMap<String, JoinHandle<Result<Option<Seen>, Refusal>>>> {
+    fn ahead(&self) -> MutexGuard<'_, HashMap<String, Looking>> {
         self.sink.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,0 +1,226 @@
+"""What object stores do wrong, one fault after the other (rows 34 to 44 of the catalogue).
+
+Whatever happens to a request, the job ends with all outputs, each once and whole, and without an
+upload that nobody ends.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cli.harness import Cli
+from tests.s3_double import (
+    Act,
+    S3Double,
+    loop_pages,
+    meanwhile,
+    ok_with_error,
+    refuse,
+    repeat_page,
+    reset_after,
+    reset_before,
+    slow_down,
+    truncate,
+    wrong_length,
+)
+from tests.s3_double.objects import etag_of
+from tests.s3_double.store import Stored
+
+# Two parts.
+LARGE_BYTES = (8 << 20) + 1_000
+SMALL = {f"d/{number}": f"{number}\n".encode() * 20 for number in range(12)}
+
+
+@pytest.fixture
+def double() -> Iterator[S3Double]:
+    with S3Double() as started:
+        yield started
+
+
+@pytest.fixture
+def bucket(cli: Cli, double: S3Double) -> str:
+    cli.environment |= double.settings()
+    return double.create_bucket()
+
+
+@pytest.fixture(scope="session")
+def files() -> dict[str, bytes]:
+    return {**SMALL, "large": random.Random(4).randbytes(LARGE_BYTES)}
+
+
+def write(root: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def fill(double: S3Double, bucket: str, files: dict[str, bytes]) -> None:
+    for key, content in files.items():
+        double.store.buckets[bucket].put(f"in/{key}".encode(), Stored(content, etag_of(content)))
+
+
+def below(double: S3Double, bucket: str, prefix: bytes) -> dict[str, bytes]:
+    return {
+        key.removeprefix(prefix).decode(): content
+        for key, content in double.objects(bucket).items()
+        if key.startswith(prefix)
+    }
+
+
+@pytest.mark.parametrize(
+    ("operation", "act", "times"),
+    [
+        ("PutObject", slow_down(), 30),
+        ("PutObject", slow_down(retry_after_s=1), 1),
+        ("PutObject", refuse(500, "InternalError"), 3),
+        ("PutObject", reset_before(), 5),
+        ("PutObject", reset_after(), 5),
+        ("PutObject", refuse(409, "ConditionalRequestConflict"), 3),
+        ("PutObject", refuse(403, "RequestTimeTooSkewed"), 1),
+        ("CreateMultipartUpload", reset_before(), 1),
+        ("UploadPart", reset_before(), 1),
+        ("UploadPart", reset_after(), 1),
+        ("UploadPart", slow_down(), 3),
+        ("UploadPart", refuse(404, "NoSuchUpload"), 1),
+        ("CompleteMultipartUpload", ok_with_error(), 1),
+        ("CompleteMultipartUpload", ok_with_error(commits=True), 1),
+        ("CompleteMultipartUpload", reset_before(), 1),
+        ("CompleteMultipartUpload", reset_after(), 1),
+        ("CompleteMultipartUpload", refuse(409, "ConditionalRequestConflict"), 1),
+        ("ListObjectsV2", reset_before(), 1),
+    ],
+)
+def test_publishing_survives(
+    cli: Cli,
+    double: S3Double,
+    bucket: str,
+    files: dict[str, bytes],
+    operation: str,
+    act: Act,
+    times: int,
+) -> None:
+    source = write(cli.directory / "source", files)
+    double.faults.add(operation, act, times=times)
+    job = cli.job(source, "--to", f"s3://{bucket}/out/", "-s", "copy", "--overwrite", "error")
+    assert (job["status"], job["counts"]["done"]) == ("completed", len(files))
+    assert below(double, bucket, b"out/") == files
+    assert double.uploads(bucket) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "act", "times"),
+    [
+        ("GetObject", slow_down(), 30),
+        ("GetObject", refuse(503, "ServiceUnavailable"), 3),
+        ("GetObject", reset_before(), 5),
+        ("GetObject", truncate(kept_bytes=4), 5),
+        ("GetObject", wrong_length(5), 3),
+        ("ListObjectsV2", slow_down(), 3),
+        ("ListObjectsV2", truncate(kept_bytes=100), 1),
+        ("ListObjectsV2", repeat_page(), 1),
+    ],
+)
+def test_reading_survives(
+    cli: Cli,
+    double: S3Double,
+    bucket: str,
+    files: dict[str, bytes],
+    operation: str,
+    act: Act,
+    times: int,
+) -> None:
+    fill(double, bucket, files)
+    double.faults.add(operation, act, times=times)
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
+    assert (job["status"], job["counts"]["done"]) == ("completed", len(files))
+    found = cli.directory / "out"
+    assert {name: (found / name).read_bytes() for name in files} == files
+
+
+def test_object_that_is_replaced_while_it_is_read_is_read_anew(
+    cli: Cli, double: S3Double, bucket: str, files: dict[str, bytes]
+) -> None:
+    fill(double, bucket, {"large": files["large"]})
+    other = bytes(LARGE_BYTES)
+    change: Callable[[], None] = lambda: fill(double, bucket, {"large": other})  # noqa: E731
+    double.faults.add("GetObject", meanwhile(change), spared=1)
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
+    assert job["status"] == "completed"
+    assert (cli.directory / "out" / "large").read_bytes() == other
+
+
+def test_object_that_somebody_puts_just_before_stays(
+    cli: Cli, double: S3Double, bucket: str
+) -> None:
+    source = write(cli.directory / "source", {"a": b"ours", "b": b"ours"})
+    theirs = Stored(b"theirs", etag_of(b"theirs"))
+    change = lambda: double.store.buckets[bucket].put(b"out/a", theirs)  # noqa: E731
+    double.faults.add("PutObject", meanwhile(change), key="out/a")
+    job = cli.job(source, "--to", f"s3://{bucket}/out/", "-s", "copy")
+    assert (job["counts"]["done"], job["counts"]["failed"]) == (1, 1)
+    assert below(double, bucket, b"out/") == {"a": b"theirs", "b": b"ours"}
+
+
+@pytest.mark.parametrize("count", [0, 999, 1_000, 1_001])
+@pytest.mark.parametrize("page_size", [7, 1_000])
+def test_all_keys_are_listed_once_whatever_the_pages(
+    cli: Cli, double: S3Double, bucket: str, count: int, page_size: int
+) -> None:
+    empty = Stored(b"x", etag_of(b"x"))
+    for number in range(count):
+        double.store.buckets[bucket].put(f"in/{number % 3}/{number:04}".encode(), empty)
+    double.quirks.page_size = page_size
+    found = cli.ok("scan", f"s3://{bucket}/in/").out.split()
+    assert len(found) == len(set(found)) == count
+
+
+def test_pages_that_lead_in_a_circle_are_an_error(
+    cli: Cli, double: S3Double, bucket: str, files: dict[str, bytes]
+) -> None:
+    fill(double, bucket, files)
+    double.faults.add("ListObjectsV2", loop_pages(), times=1_000)
+    ran = cli("scan", f"s3://{bucket}/in/")
+    assert ran.code == 7
+    assert "the same page again and again" in ran.err
+
+
+def test_keys_that_are_no_paths_fail_and_leave_nothing_outside(
+    cli: Cli, double: S3Double, bucket: str
+) -> None:
+    odd = ["..", "../up", "/lead", "a//b", "a/./b", "full/"]
+    good = ["a/b", "c", "new\nline", "tab\t", "é+ %2F"]
+    fill(double, bucket, dict.fromkeys([*odd, *good], b"x"))
+    double.store.buckets[bucket].put(b"in/marker/", Stored(b"", etag_of(b"")))
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
+    counts = job["counts"]
+    assert (counts["listed"], counts["done"], counts["failed"]) == (11, 5, 6)
+    failures = cli.ok("jobs", "failures", job["id"], "--json").objects()
+    assert {failure["kind"] for failure in failures} == {"unsupported_name"}
+    found = {str(p.relative_to(cli.directory)) for p in cli.directory.rglob("*") if p.is_file()}
+    assert found == {f"out/{name}" for name in good}
+
+
+def test_object_and_prefix_of_one_name_are_a_failure_on_disk(
+    cli: Cli, double: S3Double, bucket: str
+) -> None:
+    fill(double, bucket, {"a": b"1", "a/b": b"2"})
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
+    assert (job["counts"]["done"], job["counts"]["failed"]) == (1, 1)
+    job = cli.job(f"s3://{bucket}/in/", "--to", f"s3://{bucket}/out/", "-s", "copy")
+    assert below(double, bucket, b"out/") == {"a": b"1", "a/b": b"2"}
+
+
+def test_store_that_is_away_in_the_middle_is_told_soon(
+    cli: Cli, double: S3Double, bucket: str
+) -> None:
+    fill(double, bucket, SMALL)
+    double.faults.add("GetObject", reset_before(), times=10_000)
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
+    assert (job["status"], job["counts"]["failed"]) == ("failed", len(SMALL))
+    (failure,) = cli.ok("jobs", "failures", job["id"], "--json").objects()
+    assert failure["kind"] == "store_unreachable"
