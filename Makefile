@@ -28,7 +28,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .PHONY: help
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 .PHONY: setup
 setup: ## install everything into .venv, with the Rust core
@@ -41,6 +41,10 @@ build-rust: ## build and install the Rust core, optimised
 .PHONY: demo
 demo: setup ## run a real job, kill it half-way, resume it, show the report
 	@$(BIN)/pravah demo
+
+.PHONY: demo-s3
+demo-s3: setup servers ## run the documented example with a real MinIO as its sink
+	@$(BIN)/python scripts/demo_s3.py
 
 .PHONY: run
 run: setup ## run the command line: make run ARGS='scan src --count'

@@ -13,6 +13,9 @@ build-rust *args:
 demo *args:
     @make demo {{args}}
 
+demo-s3 *args:
+    @make demo-s3 {{args}}
+
 # just run scan src --count
 run *args:
     @make run ARGS='{{args}}'

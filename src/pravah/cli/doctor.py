@@ -22,7 +22,10 @@ def doctor(
         Argument(help="Check the disk of this directory, or an s3://BUCKET/PREFIX/."),
     ] = None,
 ) -> int:
-    """Check what Pravah needs of this machine, and of an object store."""
+    """Check what Pravah needs of this machine.
+
+    With a place in an object store: what a job would do there, each thing tried once.
+    """
     if place is not None and is_object_uri(uri := absolute_uri(place, b"/")):
         tell_note(uri)
         done = list(store_checks(uri))

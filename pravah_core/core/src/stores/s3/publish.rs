@@ -176,7 +176,7 @@ impl<'o> Owner<'o> {
 
     /// Whether it came by a later lease of the same job than another one.
     fn is_after(&self, other: &str) -> bool {
-        Self::of(other).is_some_and(|other| self.job == other.job && self.attempt > other.attempt)
+        Owner::of(other).is_some_and(|other| self.job == other.job && self.attempt > other.attempt)
     }
 }
 
