@@ -133,4 +133,5 @@ def _shown(name: str, bucket: str, key: str) -> str:
 
 
 def _later(what: str) -> NotYetError:
-    return NotYetError(f"{what}: not in this release")
+    hint = "the user guide's part about object stores tells what works with them"
+    return NotYetError(f"{what}: not in this release", hint=hint)

@@ -130,7 +130,7 @@ impl Staging for ObjectStaging {
 
     /// Objects have no holes.
     fn skip_to(&mut self, offset_bytes: u64) -> Result<()> {
-        const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         while self.size_bytes < offset_bytes {
             let length =
                 usize::try_from(offset_bytes - self.size_bytes).map_or(ZEROS.len(), |rest| rest.min(ZEROS.len()));
