@@ -26,6 +26,7 @@ from pravah.errors import (
     SourceMissingError,
     SpecError,
     StatusError,
+    StoreError,
 )
 from pravah.jobs import log
 
@@ -43,6 +44,7 @@ _STATUSES: tuple[tuple[type[PravahError], int], ...] = (
     (SpecError, 422),
     (NotYetError, 422),
     (LedgerError, 503),
+    (StoreError, 503),
     (MachineError, 503),
     (SettingError, 500),
     (EngineError, 500),
