@@ -83,6 +83,9 @@ pub enum Error {
     /// An output of several files that was not made, as one of them failed or is not known.
     #[error("{0}")]
     GroupIncomplete(String),
+    /// More outputs of one file than their names can tell apart.
+    #[error("{0}")]
+    TooManyParts(String),
     /// More files than one output can be made of.
     #[error("{0}")]
     GroupTooLarge(String),
@@ -198,6 +201,7 @@ impl Error {
             Self::NotText(_) => "not_text",
             Self::HeaderMismatch(_) => "header_mismatch",
             Self::GroupIncomplete(_) => "group_incomplete",
+            Self::TooManyParts(_) => "too_many_parts",
             Self::GroupTooLarge(_) => "group_too_large",
             Self::DecompressionBudget(_) => "decompression_budget",
             Self::NotCompressed(_) => "not_compressed",

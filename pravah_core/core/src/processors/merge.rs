@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
@@ -38,22 +38,13 @@ struct Parameters {
     group_by: Option<String>,
     /// Most bytes of inputs, such as `256MiB`, that one output is made of: the next whole input that goes beyond
     /// begins another output, which `{index}` numbers; if not given, each group has one output.
-    #[serde(default, deserialize_with = "size")]
-    #[schemars(with = "Option<SizeForm>")]
+    #[serde(default, deserialize_with = "parameters::size")]
+    #[schemars(with = "Option<parameters::SizeForm>")]
     target_size: Option<u64>,
     /// Whether each input begins with a header line, which the output has once; if not given, those do that are
     /// called `.csv` or `.tsv`.
     #[serde(default)]
     header: Option<bool>,
-}
-
-/// Bytes as a number, or with a unit.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code, reason = "only its schema is used")]
-enum SizeForm {
-    Bytes(u64),
-    WithUnit(String),
 }
 
 /// Which files belong together, and how much of them makes one output.
@@ -77,6 +68,12 @@ impl GroupRule {
 /// Whether a step takes several files.
 pub fn is_reducing(step: &StepConfig) -> bool {
     step.name == NATIVE.name
+}
+
+/// Whether a step lays its rows into directories by the values in them.
+pub fn is_partitioning(step: &StepConfig) -> bool {
+    let columns = step.params.get("partition_by").and_then(Value::as_array);
+    is_reducing(step) && columns.is_some_and(|columns| !columns.is_empty())
 }
 
 struct Merge {
@@ -155,10 +152,10 @@ fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
     let Parameters { group_by, header, .. } = parse(NATIVE.name, params)?;
     if let Some(text) = group_by {
         let template = Template::parse_as("merge.group_by", &text)?;
-        if template.needs_hash() || template.needs_index() {
+        if template.needs_hash() || template.needs_index() || template.needs_part() {
             return Err(invalid(
                 NATIVE.name,
-                format!("group_by is `{text}`: `{{hash}}` and `{{index}}` group nothing"),
+                format!("group_by is `{text}`: `{{hash}}`, `{{index}}` and `{{part}}` group nothing"),
             ));
         }
     }
@@ -339,36 +336,6 @@ fn shown(line: &[u8]) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into_owned(),
     }
-}
-
-/// Read a number of bytes, perhaps with a unit: KiB is 1,024, kB 1,000.
-fn size<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    let bytes = match &value {
-        Value::Null => return Ok(None),
-        Value::String(text) => read_size(text),
-        number => number.as_u64(),
-    };
-    let expected = || D::Error::custom(format!("invalid size {value}, expected bytes such as `256MiB`"));
-    bytes.filter(|bytes| *bytes > 0).map(Some).ok_or_else(expected)
-}
-
-fn read_size(text: &str) -> Option<u64> {
-    const UNITS: [(&str, u64); 10] = [
-        ("", 1),
-        ("B", 1),
-        ("kB", 1_000),
-        ("MB", 1_000_000),
-        ("GB", 1_000_000_000),
-        ("TB", 1_000_000_000_000),
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("TiB", 1 << 40),
-    ];
-    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
-    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit.trim_start())?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ impl Step for ReadStep {
             Event::Bytes(bytes) => self.unpacker.push(bytes),
             Event::End => self.unpacker.end(),
             // No pipeline pushes these.
-            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
+            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Part(_) | Event::Block(_) => {}
         }
         Ok(())
     }

@@ -123,7 +123,7 @@ impl Step for WriteStep {
                 self.output.push_back(Event::End);
             }
             // No pipeline pushes these.
-            Event::Bytes(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
+            Event::Bytes(_) | Event::Record(_) | Event::Rows(_) | Event::Part(_) | Event::Block(_) => {}
         }
         Ok(())
     }

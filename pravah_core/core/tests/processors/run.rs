@@ -14,6 +14,8 @@ use serde_json::{Map, Value, json};
 pub struct Outcome {
     pub name: Vec<u8>,
     pub bytes: Vec<u8>,
+    /// Where each of several outputs begins.
+    pub parts: Vec<usize>,
     pub records: Vec<Value>,
     pub has_ended: bool,
 }
@@ -31,7 +33,8 @@ pub enum Batching {
 
 impl Outcome {
     fn take(&mut self, event: Event) -> Result<()> {
-        assert!(!self.has_ended, "nothing follows the end");
+        let is_next = matches!(event, Event::Part(_));
+        assert!(!self.has_ended || is_next, "nothing follows the end");
         match event {
             Event::Begin { name, .. } => self.name = name.to_vec(),
             Event::Bytes(bytes) => {
@@ -40,6 +43,12 @@ impl Outcome {
             }
             Event::Record(record) => self.records.push(Value::Object(record)),
             Event::End => self.has_ended = true,
+            Event::Part(part) => {
+                assert!(self.has_ended || self.parts.is_empty(), "one output follows another one");
+                assert_eq!(part.number as usize, self.parts.len());
+                self.parts.push(self.bytes.len());
+                self.has_ended = false;
+            }
             Event::Rows(_) => {}
             Event::Block(_) | Event::Table(_) => panic!("blocks and tables do not come out"),
         }

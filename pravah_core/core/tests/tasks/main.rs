@@ -10,4 +10,5 @@ mod merged;
 mod names;
 mod overwrite;
 mod run;
+mod split;
 mod unnamed;

@@ -85,7 +85,7 @@ fn made(output: VecDeque<Event>) -> Result<Vec<u8>> {
 }
 
 /// Bytes that the rows of a batch take, as far as they are its own.
-fn slice_bytes(batch: &RecordBatch) -> usize {
+pub(crate) fn slice_bytes(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum()
 }
 
