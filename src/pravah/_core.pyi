@@ -305,7 +305,7 @@ class Grouping:
         """Give one of these tasks: its manifest, entries and bytes."""
 
 def check_parts(plan_json: str) -> None:
-    """Refuse names that don't tell the outputs of one file apart, or number them where there is one."""
+    """Refuse names that don't tell the outputs of one file apart, or number the only one."""
 
 def check_grouping(plan_json: str) -> None:
     """Refuse names of outputs that tell more than what their files have in common."""

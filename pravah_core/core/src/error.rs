@@ -80,6 +80,9 @@ pub enum Error {
     /// A header line that differs from that of the files before it.
     #[error("{0}")]
     HeaderMismatch(String),
+    /// A table whose columns can't be put together with those of the files before it.
+    #[error("{0}")]
+    ColumnsDiffer(String),
     /// An output of several files that was not made, as one of them failed or is not known.
     #[error("{0}")]
     GroupIncomplete(String),
@@ -200,6 +203,7 @@ impl Error {
             Self::ReadAgain(_) => "read_again",
             Self::NotText(_) => "not_text",
             Self::HeaderMismatch(_) => "header_mismatch",
+            Self::ColumnsDiffer(_) => "columns_differ",
             Self::GroupIncomplete(_) => "group_incomplete",
             Self::TooManyParts(_) => "too_many_parts",
             Self::GroupTooLarge(_) => "group_too_large",

@@ -225,6 +225,7 @@ impl Committer<'_, '_> {
             amendments.extend_from_slice(rows);
         }
         if let Some(sink) = self.bench.sink {
+            self.remove_all_stale(&window.rows, &mut touched)?;
             touched.settle(sink)?;
         }
         Ok(Some(Published { rows: window.rows, amendments }))
@@ -256,6 +257,18 @@ impl Committer<'_, '_> {
             touched.add(self.bench.sink, &directory)?;
         }
         Ok(None)
+    }
+
+    /// Entries that have no output any more, of which there were several.
+    fn remove_all_stale(&self, rows: &[Row], touched: &mut Touched) -> Result<()> {
+        let is_lead = |row: &&Row| self.bench.outputs.lead(row.index) == row.index;
+        let expands = self.bench.plan.expands();
+        for row in rows.iter().filter(|row| expands && row.outcome == Outcome::Done && !row.has_outputs()) {
+            for directory in Some(row).filter(is_lead).map_or(Ok(Vec::new()), |row| self.bench.remove_stale(row))? {
+                touched.add(self.bench.sink, &directory)?;
+            }
+        }
+        Ok(())
     }
 
     /// An output could not be published: its entry is done again where that may help, or fails.

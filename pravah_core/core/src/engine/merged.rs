@@ -49,7 +49,12 @@ impl From<Error> for Spoiled {
 }
 
 /// What earlier readings of the files of an output have found, and how many there were of each.
-type Memos = HashMap<u32, (Memo, u32)>;
+#[derive(Default)]
+struct Memos {
+    of_files: HashMap<u32, (Memo, u32)>,
+    /// What was found of all together.
+    of_all: Option<(Memo, u32)>,
+}
 
 /// What outputs are made from: its identity, and the newest time of modification in it.
 #[derive(Debug, Clone, Copy)]
@@ -118,15 +123,22 @@ impl Bench<'_> {
 
     /// Make the output, from the beginning where a file has to be read again with what was found.
     fn attempt_with_memos(&self, item: &Item, workers: Workers<'_>) -> Result<(Vec<Row>, Vec<Output>), Spoiled> {
-        let mut memos = Memos::new();
+        let mut memos = Memos::default();
         loop {
             match self.attempt_merged(item, workers, &memos) {
                 Err(Spoiled::At(index, Failure { error: Error::ReadAgain(memo), step })) => {
-                    let readings = memos.get(&index).map_or(1, |(_, readings)| readings + 1);
+                    let readings = memos.of_files.get(&index).map_or(1, |(_, readings)| readings + 1);
                     if readings >= MOST_READINGS {
                         return Err(Spoiled::At(index, Failure { error: Error::ReadAgain(memo), step }));
                     }
-                    memos.insert(index, (memo, readings));
+                    memos.of_files.insert(index, (memo, readings));
+                }
+                Err(Spoiled::Itself(Failure { error: Error::ReadAgain(memo), step })) => {
+                    let readings = memos.of_all.as_ref().map_or(1, |(_, readings)| readings + 1);
+                    if readings >= MOST_READINGS {
+                        return Err(Spoiled::Itself(Failure { error: Error::ReadAgain(memo), step }));
+                    }
+                    memos.of_all = Some((memo, readings));
                 }
                 attempted => return attempted,
             }
@@ -159,6 +171,9 @@ impl Bench<'_> {
             self.write_apart(&mut target, |output| self.pour_all(members.clone(), (workers, memos), output))?
         };
         rows[0].bytes_out = target.bytes_out;
+        if let Some(counts) = target.rows {
+            *rows[0].rows.get_or_insert_default() += counts; // what came out when all files had come
+        }
         let newest = newest.as_ref().filter(|_| self.keeps_attributes());
         let (mut outputs, parts) = target.finish(newest)?;
         if self.plan.expands() {
@@ -187,13 +202,16 @@ impl Bench<'_> {
         output: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<(Vec<Row>, Option<Attributes>), Spoiled> {
         let mut flow = self.pipeline.open(workers)?;
+        if let Some((memo, _)) = &memos.of_all {
+            flow.remember(memo);
+        }
         let mut rows = Vec::with_capacity(members.len());
         let (mut opened, mut newest) = (OpenedLast::default(), None::<Attributes>);
         for index in members.clone() {
             if index > members.start {
                 flow.begin_another()?;
             }
-            if let Some((memo, _)) = memos.get(&index) {
+            if let Some((memo, _)) = memos.of_files.get(&index) {
                 flow.remember(memo);
             }
             if self.control.giving_up() {

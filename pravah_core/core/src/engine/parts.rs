@@ -31,7 +31,13 @@ pub struct Families {
     halves: Mutex<HashMap<u32, Vec<StagedPart>>>,
 }
 
-type ByEntry = HashMap<u64, Vec<(Vec<u8>, Memory)>>;
+/// What is remembered of the outputs of an entry, by their names below the directory that they wait in.
+type Family = Vec<(Vec<u8>, Memory)>;
+
+type ByEntry = HashMap<u64, Family>;
+
+/// A directory of outputs, by its path; none: it is not there.
+type Opened = (Vec<u8>, Option<Arc<dyn SinkDirectory>>);
 
 impl Families {
     fn of(&self, directory: &[u8], fingerprints: &[(Vec<u8>, Vec<u8>)]) -> Result<Arc<ByEntry>> {
@@ -201,10 +207,10 @@ impl Bench<'_> {
 
     /// Remove what an earlier result of an entry has more than this one. Gives the directories that it touched.
     pub fn remove_stale(&self, row: &Row) -> Result<Vec<Arc<dyn SinkDirectory>>> {
-        let (Some(sink), Some(parts)) = (self.sink, &row.parts) else { return Ok(Vec::new()) };
-        if self.plan.names_at_run_time() {
+        let Some(sink) = self.sink.filter(|_| self.plan.expands() && !self.plan.names_at_run_time()) else {
             return Ok(Vec::new());
-        }
+        };
+        let parts = row.parts.as_deref().unwrap_or_default();
         let named = self.manifest.named(row.index as usize);
         let path = |part: &Part| -> Result<Vec<u8>> {
             let (directory, name) = self.plan.remembered_name(self.pipeline, &named.part(part))?;
@@ -253,21 +259,21 @@ impl Bench<'_> {
     }
 
     /// What is remembered of an entry's outputs, by their names below the directory that they wait in.
-    fn family(&self, index: u32) -> Result<Vec<(Vec<u8>, Memory)>> {
+    fn family(&self, index: u32) -> Result<Family> {
         let directory = self.plan.staging_directory(self.pipeline, &self.manifest.named(index as usize))?;
         let by_entry = self.families.of(&directory, &self.task.fingerprints)?;
         Ok(by_entry.get(&self.origin_key(index)?).cloned().unwrap_or_default())
     }
 
     /// The outputs of an entry, where all are there, as they were published, and made of what would be read now.
-    fn current_parts(&self, item: &Item, name: &[u8]) -> Result<Option<Vec<(Vec<u8>, Memory)>>> {
+    fn current_parts(&self, item: &Item, name: &[u8]) -> Result<Option<Family>> {
         let (Some(sink), family) = (self.sink, self.family(item.index)?) else { return Ok(None) };
         if family.is_empty() {
             return Ok(None);
         }
         let waits_in = self.plan.staging_directory(self.pipeline, &self.manifest.named(item.index as usize))?;
         let source = self.origin(item, name)?.fingerprint;
-        let (mut current, mut last) = (Vec::new(), None::<(Vec<u8>, Option<Arc<dyn SinkDirectory>>)>);
+        let (mut current, mut last) = (Vec::new(), None::<Opened>);
         for (below, memory) in family {
             let path = join(&waits_in, &below);
             let (directory, output_name) = split_path(&path);
@@ -290,7 +296,7 @@ impl Bench<'_> {
     }
 
     /// The row of an entry whose outputs are current; what becomes of its source afterwards needs to know them.
-    fn unchanged_parts(&self, item: &Item, name: &[u8], current: Vec<(Vec<u8>, Memory)>) -> Result<Row> {
+    fn unchanged_parts(&self, item: &Item, name: &[u8], current: Family) -> Result<Row> {
         let row = Row::skipped(item.index, "unchanged");
         if self.plan.after == After::Keep {
             return Ok(row);
@@ -328,7 +334,7 @@ impl Bench<'_> {
 
 /// The directory that was looked into last.
 #[derive(Default)]
-struct LastDirectory(Option<(Vec<u8>, Option<Arc<dyn SinkDirectory>>)>);
+struct LastDirectory(Option<Opened>);
 
 impl LastDirectory {
     /// The directory that an output will be published in; none: it is not there yet.

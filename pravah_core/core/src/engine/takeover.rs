@@ -113,7 +113,12 @@ enum Adopted {
 }
 
 fn adopt_row(bench: &Bench<'_>, row: &Row) -> Result<Adopted> {
-    let Some(sink) = bench.sink.filter(|_| row.has_outputs()) else { return Ok(Adopted::Unpublished) };
+    let Some(sink) = bench.sink.filter(|_| row.has_outputs()) else {
+        if row.outcome == Outcome::Done {
+            bench.remove_stale(row)?; // it had several outputs, and has none any more
+        }
+        return Ok(Adopted::Unpublished);
+    };
     let named = bench.manifest.named(row.index as usize).read(row.hash);
     let mut directories: Vec<(Vec<u8>, Arc<dyn SinkDirectory>)> = Vec::new();
     for (part, staged) in row.outputs() {

@@ -1,9 +1,17 @@
-//! `merge`: puts lines of text together, many files into few.
+//! `merge`: puts lines of text, or rows of tables, together, many files into few.
 //!
 //! The one step so far that takes several files: what belongs together is told by [`GroupRule`], before any is read.
 //! What would be garbage behind something else (a compressed stream, a file of binary data) is refused.
+//!
+//! - `tables`: the rows of tables; `columns`: which columns they have together; `partitions`: rows in directories
+
+mod columns;
+mod partitions;
+mod tables;
 
 use std::collections::VecDeque;
+
+use tables::TablesStep;
 
 use bytes::{Bytes, BytesMut};
 use schemars::JsonSchema;
@@ -11,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Descriptor, Event, Example, Expected, Native, Processor, Sample, Shape, Step,
+    Descriptor, Event, Example, Expected, Native, Payload, Processor, Sample, Shape, Step,
     codecs::{Codec, MAGIC_BYTES},
     parameters::{self, invalid, parse},
     unpack::{codec_of, codec_of_name},
@@ -26,6 +34,9 @@ const TOLD_BYTES: usize = 8 << 10;
 
 /// Longest header line: what has none in so many bytes is no table.
 const HEADER_BYTES: usize = 1 << 20;
+
+/// Bytes of a batch, as a rule.
+const BATCH_BYTES: u64 = 24 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -42,9 +53,29 @@ struct Parameters {
     #[schemars(with = "Option<parameters::SizeForm>")]
     target_size: Option<u64>,
     /// Whether each input begins with a header line, which the output has once; if not given, those do that are
-    /// called `.csv` or `.tsv`.
+    /// called `.csv` or `.tsv`. For lines only.
     #[serde(default)]
     header: Option<bool>,
+    /// Which columns the output has, where tables are put together by the names of their columns; if not given, and
+    /// `partition_by` is not, inputs are lines of text.
+    #[serde(default)]
+    columns: Option<Columns>,
+    /// Columns of tables by whose values rows are laid into directories, as `day=2026-01-31`; files don't have them.
+    #[serde(default)]
+    #[schemars(extend("expands" = true))]
+    partition_by: Vec<String>,
+}
+
+/// Which columns tables have together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Columns {
+    /// All that any of them has: null where a table has none
+    Union,
+    /// Those of the first one, which all have; another one fails
+    Same,
+    /// Those that all have
+    Intersection,
 }
 
 /// Which files belong together, and how much of them makes one output.
@@ -78,6 +109,8 @@ pub fn is_partitioning(step: &StepConfig) -> bool {
 
 struct Merge {
     header: Option<bool>,
+    /// How tables are put together, and what parts their rows; none: inputs are lines.
+    tables: Option<(Columns, Vec<String>)>,
 }
 
 struct MergeStep {
@@ -109,7 +142,7 @@ fn describe() -> Descriptor {
     Descriptor {
         name: "merge",
         version: 1,
-        summary: "put lines of many files together, in order of their paths",
+        summary: "put lines or tables of many files together, in order of their paths",
         shape: Shape::Reduce,
         input: "bytes",
         output: "bytes",
@@ -137,6 +170,22 @@ fn describe() -> Descriptor {
                 expected: Expected::File { name: "a.csv", content: text("id,name\n1,Asha\n"), records: Vec::new() },
             },
             Example {
+                step: "merge:columns=union",
+                params: Map::from_iter([("columns".to_owned(), "union".into())]),
+                explains: "makes one table of all tables, with the columns of all",
+                name: "a.csv",
+                input: text("id,name\n1,Asha\n"),
+                expected: Expected::File { name: "a.csv", content: text("id,name\n1,Asha\n"), records: Vec::new() },
+            },
+            Example {
+                step: "merge:{partition_by: [city]}",
+                params: Map::from_iter([("partition_by".to_owned(), Value::from(vec!["city"]))]),
+                explains: "lays rows into directories by a column: `city=Delhi`, then `city=Pune`",
+                name: "a.csv",
+                input: text("id,city\n1,Pune\n2,Delhi\n3,Pune\n"),
+                expected: Expected::Parts(vec![text("id\n2\n"), text("id\n1\n3\n")]),
+            },
+            Example {
                 step: "merge",
                 params: Map::new(),
                 explains: "refuses what is compressed: `decompress` stands before it",
@@ -149,7 +198,7 @@ fn describe() -> Descriptor {
 }
 
 fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
-    let Parameters { group_by, header, .. } = parse(NATIVE.name, params)?;
+    let Parameters { group_by, header, columns, partition_by, .. } = parse(NATIVE.name, params)?;
     if let Some(text) = group_by {
         let template = Template::parse_as("merge.group_by", &text)?;
         if template.needs_hash() || template.needs_index() || template.needs_part() {
@@ -159,13 +208,24 @@ fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
             ));
         }
     }
-    Ok(Box::new(Merge { header }))
+    let are_tables = columns.is_some() || !partition_by.is_empty();
+    if are_tables && header.is_some() {
+        return Err(invalid(NATIVE.name, "header is for lines: `convert` says whether tables have one"));
+    }
+    let tables = are_tables.then(|| (columns.unwrap_or(Columns::Same), partition_by));
+    Ok(Box::new(Merge { header, tables }))
 }
 
 impl Processor for Merge {
-    fn need(&self, _size_bytes: u64, _blocks: u64) -> u64 {
-        // A header line and the piece that ends it, in memory that grows by doubling.
-        4 * HEADER_BYTES as u64
+    fn need(&self, size_bytes: u64, _blocks: u64) -> u64 {
+        match &self.tables {
+            // A header line and the piece that ends it, in memory that grows by doubling.
+            None => 4 * HEADER_BYTES as u64,
+            // A batch under other columns.
+            Some((_, by)) if by.is_empty() => 2 * size_bytes.min(BATCH_BYTES),
+            // And what is gathered, of which the largest file is put together.
+            Some(_) => 2 * size_bytes.min(BATCH_BYTES) + 2 * partitions::GATHERED_BYTES as u64,
+        }
     }
 
     fn output_bound(&self, _size_bytes: u64) -> u64 {
@@ -176,7 +236,18 @@ impl Processor for Merge {
         true
     }
 
+    fn expands(&self) -> bool {
+        self.tables.as_ref().is_some_and(|(_, by)| !by.is_empty())
+    }
+
+    fn payload(&self) -> Payload {
+        if self.tables.is_some() { Payload::Table } else { Payload::Bytes }
+    }
+
     fn open(&self) -> Result<Box<dyn Step>> {
+        if let Some((columns, partition_by)) = &self.tables {
+            return Ok(Box::new(TablesStep::new(*columns, partition_by)));
+        }
         Ok(Box::new(MergeStep {
             header: self.header,
             has_begun: false,

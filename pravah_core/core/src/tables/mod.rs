@@ -23,7 +23,7 @@ pub use read::ReadTable;
 pub(crate) use text::{JsonObject, data_type};
 pub use write::WriteTable;
 pub use writers::Encoder;
-pub(crate) use writers::slice_bytes;
+pub(crate) use writers::{slice_bytes, texts};
 
 /// Rows of a batch that a reader of columns gives, at most.
 pub const BATCH_ROWS: usize = 8_192;

@@ -7,6 +7,7 @@ mod kept;
 mod large;
 mod look;
 mod merged;
+mod merged_tables;
 mod names;
 mod overwrite;
 mod run;

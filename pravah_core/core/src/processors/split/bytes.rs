@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::Limit;
 use crate::{
@@ -25,6 +25,8 @@ struct Parts {
     /// What it has so far.
     size_bytes: u64,
     lines: u64,
+    /// Bytes that are not cut yet: one part of them at a time, as there may be any number.
+    rest: Bytes,
     given: VecDeque<Event>,
 }
 
@@ -41,7 +43,7 @@ impl Parts {
         (self.size_bytes, self.lines) = (0, 0);
     }
 
-    fn next(&mut self) {
+    fn next_part(&mut self) {
         self.given.push_back(Event::End);
         self.number = self.number.saturating_add(1);
         self.begin_part();
@@ -52,6 +54,12 @@ impl Parts {
             self.size_bytes += bytes.len() as u64;
             self.given.push_back(Event::Bytes(bytes));
         }
+    }
+
+    /// Give so many of the bytes that are not cut yet.
+    fn give_rest(&mut self, length: usize) {
+        let bytes = self.rest.split_to(length.min(self.rest.len()));
+        self.give(bytes);
     }
 }
 
@@ -72,22 +80,20 @@ impl Step for ByteCutter {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Begin { name, path, .. } => self.parts.begin(name, path),
-            Event::Bytes(mut bytes) => {
-                while !bytes.is_empty() {
-                    if self.parts.size_bytes >= self.limit_bytes {
-                        self.parts.next();
-                    }
-                    let rest = self.limit_bytes - self.parts.size_bytes;
-                    let taken = usize::try_from(rest).map_or(bytes.len(), |rest| rest.min(bytes.len()));
-                    self.parts.give(bytes.split_to(taken));
-                }
-            }
+            Event::Bytes(bytes) => self.parts.rest = bytes,
             event => self.parts.given.push_back(event),
         }
         Ok(())
     }
 
     fn pull(&mut self) -> Result<Option<Event>> {
+        if self.parts.given.is_empty() && !self.parts.rest.is_empty() {
+            if self.parts.size_bytes >= self.limit_bytes {
+                self.parts.next_part();
+            }
+            let room = self.limit_bytes - self.parts.size_bytes;
+            self.parts.give_rest(usize::try_from(room).unwrap_or(usize::MAX));
+        }
         Ok(self.parts.given.pop_front())
     }
 }
@@ -102,13 +108,14 @@ pub struct LineCutter {
     held: BytesMut,
     /// The last line of the part at hand has not ended: what follows belongs to it, whatever its size.
     is_open: bool,
+    has_ended: bool,
 }
 
 impl LineCutter {
     /// Begin before the file.
     pub fn new(limit: Limit) -> Self {
         let (parts, start) = (Parts::default(), Some(BytesMut::new()));
-        Self { limit, parts, start, held: BytesMut::new(), is_open: false }
+        Self { limit, parts, start, held: BytesMut::new(), is_open: false, has_ended: false }
     }
 
     /// Refuse what has lines only when it has been decompressed.
@@ -120,85 +127,63 @@ impl LineCutter {
                 "it is compressed ({name}), and split looks for lines: decompress first"
             )));
         }
-        self.take(start.freeze());
+        self.parts.rest = start.freeze();
         Ok(())
     }
 
-    fn take(&mut self, bytes: Bytes) {
-        match self.limit {
-            Limit::Units(lines) => self.take_lines(bytes, lines),
-            Limit::Bytes(limit) => self.take_bytes(bytes, limit),
+    /// Give lines up to the number that a part has.
+    fn cut_by_lines(&mut self, lines: u64) {
+        if self.parts.lines >= lines {
+            self.parts.next_part();
         }
-    }
-
-    fn take_lines(&mut self, mut bytes: Bytes, lines: u64) {
-        while !bytes.is_empty() {
-            if self.parts.lines >= lines {
-                self.parts.next();
+        let wanted = usize::try_from(lines - self.parts.lines - 1).unwrap_or(usize::MAX);
+        match memchr_iter(b'\n', &self.parts.rest).nth(wanted) {
+            Some(end) => {
+                self.parts.lines = lines;
+                self.parts.give_rest(end + 1);
             }
-            let mut ends = memchr::memchr_iter(b'\n', &bytes);
-            let wanted = usize::try_from(lines - self.parts.lines - 1).unwrap_or(usize::MAX);
-            match ends.nth(wanted) {
-                Some(end) => {
-                    self.parts.lines = lines;
-                    self.parts.give(bytes.split_to(end + 1));
-                }
-                None => {
-                    self.parts.lines += memchr::memchr_iter(b'\n', &bytes).count() as u64;
-                    self.parts.give(std::mem::take(&mut bytes));
-                }
+            None => {
+                self.parts.lines += memchr_iter(b'\n', &self.parts.rest).count() as u64;
+                self.parts.give_rest(usize::MAX);
             }
         }
     }
 
-    fn take_bytes(&mut self, mut bytes: Bytes, limit: u64) {
+    /// Give the next lines that belong to one part, as far as they are there.
+    fn cut_by_bytes(&mut self, limit: u64) {
+        let end_of_line = memchr(b'\n', &self.parts.rest).map(|end| end + 1);
         if self.is_open {
-            let end = memchr(b'\n', &bytes).map(|end| end + 1);
-            self.parts.give(bytes.split_to(end.unwrap_or(bytes.len())));
-            self.is_open = end.is_none();
+            self.is_open = end_of_line.is_none();
+            return self.parts.give_rest(end_of_line.unwrap_or(usize::MAX));
         }
+        let Some(end_of_line) = end_of_line else { return self.hold(limit) };
         if !self.held.is_empty() {
-            let Some(end) = memchr(b'\n', &bytes) else { return self.hold(&bytes, limit) };
-            self.held.extend_from_slice(&bytes.split_to(end + 1));
+            self.held.extend_from_slice(&self.parts.rest.split_to(end_of_line));
             let line = self.held.split().freeze();
-            self.give_lines(line, limit);
+            if self.parts.size_bytes > 0 && self.parts.size_bytes + line.len() as u64 > limit {
+                self.parts.next_part();
+            }
+            return self.parts.give(line);
         }
-        let whole = memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
-        let lines = bytes.split_to(whole);
-        self.give_lines(lines, limit);
-        self.hold(&bytes, limit);
+        let room = usize::try_from(limit.saturating_sub(self.parts.size_bytes)).unwrap_or(usize::MAX);
+        let within = &self.parts.rest[..room.min(self.parts.rest.len())];
+        match memrchr(b'\n', within) {
+            Some(end) => self.parts.give_rest(end + 1),
+            None if self.parts.size_bytes > 0 => self.parts.next_part(),
+            None => self.parts.give_rest(end_of_line), // longer than a part may be
+        }
     }
 
     /// Keep the beginning of a line as long as it may fit into the part at hand; what can't begins the next one.
-    fn hold(&mut self, bytes: &[u8], limit: u64) {
-        self.held.extend_from_slice(bytes);
-        if self.held.is_empty() {
-            return;
-        }
+    fn hold(&mut self, limit: u64) {
+        self.held.extend_from_slice(&std::mem::take(&mut self.parts.rest));
         if self.parts.size_bytes > 0 && self.parts.size_bytes + self.held.len() as u64 > limit {
-            self.parts.next();
+            self.parts.next_part();
         }
         if self.parts.size_bytes == 0 {
             let line = self.held.split().freeze();
             self.parts.give(line);
             self.is_open = true;
-        }
-    }
-
-    /// Give lines that are whole, as many at once as belong to one part.
-    fn give_lines(&mut self, mut lines: Bytes, limit: u64) {
-        while !lines.is_empty() {
-            let rest = limit.saturating_sub(self.parts.size_bytes);
-            let within = usize::try_from(rest).map_or(lines.len(), |rest| rest.min(lines.len()));
-            let fitting = memrchr(b'\n', &lines[..within]).map(|end| end + 1);
-            match fitting {
-                Some(fitting) => self.parts.give(lines.split_to(fitting)),
-                None if self.parts.size_bytes > 0 => self.parts.next(),
-                None => {
-                    let end = memchr(b'\n', &lines).map_or(lines.len(), |end| end + 1);
-                    self.parts.give(lines.split_to(end)); // longer than a part may be
-                }
-            }
         }
     }
 }
@@ -210,22 +195,31 @@ impl Step for LineCutter {
             Event::Bytes(bytes) => match &mut self.start {
                 Some(start) => {
                     start.extend_from_slice(&bytes);
-                    return self.settle(false);
+                    self.settle(false)?;
                 }
-                None => self.take(bytes),
+                None => self.parts.rest = bytes,
             },
-            Event::End => {
-                self.settle(true)?;
-                let rest = self.held.split().freeze();
-                self.parts.give(rest);
-                self.parts.given.push_back(Event::End);
-            }
+            Event::End => self.has_ended = true,
             event => self.parts.given.push_back(event),
         }
         Ok(())
     }
 
     fn pull(&mut self) -> Result<Option<Event>> {
+        if self.has_ended {
+            self.settle(true)?;
+        }
+        if self.parts.given.is_empty() && !self.parts.rest.is_empty() {
+            match self.limit {
+                Limit::Units(lines) => self.cut_by_lines(lines),
+                Limit::Bytes(limit) => self.cut_by_bytes(limit),
+            }
+        }
+        if self.parts.given.is_empty() && self.parts.rest.is_empty() && std::mem::take(&mut self.has_ended) {
+            let line = self.held.split().freeze();
+            self.parts.give(line);
+            self.parts.given.push_back(Event::End);
+        }
         Ok(self.parts.given.pop_front())
     }
 }

@@ -24,14 +24,16 @@ pub struct RowCutter {
     number: u32,
     rows: u64,
     size_bytes: u64,
+    /// Rows that are not cut yet: one part of them at a time, as there may be as many as rows.
+    rest: Option<RecordBatch>,
     given: VecDeque<Event>,
 }
 
 impl RowCutter {
     /// Begin before the table.
     pub fn new(limit: Limit) -> Self {
-        let (name, path, columns, given) = (Bytes::new(), None, None, VecDeque::new());
-        Self { limit, name, path, columns, number: 0, rows: 0, size_bytes: 0, given }
+        let (name, path, columns, rest, given) = (Bytes::new(), None, None, None, VecDeque::new());
+        Self { limit, name, path, columns, number: 0, rows: 0, size_bytes: 0, rest, given }
     }
 
     fn begin_part(&mut self) {
@@ -43,27 +45,24 @@ impl RowCutter {
         (self.rows, self.size_bytes) = (0, 0);
     }
 
-    fn take(&mut self, mut batch: RecordBatch) {
-        if self.columns.is_none() {
-            let columns = self.columns.insert(batch.slice(0, 0)).clone();
-            self.given.push_back(Event::Table(columns));
-        }
-        while batch.num_rows() > 0 {
-            let fitting = match self.fitting(&batch) {
-                0 if self.rows > 0 => {
-                    self.given.push_back(Event::End);
-                    self.number = self.number.saturating_add(1);
-                    self.begin_part();
-                    continue;
-                }
-                fitting => fitting.max(1), // a row that is larger than a part may be has one of its own
-            };
-            let slice = batch.slice(0, fitting);
-            batch = batch.slice(fitting, batch.num_rows() - fitting);
-            self.rows += fitting as u64;
-            self.size_bytes += slice_bytes(&slice) as u64;
-            self.given.push_back(Event::Table(slice));
-        }
+    /// Give the next rows that belong to one part.
+    fn cut(&mut self, batch: &RecordBatch) {
+        let fitting = match self.fitting(batch) {
+            0 if self.rows > 0 => {
+                self.given.push_back(Event::End);
+                self.number = self.number.saturating_add(1);
+                self.begin_part();
+                self.rest = Some(batch.clone());
+                return;
+            }
+            fitting => fitting.max(1), // a row that is larger than a part may be has one of its own
+        };
+        let slice = batch.slice(0, fitting);
+        let behind = batch.num_rows() - fitting;
+        self.rest = (behind > 0).then(|| batch.slice(fitting, behind));
+        self.rows += fitting as u64;
+        self.size_bytes += slice_bytes(&slice) as u64;
+        self.given.push_back(Event::Table(slice));
     }
 
     /// How many of the next rows still belong to the part at hand.
@@ -93,13 +92,24 @@ impl Step for RowCutter {
                 (self.name, self.path) = (name, path);
                 self.begin_part();
             }
-            Event::Table(batch) => self.take(batch),
+            Event::Table(batch) => {
+                if self.columns.is_none() {
+                    let columns = self.columns.insert(batch.slice(0, 0)).clone();
+                    self.given.push_back(Event::Table(columns));
+                }
+                self.rest = Some(batch).filter(|batch| batch.num_rows() > 0);
+            }
             event => self.given.push_back(event),
         }
         Ok(())
     }
 
     fn pull(&mut self) -> Result<Option<Event>> {
+        if self.given.is_empty()
+            && let Some(batch) = self.rest.take()
+        {
+            self.cut(&batch);
+        }
         Ok(self.given.pop_front())
     }
 }

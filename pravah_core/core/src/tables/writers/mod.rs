@@ -23,6 +23,7 @@ use crate::{
 };
 
 pub use parquet::ROW_GROUP_BYTES;
+pub(crate) use text_form::texts;
 
 /// Writes one table; what it writes are bytes, and blocks of bytes.
 pub trait TableWriter: Send {
