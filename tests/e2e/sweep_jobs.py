@@ -77,7 +77,7 @@ SHAPES = (
         tables=True,
         earlier=True,
         steps=(  # the earlier result has more directories
-            "convert:format=csv,on_bad_row=drop",
+            "convert:{format: csv, on_bad_row: drop, types: {word: text}}",
             "filter_rows:word between 'LEVEL' and '4'",
             "merge:{group_by: '{dir}', columns: union, partition_by: [word]}",
         ),

@@ -31,13 +31,6 @@ def refuse(spec: JobSpec) -> None:
             kind="in_place_with_expand",
             hint="leave out `--in-place`; `--after delete` removes what was made into outputs",
         )
-    if spec.sink is not None and "mtime" in spec.sink.preserve and _is_reducing(name):
-        raise SpecError(
-            f"`preserve: mtime` needs one time for each output, and {name} lays the rows of many "
-            "files into several",
-            kind="preserve_with_expand",
-            hint="leave it out",
-        )
 
 
 def _refuse_steps(spec: JobSpec, name: str) -> None:

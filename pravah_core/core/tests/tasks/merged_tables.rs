@@ -143,6 +143,18 @@ fn rows_are_laid_into_directories_through_kills() {
 }
 
 #[test]
+fn rows_of_a_table_without_the_column_that_parts_them_have_no_value() {
+    let files = [("a.csv", "n\n1\n"), ("b.csv", "n,city\n2,Pune\n")];
+    let mut bench = tables(&files, json!({"columns": "union", "partition_by": ["city"]}), "{part}.csv");
+    assert_eq!(bench.run_through().counts.done, 2);
+    let paths: Vec<String> = tree(&bench.sink()).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(paths, ["city=Pune/00000.csv", "city=__HIVE_DEFAULT_PARTITION__/00000.csv"]);
+    let mut bench = tables(&files, json!({"columns": "union", "partition_by": ["town"]}), "{part}.csv");
+    assert_eq!(bench.run_through().counts.failed, 2);
+    assert_eq!(bench.account()[0]["error"]["kind"], "no_such_column");
+}
+
+#[test]
 fn directories_that_got_rows_before_a_kill_are_made_again() {
     let mut bench = parted();
     bench

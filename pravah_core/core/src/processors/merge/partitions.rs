@@ -80,6 +80,11 @@ impl Partitions {
         self.name = name;
     }
 
+    /// Whether rows with these columns can't be parted.
+    pub fn lacks(&self, schema: &Schema) -> bool {
+        self.by.iter().any(|name| schema.field_with_name(name).is_err())
+    }
+
     /// Take rows, which all have the same columns.
     pub fn take(&mut self, batch: &RecordBatch, given: &mut VecDeque<Event>) -> Result<()> {
         let rest = self.columns_of_files(&batch.schema())?;

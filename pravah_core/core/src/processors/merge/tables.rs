@@ -103,7 +103,10 @@ impl TablesStep {
             None => {
                 let written = self.decided.clone().unwrap_or(table);
                 self.written = Some(Arc::clone(&written));
-                self.give(RecordBatch::new_empty(written))
+                // Another table may have the columns that part rows.
+                let lacks = self.partitions.as_ref().is_some_and(|partitions| partitions.lacks(&written));
+                self.is_surveying = self.decided.is_none() && lacks;
+                if self.is_surveying { Ok(()) } else { self.give(RecordBatch::new_empty(written)) }
             }
             Some(written) => {
                 self.is_surveying |= self.decided.is_none() && !fits(&table, written, self.rule);
