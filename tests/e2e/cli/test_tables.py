@@ -170,10 +170,11 @@ def test_random_tables_come_through_every_format_with_equal_values(
         read = parquet.read_table(path)
         assert read.column_names == table.names
         assert read.to_pylist() == table.values, name
-        avro = pl.read_avro(cli.directory / "2-avro" / f"{name}.avro")
-        assert (avro.columns, avro.to_dicts()) == (table.names, table.values), name
         if not table.rows:
             continue
+        # Polars refuses files without a block, which the specification allows.
+        avro = pl.read_avro(cli.directory / "2-avro" / f"{name}.avro")
+        assert (avro.columns, avro.to_dicts()) == (table.names, table.values), name
         with duckdb.connect() as engine:
             engine.execute("set timezone = 'UTC'")
             found = engine.read_parquet(str(path)).fetchall()
