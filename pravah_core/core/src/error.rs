@@ -68,6 +68,15 @@ pub enum Error {
     /// A value of a JSON array that its column's type can't hold.
     #[error("{0}")]
     JsonBadValue(String),
+    /// A cell of a workbook that its column's type can't hold.
+    #[error("{0}")]
+    XlsxBadValue(String),
+    /// Rows that are not in the order which their file shall tell of.
+    #[error("{0}")]
+    NotSorted(String),
+    /// A workbook without the sheet that is wanted.
+    #[error("{0}")]
+    NoSuchSheet(String),
     /// A table without the column that a step wants.
     #[error("{0}")]
     NoSuchColumn(String),
@@ -199,6 +208,9 @@ impl Error {
             Self::NdjsonBadValue(_) => "ndjson_bad_value",
             Self::JsonBadElement(_) => "json_bad_element",
             Self::JsonBadValue(_) => "json_bad_value",
+            Self::XlsxBadValue(_) => "xlsx_bad_value",
+            Self::NotSorted(_) => "not_sorted",
+            Self::NoSuchSheet(_) => "no_such_sheet",
             Self::NoSuchColumn(_) => "no_such_column",
             Self::ReadAgain(_) => "read_again",
             Self::NotText(_) => "not_text",

@@ -80,6 +80,9 @@ pub fn configurations() -> Vec<(String, Pipeline)> {
         ("convert:from=csv", "convert", json!({"from": "csv", "format": "parquet"})),
         ("convert:from=parquet", "convert", json!({"from": "parquet", "format": "csv"})),
         ("convert:from=arrow", "convert", json!({"from": "arrow", "format": "ndjson"})),
+        ("convert:from=avro", "convert", json!({"from": "avro", "format": "ndjson"})),
+        ("convert:from=xlsx", "convert", json!({"from": "xlsx", "format": "ndjson"})),
+        ("convert:format=avro", "convert", json!({"from": "csv", "format": "avro"})),
         ("convert:from=json", "convert", json!({"from": "json", "format": "csv"})),
         ("checksum:crc64nvme", "checksum", json!({"algorithm": "crc64nvme"})),
     ];
