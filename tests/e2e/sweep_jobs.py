@@ -70,18 +70,6 @@ SHAPES = (
             "merge:group_by={dir},target_size=LEVEL6KiB,columns=union",
         ),
     ),
-    Shape(
-        "partition, changed",
-        ("--path", "{dir}/all-{part}.csv"),
-        merges=True,
-        tables=True,
-        earlier=True,
-        steps=(  # the earlier result has more directories
-            "convert:{format: csv, on_bad_row: drop, types: {word: text}}",
-            "filter_rows:word between 'LEVEL' and '4'",
-            "merge:{group_by: '{dir}', columns: union, partition_by: [word]}",
-        ),
-    ),
     Shape("convert", tables=True, steps=("filter_rows:word like '%e%'", "convert:parquet")),
     Shape("quarantine", tables=True, steps=("convert:format=ndjson,on_bad_row=quarantine",)),
     Shape("headers", tables=True, steps=("extract_headers",)),
