@@ -70,6 +70,18 @@ SHAPES = (
             "merge:group_by={dir},target_size=LEVEL6KiB,columns=union",
         ),
     ),
+    Shape(
+        "partition, changed",
+        ("--path", "{dir}/all-{part}.csv"),
+        merges=True,
+        tables=True,
+        earlier=True,
+        steps=(  # the earlier result has more directories
+            "convert:{format: csv, on_bad_row: drop, types: {word: text}}",
+            "filter_rows:word between 'LEVEL' and '4'",
+            "merge:{group_by: '{dir}', columns: union, partition_by: [word]}",
+        ),
+    ),
     Shape("convert", tables=True, steps=("filter_rows:word like '%e%'", "convert:parquet")),
     Shape("quarantine", tables=True, steps=("convert:format=ndjson,on_bad_row=quarantine",)),
     Shape("headers", tables=True, steps=("extract_headers",)),
@@ -134,9 +146,10 @@ class Stage:
         moved = self.place / "moved"
         assert litter(self.sink, self.source, moved) == []
         trees = tuple(digests(root) for root in (self.sink, self.source, moved))
-        # The dataset's directory is called after the job, which is another one each time.
-        name = str(job["id"]).encode()
-        trees = tuple({k.replace(name, b"JOB"): v for k, v in tree.items()} for tree in trees)
+        # The directory of a dataset is called after its job, which is another one each time.
+        for number, each in enumerate(self.jobs()):
+            name, shown = str(each["id"]).encode(), b"JOB%d" % number
+            trees = tuple({k.replace(name, shown): v for k, v in tree.items()} for tree in trees)
         counts = {name: number for name, number in dict(job["counts"]).items() if number}  # type: ignore[call-overload]
         return End(str(job["status"]), counts, trees)
 
