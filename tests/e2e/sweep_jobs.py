@@ -146,9 +146,10 @@ class Stage:
         moved = self.place / "moved"
         assert litter(self.sink, self.source, moved) == []
         trees = tuple(digests(root) for root in (self.sink, self.source, moved))
-        # The dataset's directory is called after the job, which is another one each time.
-        name = str(job["id"]).encode()
-        trees = tuple({k.replace(name, b"JOB"): v for k, v in tree.items()} for tree in trees)
+        # The directory of a dataset is called after its job, which is another one each time.
+        for number, each in enumerate(self.jobs()):
+            name, shown = str(each["id"]).encode(), b"JOB%d" % number
+            trees = tuple({k.replace(name, shown): v for k, v in tree.items()} for tree in trees)
         counts = {name: number for name, number in dict(job["counts"]).items() if number}  # type: ignore[call-overload]
         return End(str(job["status"]), counts, trees)
 
