@@ -63,9 +63,10 @@ class ObjectServer:
             "S3_REGION_NAME": self.region,
         }
 
-    def client(self) -> Any:
+    @contextlib.contextmanager
+    def client(self) -> Iterator[Any]:
         """Give boto3's client: an opinion about the store that is not ours."""
-        return _session().client(
+        client = _session().client(
             "s3",
             endpoint_url=self.endpoint,
             aws_access_key_id=self.access_key,
@@ -75,11 +76,14 @@ class ObjectServer:
                 s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, proxies={}
             ),
         )
+        with contextlib.closing(client):
+            yield client
 
     def create_bucket(self) -> str:
         """Make an empty bucket that no other test has; give its name."""
         name = f"test-{os.getpid()}-{time.time_ns() % 10**9}-{next(self._numbers)}"
-        self.client().create_bucket(Bucket=name)
+        with self.client() as client:
+            client.create_bucket(Bucket=name)
         return name
 
 
