@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import itertools
 import os
 import shutil
@@ -24,6 +25,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -78,6 +80,9 @@ class ObjectServer:
         )
         with contextlib.closing(client):
             yield client
+        del client
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            gc.collect()  # it leaves connections that broke to the garbage collector
 
     def create_bucket(self) -> str:
         """Make an empty bucket that no other test has; give its name."""
