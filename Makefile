@@ -16,6 +16,8 @@ SWEEP ?= 1000
 CHAOS ?= 600
 ENTRIES ?= 10000000
 FILES ?= 1000000
+TARGET ?= all
+FUZZ ?= 60
 ARGS ?= --help
 
 BIN := .venv/bin
@@ -70,6 +72,10 @@ chaos: setup ## kill and stop workers and PostgreSQL for CHAOS seconds (600), tw
 .PHONY: scale
 scale: build-rust ## work on a job of ENTRIES entries (10 million), and one of FILES files (1 million)
 	PRAVAH_SCALE=$(ENTRIES) PRAVAH_SCALE_FILES=$(FILES) $(BIN)/pytest tests/e2e/test_scale.py --timeout=0 -s
+
+.PHONY: fuzz
+fuzz: ## fuzz what reads bytes of strangers, each target for FUZZ seconds (60)
+	@scripts/fuzz.sh $(TARGET) $(FUZZ)
 
 .PHONY: lint
 lint: setup ## check style, types, layers, licences and generated files

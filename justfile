@@ -35,6 +35,9 @@ chaos *args:
 scale *args:
     @make scale {{args}}
 
+fuzz *args:
+    @make fuzz {{args}}
+
 lint *args:
     @make lint {{args}}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.contest import Contest, Figure, Target
-from benchmarks.lab import PRAVAH, PYTHON, Lab
+from benchmarks.lab import PRAVAH, PROJECT, PYTHON, Lab
 
 INTRODUCTION = """\
 # Benchmarks
@@ -91,6 +91,7 @@ def _published(lab: Lab, command: str) -> str:
         .replace("{out}", "$OUT")
         .replace(str(PRAVAH), "pravah")
         .replace(str(PYTHON), "python")
+        .replace(str(PROJECT), "$PRAVAH")
     )
 
 

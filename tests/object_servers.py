@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import itertools
 import os
 import shutil
@@ -24,6 +25,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -63,9 +65,10 @@ class ObjectServer:
             "S3_REGION_NAME": self.region,
         }
 
-    def client(self) -> Any:
+    @contextlib.contextmanager
+    def client(self) -> Iterator[Any]:
         """Give boto3's client: an opinion about the store that is not ours."""
-        return _session().client(
+        client = _session().client(
             "s3",
             endpoint_url=self.endpoint,
             aws_access_key_id=self.access_key,
@@ -75,11 +78,17 @@ class ObjectServer:
                 s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, proxies={}
             ),
         )
+        with contextlib.closing(client):
+            yield client
+        del client
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            gc.collect()  # it leaves connections that broke to the garbage collector
 
     def create_bucket(self) -> str:
         """Make an empty bucket that no other test has; give its name."""
         name = f"test-{os.getpid()}-{time.time_ns() % 10**9}-{next(self._numbers)}"
-        self.client().create_bucket(Bucket=name)
+        with self.client() as client:
+            client.create_bucket(Bucket=name)
         return name
 
 

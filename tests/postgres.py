@@ -30,18 +30,24 @@ _PROGRAMS = ("initdb", "pg_basebackup", "pg_ctl", "postgres")
 class PostgresServer:
     """One server on 127.0.0.1; `durable` has it sync as it does for its users.
 
-    With `follows` it is a standby of that server, until it is promoted.
+    With `follows` it is a standby of that server, until it is promoted; `port` is a free one if
+    none is named.
     """
 
     def __init__(
-        self, directory: Path, *, durable: bool = False, follows: PostgresServer | None = None
+        self,
+        directory: Path,
+        *,
+        durable: bool = False,
+        follows: PostgresServer | None = None,
+        port: int | None = None,
     ) -> None:
         self._bin = _binaries(directory)
         self.data = directory / "data"
         self.data.mkdir(mode=0o700, exist_ok=True)
         if os.geteuid() == 0:
             os.chown(self.data, _NOBODY, _NOBODY)
-        self.port = _free_port()
+        self.port = port or _free_port()
         self._migrated = ""
         self._names = (f"test_{number}" for number in itertools.count(1))
         if follows is None:
@@ -138,13 +144,16 @@ class PostgresServer:
 
 @contextlib.contextmanager
 def served(
-    *, durable: bool = False, follows: PostgresServer | None = None
+    *,
+    durable: bool = False,
+    follows: PostgresServer | None = None,
+    port: int | None = None,
 ) -> Iterator[PostgresServer]:
     """Run a server in a directory that everybody may reach."""
     directory = Path(tempfile.mkdtemp(prefix="pravah-pg-"))
     directory.chmod(0o755)
     try:
-        server = PostgresServer(directory, durable=durable, follows=follows)
+        server = PostgresServer(directory, durable=durable, follows=follows, port=port)
         try:
             yield server
         finally:

@@ -319,6 +319,9 @@ class Grouping:
     def task(self, place: int) -> tuple[bytes, int, int]:
         """Give one of these tasks: its manifest, entries and bytes."""
 
+def check_parts(plan_json: str) -> None:
+    """Refuse names that don't tell the outputs of one file apart, or number the only one."""
+
 def check_grouping(plan_json: str) -> None:
     """Refuse names of outputs that tell more than what their files have in common."""
 

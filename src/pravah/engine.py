@@ -190,6 +190,7 @@ def check_names(plan: Mapping[str, Any]) -> None:
                 hint=f"did you mean `{{{meant[0]}}}`?" if meant else _LIST_OF_FIELDS,
             )
     _refuse_kept_hashes(plan)
+    _check_parts(plan)
     _check_grouping(plan)
 
 
@@ -197,6 +198,18 @@ def _group_by(plan: Mapping[str, Any]) -> str | None:
     """Give the template by which files are put together, if it says one."""
     merging = (step for step in plan.get("steps", ()) if step["name"] == "merge")
     return next((step["params"].get("group_by") for step in merging), None)
+
+
+def _check_parts(plan: Mapping[str, Any]) -> None:
+    try:
+        _core.check_parts(json.dumps(dict(plan)))
+    except CoreError as error:
+        raise SpecError(
+            error.message,
+            kind=error.kind,
+            hint="as in `--path '{dir}/{stem}-{part}{ext}'`, which is how parts are called "
+            "without `--path`",
+        ) from error
 
 
 def _check_grouping(plan: Mapping[str, Any]) -> None:

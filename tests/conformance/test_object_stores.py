@@ -36,8 +36,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[ObjectServer]:
 
 
 @pytest.fixture
-def s3(server: ObjectServer) -> Any:
-    return server.client()
+def s3(server: ObjectServer) -> Iterator[Any]:
+    with server.client() as client:
+        yield client
 
 
 @pytest.fixture
@@ -271,8 +272,8 @@ def test_wrong_keys_are_refused(server: ObjectServer, bucket: str) -> None:
     wrong = ObjectServer(server.kind, server.endpoint, server.access_key, "wrong")
     told = []
     for stranger in (unknown, wrong):
-        with pytest.raises(ClientError) as error:
-            stranger.client().list_objects_v2(Bucket=bucket)
+        with stranger.client() as client, pytest.raises(ClientError) as error:
+            client.list_objects_v2(Bucket=bucket)
         told.append(code_of(error))
     # versitygw has a word of its own for a key that nobody has.
     own = {"versitygw": ("XAdminUserNotFound", 404)}

@@ -1,4 +1,4 @@
-"""The jobs of the kill sweep: every `overwrite`, in place, fates of sources, merge, tables.
+"""The jobs of the kill sweep: every `overwrite`, in place, fates of sources, merge, split, tables.
 
 A quiet run of each, under strace where there is one, says what a killed one has to end like.
 """
@@ -33,8 +33,10 @@ class Shape:
     in_place: bool = False
     merges: bool = False  # its outputs are few
     tables: bool = False  # its sources are CSV
-    steps: tuple[str, ...] = ()  # other ones than compress
+    steps: tuple[str, ...] = ()  # other ones than compress; LEVEL is 1 earlier, then 3
 
+
+SPLIT = ("split:bytes=LEVEL00KiB", "compress:codec=zstd,level=LEVEL")
 
 SHAPES = (
     Shape("new"),
@@ -53,6 +55,32 @@ SHAPES = (
         ("--path", "{dir}/all-{index}.zst", "--after", "delete"),
         merges=True,
         consumes=True,
+    ),
+    Shape("split", steps=SPLIT),
+    Shape("split, changed", steps=SPLIT, earlier=True),  # the earlier result has more parts
+    Shape("split, delete", ("--after", "delete"), steps=SPLIT, consumes=True),
+    Shape("split tables", tables=True, steps=("split:rows=LEVEL00", "convert:parquet")),
+    Shape(
+        "merge tables",
+        ("--path", "{dir}/all-{index}.parquet"),
+        merges=True,
+        tables=True,
+        steps=(
+            "convert:format=parquet,on_bad_row=drop",
+            "merge:group_by={dir},target_size=LEVEL6KiB,columns=union",
+        ),
+    ),
+    Shape(
+        "partition, changed",
+        ("--path", "{dir}/all-{part}.csv"),
+        merges=True,
+        tables=True,
+        earlier=True,
+        steps=(  # the earlier result has more directories
+            "convert:{format: csv, on_bad_row: drop, types: {word: text}}",
+            "filter_rows:word between 'LEVEL' and '4'",
+            "merge:{group_by: '{dir}', columns: union, partition_by: [word]}",
+        ),
     ),
     Shape("convert", tables=True, steps=("filter_rows:word like '%e%'", "convert:parquet")),
     Shape("quarantine", tables=True, steps=("convert:format=ndjson,on_bad_row=quarantine",)),
@@ -97,7 +125,8 @@ class Stage:
         if self.shape.merges:
             steps = ["-s", "merge:group_by={dir},target_size=16KiB", *steps]
         if self.shape.steps:
-            steps = [part for step in self.shape.steps for part in ("-s", step)]
+            named = (step.replace("LEVEL", str(level)) for step in self.shape.steps)
+            steps = [part for step in named for part in ("-s", step)]
         return ["run", str(self.source), *to, *steps, *self.shape.flags, "-q"]
 
     def jobs(self) -> list[dict[str, object]]:
@@ -117,9 +146,10 @@ class Stage:
         moved = self.place / "moved"
         assert litter(self.sink, self.source, moved) == []
         trees = tuple(digests(root) for root in (self.sink, self.source, moved))
-        # The dataset's directory is called after the job, which is another one each time.
-        name = str(job["id"]).encode()
-        trees = tuple({k.replace(name, b"JOB"): v for k, v in tree.items()} for tree in trees)
+        # The directory of a dataset is called after its job, which is another one each time.
+        for number, each in enumerate(self.jobs()):
+            name, shown = str(each["id"]).encode(), b"JOB%d" % number
+            trees = tuple({k.replace(name, shown): v for k, v in tree.items()} for tree in trees)
         counts = {name: number for name, number in dict(job["counts"]).items() if number}  # type: ignore[call-overload]
         return End(str(job["status"]), counts, trees)
 

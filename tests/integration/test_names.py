@@ -251,7 +251,7 @@ def test_job_killed_in_the_comparison_of_names_ends_as_one_that_was_not(
         ("{hots}", "{host}/{day}", ["unknown field `{hots}`", "did you mean `{host}`"]),
         ("../{name}", None, ["`..` is no directory"]),
         ("/x/{name}", None, ["begins without a slash"]),
-        ("{part}", None, ["`{part}` numbers the outputs"]),
+        ("{part:7}", None, ["`{part}` takes a width"]),
         ("{name}", "{name}/x", ["a field of its own"]),
         (None, "{host}/{day}", ["nothing uses"]),
     ],

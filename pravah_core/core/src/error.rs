@@ -68,6 +68,15 @@ pub enum Error {
     /// A value of a JSON array that its column's type can't hold.
     #[error("{0}")]
     JsonBadValue(String),
+    /// A cell of a workbook that its column's type can't hold.
+    #[error("{0}")]
+    XlsxBadValue(String),
+    /// Rows that are not in the order which their file shall tell of.
+    #[error("{0}")]
+    NotSorted(String),
+    /// A workbook without the sheet that is wanted.
+    #[error("{0}")]
+    NoSuchSheet(String),
     /// A table without the column that a step wants.
     #[error("{0}")]
     NoSuchColumn(String),
@@ -80,9 +89,15 @@ pub enum Error {
     /// A header line that differs from that of the files before it.
     #[error("{0}")]
     HeaderMismatch(String),
+    /// A table whose columns can't be put together with those of the files before it.
+    #[error("{0}")]
+    ColumnsDiffer(String),
     /// An output of several files that was not made, as one of them failed or is not known.
     #[error("{0}")]
     GroupIncomplete(String),
+    /// More outputs of one file than their names can tell apart.
+    #[error("{0}")]
+    TooManyParts(String),
     /// More files than one output can be made of.
     #[error("{0}")]
     GroupTooLarge(String),
@@ -206,11 +221,16 @@ impl Error {
             Self::NdjsonBadValue(_) => "ndjson_bad_value",
             Self::JsonBadElement(_) => "json_bad_element",
             Self::JsonBadValue(_) => "json_bad_value",
+            Self::XlsxBadValue(_) => "xlsx_bad_value",
+            Self::NotSorted(_) => "not_sorted",
+            Self::NoSuchSheet(_) => "no_such_sheet",
             Self::NoSuchColumn(_) => "no_such_column",
             Self::ReadAgain(_) => "read_again",
             Self::NotText(_) => "not_text",
             Self::HeaderMismatch(_) => "header_mismatch",
+            Self::ColumnsDiffer(_) => "columns_differ",
             Self::GroupIncomplete(_) => "group_incomplete",
+            Self::TooManyParts(_) => "too_many_parts",
             Self::GroupTooLarge(_) => "group_too_large",
             Self::DecompressionBudget(_) => "decompression_budget",
             Self::NotCompressed(_) => "not_compressed",

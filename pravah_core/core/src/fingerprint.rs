@@ -6,10 +6,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arrow_array::{
-    Array, BinaryArray, Int32Array, Int64Array, RecordBatch, UInt8Array, UInt64Array,
-    builder::{BinaryBuilder, Int64Builder, StringDictionaryBuilder, UInt8Builder, UInt64Builder},
+    Array, BinaryArray, Int32Array, Int64Array, RecordBatch, UInt8Array, UInt32Array, UInt64Array,
+    builder::{BinaryBuilder, Int64Builder, StringDictionaryBuilder, UInt8Builder, UInt32Builder, UInt64Builder},
     cast::AsArray,
-    types::{Int32Type, Int64Type, UInt8Type, UInt64Type},
+    types::{Int32Type, Int64Type, UInt8Type, UInt32Type, UInt64Type},
 };
 
 use crate::{
@@ -31,6 +31,8 @@ pub struct Memory {
     pub racy: bool,
     /// What was published.
     pub output: Identity,
+    /// How many outputs were made together with it, where a step makes several.
+    pub parts: Option<u32>,
 }
 
 /// Tell a source's path from that of another one whose output has the same name: 64 bits of BLAKE3, as each is
@@ -47,6 +49,7 @@ pub fn encode_memories<'m>(memories: impl IntoIterator<Item = (&'m [u8], &'m Mem
     let mut hash = StringDictionaryBuilder::<Int32Type>::new();
     let mut racy = UInt8Builder::new();
     let mut entry = UInt64Builder::new();
+    let mut parts = UInt32Builder::new();
     let mut unsigned: [UInt64Builder; 5] = Default::default();
     let mut signed: [Int64Builder; 4] = Default::default();
     for (key, memory) in memories {
@@ -54,6 +57,7 @@ pub fn encode_memories<'m>(memories: impl IntoIterator<Item = (&'m [u8], &'m Mem
         hash.append_value(&memory.pipeline_hash);
         racy.append_value(u8::from(memory.racy));
         entry.append_option(memory.entry);
+        parts.append_option(memory.parts);
         let output = &memory.output;
         let values = [memory.source.size_bytes, memory.source.inode, output.device, output.inode, output.size_bytes];
         unsigned.iter_mut().zip(values).for_each(|(builder, value)| builder.append_value(value));
@@ -65,6 +69,7 @@ pub fn encode_memories<'m>(memories: impl IntoIterator<Item = (&'m [u8], &'m Mem
         ("pipeline_hash", Arc::new(hash.finish())),
         ("racy", Arc::new(racy.finish())),
         ("entry", Arc::new(entry.finish())),
+        ("parts", Arc::new(parts.finish())),
     ];
     for (column, builder) in UNSIGNED.iter().zip(&mut unsigned) {
         columns.push((column, Arc::new(builder.finish())));
@@ -103,6 +108,7 @@ struct Columns<'b> {
     hashes: Vec<Arc<str>>,
     racy: &'b UInt8Array,
     entry: Option<&'b UInt64Array>,
+    parts: Option<&'b UInt32Array>,
     unsigned: [&'b UInt64Array; 5],
     signed: [&'b Int64Array; 4],
 }
@@ -120,6 +126,7 @@ impl<'b> Columns<'b> {
             hashes: hash.values().as_string::<i32>().iter().map(|hash| hash.unwrap_or_default().into()).collect(),
             racy: column(batch, "racy")?.as_primitive::<UInt8Type>(),
             entry: batch.column_by_name("entry").map(|array| array.as_primitive::<UInt64Type>()),
+            parts: batch.column_by_name("parts").map(|array| array.as_primitive::<UInt32Type>()),
             unsigned: [
                 unsigned(size)?,
                 unsigned(inode)?,
@@ -146,6 +153,7 @@ impl<'b> Columns<'b> {
                 modified_ns: output_modified_ns,
                 born_ns,
             },
+            parts: self.parts.filter(|array| array.is_valid(at)).map(|array| array.value(at)),
         };
         (self.name.value(at).to_vec(), memory)
     }
@@ -165,6 +173,7 @@ mod tests {
             source: SourceFingerprint { size_bytes, modified_ns: -1, changed_ns: 2, inode: 3 },
             racy: size_bytes == 1,
             output: Identity { device: 4, inode: 5, size_bytes: 6, modified_ns: 7, born_ns: 8 },
+            parts: (size_bytes == 9).then_some(3),
         }
     }
 

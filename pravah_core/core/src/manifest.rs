@@ -24,7 +24,7 @@ use arrow_schema::{ArrowError, Schema};
 use crate::{
     Error, Result,
     entry::{Entry, Kind, Problem},
-    naming::{Named, Naming, verdicts::Verdicts},
+    naming::{Named, Naming, part::FIRST_PART, verdicts::Verdicts},
 };
 
 /// Gathers entries, then encodes them.
@@ -182,6 +182,7 @@ impl Manifest {
             modified_ns: self.modified.value(index),
             naming: self.naming(index),
             hash: None,
+            part: &FIRST_PART,
         }
     }
 

@@ -4,10 +4,17 @@
 //! name; once acknowledged, it is the account of its files. So nothing is written twice, and there is no row per file.
 
 mod columns;
+mod parts;
 
 pub use columns::{decode_rows, encode_rows};
 
-use crate::{Error, Result, naming::ContentHash, processors::RowCounts};
+use std::sync::Arc;
+
+use crate::{
+    Error, Result,
+    naming::{ContentHash, Part, part::FIRST_PART},
+    processors::RowCounts,
+};
 
 /// What became of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,6 +101,16 @@ pub enum Publish {
     Replace = 2,
 }
 
+impl Publish {
+    fn from_code(code: u8) -> Result<Self> {
+        match code {
+            1 => Ok(Self::Create),
+            2 => Ok(Self::Replace),
+            code => Err(damaged(format!("publish is {code}, known are 1 and 2"))),
+        }
+    }
+}
+
 /// An output that waits under a temporary name, or under none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Staged {
@@ -103,6 +120,15 @@ pub struct Staged {
     pub publish: Publish,
     /// What identifies it.
     pub identity: Identity,
+}
+
+/// One of several outputs of an entry, staged like the only one of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedPart {
+    /// Which one it is: its name follows from that.
+    pub part: Part,
+    /// The output.
+    pub staged: Staged,
 }
 
 /// Why an entry was skipped, or failed.
@@ -139,8 +165,10 @@ pub struct Row {
     pub racy: bool,
     /// The source had several names: when another one is removed, its inode changes, and nothing of its content.
     pub several_names: bool,
-    /// The output that is to be published; none where there is none.
+    /// The output that is to be published; none where there is none, or are several.
     pub staged: Option<Staged>,
+    /// All outputs, where a step makes several; entries that are made into them together share them.
+    pub parts: Option<Arc<[StagedPart]>>,
     /// What inspect steps found: one JSON object a line.
     pub records: Option<String>,
     /// What became of the rows of tables in it.
@@ -167,6 +195,7 @@ impl Row {
             racy: false,
             several_names: false,
             staged: None,
+            parts: None,
             records: None,
             rows: None,
             hash: None,
@@ -177,6 +206,17 @@ impl Row {
     pub fn done(index: u32) -> Self {
         let reason = Reason { kind: String::new(), step: None, message: String::new() };
         Self { reason: None, ..Self::unread(index, Outcome::Done, reason) }
+    }
+
+    /// Its outputs: the one, or all of several.
+    pub fn outputs(&self) -> impl Iterator<Item = (&Part, &Staged)> {
+        let parts = self.parts.iter().flat_map(|parts| parts.iter()).map(|output| (&output.part, &output.staged));
+        self.staged.iter().map(|staged| (&FIRST_PART, staged)).chain(parts)
+    }
+
+    /// Whether it has any.
+    pub fn has_outputs(&self) -> bool {
+        self.outputs().next().is_some()
     }
 
     /// An entry that is left alone.
@@ -240,6 +280,7 @@ mod tests {
                 publish: Publish::Replace,
                 identity: Identity { device: 1, inode: 2, size_bytes: 6, modified_ns: 3, born_ns: 0 },
             }),
+            parts: None,
             hash: None,
             rows: Some(RowCounts { input: 9, output: 5, filtered: 1, dropped: 2, quarantined: 1 }),
             records: Some("{}".into()),
@@ -251,6 +292,28 @@ mod tests {
         let rows = vec![row(3, Outcome::Done), Row::skipped(4, "symlink"), row(9, Outcome::Failed)];
         assert_eq!(decode_rows(&encode_rows(&rows).expect("encodes")).expect("decodes"), rows);
         assert_eq!(decode_rows(&encode_rows(&[]).expect("encodes")).expect("decodes"), []);
+    }
+
+    #[test]
+    fn rows_of_several_outputs_decoded_equal_what_was_encoded_and_share_them() {
+        let part = |number, temporary, publish| StagedPart {
+            part: Part { directory: vec![b'a'; number as usize * 300], number },
+            staged: Staged { temporary, publish, identity: Identity { device: 1, inode: 2, ..Identity::default() } },
+        };
+        let parts: Arc<[StagedPart]> = [part(0, None, Publish::Create), part(1, Some(7), Publish::Replace)].into();
+        let with = |index, parts: &Arc<[StagedPart]>| Row {
+            staged: None,
+            parts: Some(Arc::clone(parts)),
+            ..row(index, Outcome::Done)
+        };
+        let other: Arc<[StagedPart]> = [part(3, Some(8), Publish::Create)].into();
+        let rows = vec![with(0, &parts), with(1, &parts), row(2, Outcome::Done), with(3, &parts), with(4, &other)];
+        let decoded = decode_rows(&encode_rows(&rows).expect("encodes")).expect("decodes");
+        assert_eq!(decoded, rows);
+        let shared = |at: usize| decoded[at].parts.as_ref().map(Arc::as_ptr);
+        assert_eq!(shared(0), shared(1));
+        assert_eq!(rows[0].outputs().count(), 2);
+        assert_eq!(rows[2].outputs().count(), 1);
     }
 
     #[test]

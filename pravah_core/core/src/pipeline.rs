@@ -152,7 +152,8 @@ impl Pipeline {
         active.set(Some(name));
         let number = u8::try_from(*step).unwrap_or(u8::MAX);
         let step = processor.open().map_err(|error| Failure::at(name, error))?;
-        Ok(OpenStep { name, number, step, lane: Lane::new(workers) })
+        let (processor, lane) = (&**processor, Lane::new(workers));
+        Ok(OpenStep { name, number, processor, step, has_ended: false, lane })
     }
 }
 
@@ -168,8 +169,22 @@ struct OpenStep<'p> {
     name: &'p str,
     /// Its position in the pipeline.
     number: u8,
+    processor: &'p dyn Processor,
     step: Box<dyn Step>,
+    /// It has got the end of a file.
+    has_ended: bool,
     lane: Lane<'p>,
+}
+
+impl OpenStep<'_> {
+    /// Work on the next file as on one that came alone, behind a step that makes several; a step that puts files
+    /// together goes on instead.
+    fn begin_anew(&mut self) -> Result<(), Failure> {
+        if !self.processor.reduces() {
+            self.step = self.processor.open().map_err(|error| Failure::at(self.name, error))?;
+        }
+        Ok(())
+    }
 }
 
 /// The step that is at work; none: the caller's output is.
@@ -211,7 +226,7 @@ impl<'p> Flow<'p> {
 
     /// Push one event through all steps; what comes out of the last goes to `output`.
     ///
-    /// Records and counts of rows skip the steps behind the one that found them. A panic of a step is [`Error::Panicked`].
+    /// Records, counts of rows and marks of parts skip the steps behind the one that gave them. A panic of a step is [`Error::Panicked`].
     /// After an error the flow is only dropped.
     pub fn feed(&mut self, event: Event, output: &mut Output<'_>) -> Result<(), Failure> {
         let active = Active::default();
@@ -243,15 +258,23 @@ fn feed<'p>(
     output: &mut Output<'_>,
     active: &Active<'p>,
 ) -> Result<(), Failure> {
-    let Some((first, behind)) = steps.split_first_mut().filter(|_| !matches!(event, Event::Record(_) | Event::Rows(_)))
-    else {
+    let Some((first, behind)) = steps.split_first_mut().filter(|_| !skips_steps(&event)) else {
         active.set(None);
         return Ok(output(event)?);
     };
     let ends = matches!(event, Event::End);
     turn((first.name, first.number), active);
+    if first.has_ended && matches!(event, Event::Begin { .. }) {
+        first.begin_anew()?;
+    }
+    first.has_ended = ends;
     let pushed = first.step.push(event);
     pull_all(first, behind, output, active, (pushed, ends))
+}
+
+/// Whether an event is for the output alone.
+fn skips_steps(event: &Event) -> bool {
+    matches!(event, Event::Record(_) | Event::Rows(_) | Event::Part(_))
 }
 
 /// Have the step that takes several files, and those behind it, come to their end.

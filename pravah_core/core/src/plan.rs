@@ -14,7 +14,7 @@ use crate::{
     manifest::Manifest,
     naming::{Capture, Template},
     pipeline::Pipeline,
-    processors::is_reducing,
+    processors::{is_expanding, is_partitioning, is_reducing},
     scan::{FilterRules, Glob, Links},
     stores::s3::is_object_uri,
 };
@@ -263,8 +263,15 @@ impl Plan {
             return Ok(directories.iter().map(|(root, directory)| join(&self.prefix(*root), directory)).collect());
         }
         let pipeline = self.pipeline()?;
-        let named = |index| self.output_name(&pipeline, &manifest.named(index)).ok();
-        let directories: BTreeSet<_> = (0..manifest.len()).filter_map(named).map(|(directory, _)| directory).collect();
+        let directory = |index| {
+            let named = manifest.named(index);
+            let named = match self.expands() {
+                true => self.staging_directory(&pipeline, &named),
+                false => self.output_name(&pipeline, &named).map(|(directory, _)| directory),
+            };
+            named.ok()
+        };
+        let directories: BTreeSet<_> = (0..manifest.len()).filter_map(directory).collect();
         Ok(directories.into_iter().collect())
     }
 
@@ -282,6 +289,16 @@ impl Plan {
     /// Whether outputs are made of several files each.
     pub fn reduces(&self) -> bool {
         self.steps.iter().any(is_reducing)
+    }
+
+    /// Whether several outputs are made of what else would be one.
+    pub fn expands(&self) -> bool {
+        self.steps.iter().any(is_expanding)
+    }
+
+    /// Whether outputs lie in directories that values in them tell.
+    pub fn partitions(&self) -> bool {
+        self.steps.iter().any(is_partitioning)
     }
 
     /// The whole path of a source.

@@ -84,14 +84,17 @@ pub fn answer(plan: &Plan, manifest: &[u8], windows: &[Recorded], question: Ques
             };
             (0..manifest.len()).filter(is_it).collect()
         }
-        Question::Output(path) if plan.names_at_run_time() => {
+        Question::Output(path) if plan.names_at_run_time() || plan.expands() => {
             let Some(wanted) = sink.as_deref().and_then(|sink| below(sink, path)) else { return Ok(Vec::new()) };
             // Only what was acknowledged has a name.
             let mut found = HashSet::new();
             for row in acknowledged(windows)? {
                 let named = manifest.named(row.index as usize).read(row.hash);
-                let name = plan.output_name(&pipeline, &named).map(|(directory, name)| join(&directory, &name));
-                if row.staged.is_some() && name.is_ok_and(|name| name == wanted) {
+                let is_it = |part| {
+                    let name = plan.output_name(&pipeline, &named.part(part));
+                    name.is_ok_and(|(directory, name)| join(&directory, &name) == wanted)
+                };
+                if row.outputs().any(|(part, _)| is_it(part)) {
                     found.insert(row.index as usize);
                 }
             }
@@ -147,22 +150,33 @@ fn lines_of(
     let sink = plan.sink.as_ref().map(|sink| sink.uri.trim_end_matches('/'));
     let line = |(index, row): (usize, Option<Row>)| {
         let (root, directory, name) = (manifest.root(index), manifest.directory(index), manifest.name(index));
-        let published = row.as_ref().filter(|row| row.staged.is_some()).zip(sink);
-        let output = published.and_then(|(row, sink)| {
-            let (directory, name) = plan.output_name(pipeline, &manifest.named(index).read(row.hash)).ok()?;
-            let path = join(&directory, &name);
-            // Keys are text, and are told as people write them.
-            Some(match is_object_uri(sink) {
-                true => format!("{}/{}", percent_decode_str(sink).decode_utf8_lossy(), String::from_utf8_lossy(&path)),
-                false => format!("{sink}/{}", percent_encode(&path, PATH)),
-            })
+        let published = row.as_ref().filter(|row| row.outcome == Outcome::Done).zip(sink);
+        let outputs = published.map(|(row, sink)| {
+            let named = manifest.named(index).read(row.hash);
+            let uri = |part| {
+                let (directory, name) = plan.output_name(pipeline, &named.part(part)).ok()?;
+                let path = join(&directory, &name);
+                // Keys are text, and are told as people write them.
+                Some(match is_object_uri(sink) {
+                    true => {
+                        format!("{}/{}", percent_decode_str(sink).decode_utf8_lossy(), String::from_utf8_lossy(&path))
+                    }
+                    false => format!("{sink}/{}", percent_encode(&path, PATH)),
+                })
+            };
+            row.outputs().filter_map(|(part, _)| uri(part)).collect()
         });
         // Of several entries with one output the first counts its bytes; each tells them.
-        let row = row.map(|row| match row.staged.filter(|_| plan.reduces()) {
-            Some(staged) => Row { bytes_out: staged.identity.size_bytes, ..row },
-            None => row,
+        let row = row.map(|row| match plan.reduces() && row.has_outputs() {
+            true => Row { bytes_out: row.outputs().map(|(_, staged)| staged.identity.size_bytes).sum(), ..row },
+            false => row,
         });
-        file_line(&plan.source_path(root, directory, name), manifest.size_bytes(index), row, output)
+        file_line(
+            &plan.source_path(root, directory, name),
+            manifest.size_bytes(index),
+            row,
+            outputs.unwrap_or_default(),
+        )
     };
     let here = |(_, row): &(usize, Option<Row>)| row.as_ref().is_none_or(|row| row.outcome != Outcome::Moved);
     Ok(rows.into_iter().enumerate().filter(|(index, _)| wanted(*index)).filter(here).map(line).collect())
@@ -210,7 +224,7 @@ fn shown_path(path: &[u8]) -> (String, Option<String>) {
     }
 }
 
-fn file_line(path: &[u8], size_bytes: u64, row: Option<Row>, output: Option<String>) -> FileLine {
+fn file_line(path: &[u8], size_bytes: u64, row: Option<Row>, outputs: Vec<String>) -> FileLine {
     let (path, path_b64) = shown_path(path);
     let outcome = row.as_ref().map_or(Outcome::Redo, |row| row.outcome);
     let checksum = row.as_ref().and_then(|row| row.records.as_deref()).and_then(checksum);
@@ -224,7 +238,7 @@ fn file_line(path: &[u8], size_bytes: u64, row: Option<Row>, output: Option<Stri
         path_b64,
         outcome: outcome.word(),
         reason,
-        outputs: output.filter(|_| outcome == Outcome::Done).into_iter().collect(),
+        outputs,
         size_bytes: row.as_ref().and_then(|row| row.source).map_or(size_bytes, |source| source.size_bytes),
         output_bytes: row.as_ref().map_or(0, |row| row.bytes_out),
         checksum,

@@ -31,8 +31,8 @@ mod _core {
         file_types,
         name_list::NameList,
         naming::{
-            Grouping, NameCheck, check_grouping, names_at_run_time, names_wait, read_capture, read_template,
-            template_fields,
+            Grouping, NameCheck, check_grouping, check_parts, names_at_run_time, names_wait, read_capture,
+            read_template, template_fields,
         },
         results::{Results, Table},
         retry::{retry, split},

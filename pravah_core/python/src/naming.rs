@@ -2,7 +2,7 @@
 
 use pravah_core::{
     dataset::scratch_directory,
-    naming::{Capture, FIELDS, Template, check, group},
+    naming::{Capture, FIELDS, Template, check, group, part},
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 
@@ -132,6 +132,12 @@ impl Grouping {
 #[pyfunction]
 pub fn check_grouping(plan_json: &str) -> PyResult<()> {
     group::check(&plan(plan_json)?).map_err(|error| raise(&error))
+}
+
+/// Refuse a plan whose names don't tell the outputs of one file apart, or number them where there is one.
+#[pyfunction]
+pub fn check_parts(plan_json: &str) -> PyResult<()> {
+    part::check(&plan(plan_json)?).map_err(|error| raise(&error))
 }
 
 fn ended() -> PyErr {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from pravah.cli.application import existing, opened
+from pravah.cli.application import opened_here
 from pravah.cli.console import Console
 from pravah.cli.figures import moment
 from pravah.cli.names import printable
@@ -84,7 +84,7 @@ def create(
         limits=KeyLimits(rate, jobs, priority, memory_bytes),
         expires_us=None if lives_s is None else int((time.time() + lives_s) * 1e6),
     )
-    with opened(console) as application:
+    with opened_here(console) as application:
         stored = application.keys.add(key)
     if console.json:
         console.data({**stored.to_dict(), "key": secret})
@@ -95,7 +95,7 @@ def create(
 
 def list_keys(console: Console) -> None:
     """List keys, and what they are for."""
-    with existing(console) as application:
+    with opened_here(console) as application:
         keys = application.keys.list()
     forms = [key.to_dict() for key in keys]
     if console.json:
@@ -117,7 +117,7 @@ def revoke(
 
     Servers know within seconds.
     """
-    with existing(console) as application:
+    with opened_here(console) as application:
         revoked = application.keys.revoke(key)
     if console.json:
         console.data(revoked.to_dict())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
 # C0, DEL, C1, line and paragraph separators, format characters (among them the
@@ -37,6 +38,17 @@ def from_uri(uri: str) -> str:
     if not uri.startswith("file://"):
         return printable(uri)
     return from_path(unquote_to_bytes(uri.removeprefix("file://")))
+
+
+def from_uris(uris: Sequence[str]) -> str:
+    """Write the outputs of one file: the first, and how many there are beside it.
+
+    >>> from_uris(["file:///a-00000", "file:///a-00001", "file:///a-00002"])
+    '/a-00000 and 2 more'
+    """
+    first, *others = uris or [""]
+    more = f" and {len(others):,} more" if others else ""
+    return f"{from_uri(first)}{more}" if first else ""
 
 
 def from_path(path: str | bytes) -> str:

@@ -87,6 +87,9 @@ def _names(seen: "Preview") -> str:
     """Write how outputs are called, by what became of the first: `{path} without .gz, + .zst`."""
     if not seen.firsts:
         return ""
+    steps = [{"name": step.name, "params": step.params} for step in seen.spec.steps]
+    if registry().expands(steps):
+        return "{dir}/{stem}-{part}{ext}"
     source, output = (name.rpartition("/")[2] for name in seen.firsts[0])
     output = unquote(output)
     kept = commonprefix([source, output])  # noqa: RUF071 - of one name, letter by letter

@@ -11,7 +11,7 @@ from typer import Argument, Option
 from pravah.cli.application import existing
 from pravah.cli.console import Console
 from pravah.cli.figures import ago, counted, moment, size
-from pravah.cli.names import from_path, from_uri, printable
+from pravah.cli.names import from_path, from_uris, printable
 from pravah.errors import NotFoundError
 from pravah.jobs.story import End, Mention
 
@@ -83,9 +83,7 @@ def _outcome(file: dict[str, Any]) -> str:
     outcome = f"{file['outcome']:<9}"
     if file["outputs"]:
         checksum = f", {_short(file['checksum'])}" if file.get("checksum") else ""
-        return (
-            f"{outcome} → {from_uri(file['outputs'][0])} ({size(file['output_bytes'])}{checksum})"
-        )
+        return f"{outcome} → {from_uris(file['outputs'])} ({size(file['output_bytes'])}{checksum})"
     if error := file.get("error"):
         step = f"{error['step']}: " if error.get("step") else ""
         tries = f"   (attempt {file['attempts']})" if file["attempts"] else ""

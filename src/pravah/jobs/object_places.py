@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import NotYetError, OverlapError, SourceMissingError, SpecError
+from pravah.jobs import expansion
 from pravah.model.glob import split_glob
 from pravah.model.uri import (
     NULL,
@@ -93,6 +94,8 @@ def refuse_unknown_to_objects(spec: JobSpec) -> None:
         raise _later("`results.uri` in an object store (without it they go below the sink)")
     if spec.sink is None or not is_object_uri(sink):
         return
+    if expansion.expanding_step(spec) is not None:
+        raise _later("several outputs of one file in an object store")
     if spec.sink.path is not None and "{hash}" in spec.sink.path:
         raise _later("`{hash}` in the names of objects")
     if lost := [what for what in spec.sink.preserve if what != "mtime"]:

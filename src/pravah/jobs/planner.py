@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import OverlapError, SourceMissingError, SpecError
-from pravah.jobs import dataset_place, reduction, source_fate
+from pravah.jobs import dataset_place, expansion, reduction, source_fate
 from pravah.jobs.locality import Locality
 from pravah.jobs.object_places import (
     findings_sink,
@@ -96,6 +96,7 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
     steps = [_step(step, directory) for step in resolved.steps]
     roots = _roots(resolved.source.uri)
     reduction.refuse(resolved)
+    expansion.refuse(resolved)
     if resolved.source.files_from is not None:
         _refuse_other_than_trees(roots)
     _refuse_equal_names(roots)
@@ -250,6 +251,8 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
     one_file = len(roots) == 1 and roots[0].only is not None
     if reduction.reducing_step(spec) is not None:
         one_file = sink.path is None
+    if expansion.expanding_step(spec) is not None:
+        one_file = False
     if is_object_uri(sink.uri):
         return {**output_sink(sink, one_file=one_file), **options}
     path = uri_path(sink.uri)
@@ -267,7 +270,7 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
         return {"uri": path_uri(parent), "only": quote(name), **options}
     if found is not None:
         raise SpecError(
-            f"the sink `{shown_path(path)}` is a file, and the source is a directory",
+            f"the sink `{shown_path(path)}` is a file, and there are several outputs",
             kind="sink_not_a_directory",
             hint="name a directory after `--to`",
         )

@@ -56,6 +56,10 @@ class Registry:
         """Tell whether one of a plan's steps makes few outputs of many files."""
         return any(self.find(step["name"]).shape == "reduce" for step in pipeline)
 
+    def expands(self, pipeline: Iterable[Mapping[str, Any]]) -> bool:
+        """Tell whether a plan's step makes several outputs of what else is one."""
+        return any(_expands(self.find(step["name"]), step["params"]) for step in pipeline)
+
     def finds(self, pipeline: Iterable[Mapping[str, Any]]) -> bool:
         """Tell whether one of a plan's steps finds records: by its shape, or by a parameter."""
         return any(_finds(self.find(step["name"]), step["params"]) for step in pipeline)
@@ -137,6 +141,14 @@ def _finds(descriptor: Descriptor, parameters: Mapping[str, Any]) -> bool:
         for name, schema in descriptor.properties.items()
     )
     return descriptor.shape == "inspect" or any(told)
+
+
+def _expands(descriptor: Descriptor, parameters: Mapping[str, Any]) -> bool:
+    told = (
+        bool(parameters.get(name)) and schema.get("expands", False)
+        for name, schema in descriptor.properties.items()
+    )
+    return descriptor.shape == "expand" or any(told)
 
 
 def _meet(output: str, given: str) -> bool:

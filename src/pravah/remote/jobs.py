@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from http import HTTPStatus
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -109,11 +109,8 @@ class RemoteJobs:
     ) -> Iterator[bytes]:
         """Give the account of each file as NDJSON lines, those of one outcome, at most so many."""
         path, query = f"{_path(job)}/files", {"outcome": outcome}
-        if limit is None:
-            yield from lines(self._transport.stream(path, _MEDIA_TYPES["ndjson"], query))
-            return
-        for form in self._transport.pages(path, query, limit):
-            yield json.dumps(form, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        with closing(self._transport.stream(path, _MEDIA_TYPES["ndjson"], query)) as pieces:
+            yield from islice(lines(pieces), limit)
 
     def failures(self, job: str) -> list[Failure]:
         """Give the failure groups of a job, the largest first."""

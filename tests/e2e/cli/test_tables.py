@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 import pytest
 from pyarrow import ipc, parquet
@@ -59,7 +60,7 @@ OTHERWISE = {
     "dict-page-offset-zero.parquet": "corrupt_input",  # its footer has a list of another type
     "nation.dict-malformed.parquet": "corrupt_input",  # as its name says
     "repeated_no_annotation.parquet": "corrupt_input",  # its footer tells of no rows
-    "int96_from_spark.parquet": "unequal",  # years beyond 64 bits of nanoseconds: both wrap
+    "int96_from_spark.parquet": "unsupported_input",  # years beyond 64 bits: pyarrow wraps
 }
 
 MAKERS: dict[str, Any] = {
@@ -154,7 +155,7 @@ def test_random_tables_come_through_every_format_with_equal_values(
     source.mkdir()
     for number, (name, table) in enumerate(tables.items()):
         table.write(source / f"{name}.csv", number)
-    way = ["csv", "parquet", "ndjson", "json", "arrow", "csv"]
+    way = ["csv", "parquet", "avro", "ndjson", "json", "avro", "arrow", "csv"]
     for step, (there, to) in enumerate(pairwise(way)):
         place = there if step == 0 else f"{step}-{there}"
         job = cli.job(place, "--to", f"{step + 1}-{to}", "-s", f"convert:{to}")
@@ -162,7 +163,7 @@ def test_random_tables_come_through_every_format_with_equal_values(
         # Without any row, JSON has no columns.
         empty = sum(not table.rows for table in tables.values())
         failed = job["counts"]["failed"]
-        assert failed == (empty if there in ("ndjson", "json") and step == 2 else 0), job["reasons"]
+        assert failed == (empty if (there, to) == ("ndjson", "json") else 0), job["reasons"]
 
     for name, table in tables.items():
         path = cli.directory / "1-parquet" / f"{name}.parquet"
@@ -171,16 +172,19 @@ def test_random_tables_come_through_every_format_with_equal_values(
         assert read.to_pylist() == table.values, name
         if not table.rows:
             continue
+        # Polars refuses files without a block, which the specification allows.
+        avro = pl.read_avro(cli.directory / "2-avro" / f"{name}.avro")
+        assert (avro.columns, avro.to_dicts()) == (table.names, table.values), name
         with duckdb.connect() as engine:
             engine.execute("set timezone = 'UTC'")
             found = engine.read_parquet(str(path)).fetchall()
             assert [list(row) for row in found] == table.rows, name
             texts = [[written(cell) or None for cell in row] for row in table.rows]
-            lines = cli.directory / "2-ndjson" / f"{name}.ndjson"
+            lines = cli.directory / "3-ndjson" / f"{name}.ndjson"
             objects = [json.loads(line) for line in lines.read_text().splitlines()]
             assert [list(map(_as_text, row.values())) for row in objects] == texts, name
-            assert json.loads((cli.directory / "3-json" / f"{name}.json").read_text()) == objects
-        with (cli.directory / "5-csv" / f"{name}.csv").open(newline="") as file:
+            assert json.loads((cli.directory / "4-json" / f"{name}.json").read_text()) == objects
+        with (cli.directory / "7-csv" / f"{name}.csv").open(newline="") as file:
             names, *rows = csv.reader(file)
         assert (names, [[cell or None for cell in row] for row in rows]) == (table.names, texts)
 

@@ -37,10 +37,11 @@ def server(double: S3Double) -> Iterator[ObjectServer]:
 def test_proxy_passes_bodies_both_ways_and_holds_back_listings(
     double: S3Double, server: ObjectServer
 ) -> None:
-    s3, bucket = server.client(), double.create_bucket()
+    bucket = double.create_bucket()
     body = bytes(range(256)) * 4_000
-    s3.put_object(Bucket=bucket, Key="k", Body=body)
-    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == body
-    began = time.monotonic()
-    assert s3.list_objects_v2(Bucket=bucket, Prefix="k")["KeyCount"] == 1
-    assert time.monotonic() - began >= DELAY_MS / 1_000
+    with server.client() as s3:
+        s3.put_object(Bucket=bucket, Key="k", Body=body)
+        assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == body
+        began = time.monotonic()
+        assert s3.list_objects_v2(Bucket=bucket, Prefix="k")["KeyCount"] == 1
+        assert time.monotonic() - began >= DELAY_MS / 1_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,8 +43,10 @@ def double() -> Iterator[S3Double]:
 
 
 @pytest.fixture
-def s3(double: S3Double) -> Any:
-    return ObjectServer("double", double.endpoint, double.access_key, double.secret_key).client()
+def s3(double: S3Double) -> Iterator[Any]:
+    server = ObjectServer("double", double.endpoint, double.access_key, double.secret_key)
+    with server.client() as client:
+        yield client
 
 
 @pytest.fixture
@@ -110,8 +113,9 @@ def test_reset_before_commits_nothing_and_after_it_everything(
 def test_truncated_body_breaks_in_the_middle(double: S3Double, s3: Any, bucket: str) -> None:
     put(s3, bucket)
     double.faults.add("GetObject", truncate(kept_bytes=4))
-    with pytest.raises(ResponseStreamingError):
-        s3.get_object(Bucket=bucket, Key="k")["Body"].read()
+    got = s3.get_object(Bucket=bucket, Key="k")
+    with closing(got["Body"]) as body, pytest.raises(ResponseStreamingError):
+        body.read()
 
 
 def test_wrong_length_is_declared(double: S3Double, s3: Any, bucket: str) -> None:
@@ -119,8 +123,8 @@ def test_wrong_length_is_declared(double: S3Double, s3: Any, bucket: str) -> Non
     double.faults.add("GetObject", wrong_length(5))
     got = s3.get_object(Bucket=bucket, Key="k")
     assert got["ContentLength"] == 15
-    with pytest.raises(ResponseStreamingError):
-        got["Body"].read()
+    with closing(got["Body"]) as body, pytest.raises(ResponseStreamingError):
+        body.read()
 
 
 def test_corrupt_body_and_wrong_checksum_are_seen_by_who_checks(
@@ -129,8 +133,9 @@ def test_corrupt_body_and_wrong_checksum_are_seen_by_who_checks(
     put(s3, bucket)
     for act in (corrupt(), wrong_checksum()):
         double.faults.add("GetObject", act)
-        with pytest.raises(FlexibleChecksumError):
-            s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")["Body"].read()
+        got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
+        with closing(got["Body"]) as body, pytest.raises(FlexibleChecksumError):
+            body.read()
 
 
 @pytest.mark.parametrize("commits", [False, True])

@@ -13,7 +13,7 @@ use crate::{
     Error, Result,
     entry::join,
     manifest::Manifest,
-    outcome::{Outcome, Reason, Recorded, Row, SourceFingerprint},
+    outcome::{Outcome, Reason, Recorded, Row, SourceFingerprint, StagedPart},
     pipeline::Pipeline,
     plan::{After, Plan},
     stores::{
@@ -63,6 +63,8 @@ pub(super) struct Finisher<'j> {
     keeper: Option<&'j dyn Keeper>,
     task: i64,
     place: Option<Place>,
+    /// Outputs that were looked at last, where several files share several.
+    own: Option<Arc<[StagedPart]>>,
     /// Files of which one name was removed here: that changes the inode's time, and nothing of its content.
     unlinked: HashSet<u64>,
     touched: HashMap<(u64, u64), (u32, Arc<dyn SourceDirectory>)>,
@@ -89,7 +91,7 @@ enum Ended {
 impl<'j> Finisher<'j> {
     /// Begin; without a keeper sources are removed.
     pub fn new(job: Job<'j>, keeper: Option<&'j dyn Keeper>, task: i64) -> Self {
-        Self { job, keeper, task, place: None, unlinked: HashSet::new(), touched: HashMap::new() }
+        Self { job, keeper, task, place: None, own: None, unlinked: HashSet::new(), touched: HashMap::new() }
     }
 
     /// Deal with the source of an acknowledged entry.
@@ -123,7 +125,7 @@ impl<'j> Finisher<'j> {
         if self.job.plan.in_place && output_name == name {
             return Ok(Ended::Replaced);
         }
-        let (source, sink) = self.open(row.index, directory)?;
+        let source = self.open(row.index, directory)?;
         let Some(source) = source else { return Ok(Ended::Gone) };
         let found = match source.fingerprint(name) {
             Err(error) if error.is_vanished() => return Ok(Ended::Gone),
@@ -132,13 +134,16 @@ impl<'j> Finisher<'j> {
         if !self.is_the_one(found, read, row.several_names) {
             return Ok(Ended::Changed);
         }
-        let own = match (&sink, &row.staged) {
-            (Some(sink), Some(staged)) => sink.adopt(&output_name, staged)?,
-            _ => false,
-        };
-        if !own {
-            return Err(Error::OutputChanged);
+        let is_known = row.parts.as_ref().zip(self.own.as_ref()).is_some_and(|(one, other)| Arc::ptr_eq(one, other));
+        for (part, staged) in row.outputs().filter(|_| !is_known) {
+            let (directory, output_name) = self.job.plan.output_name(self.job.pipeline, &named.part(part))?;
+            self.open(row.index, directory)?;
+            let sink = self.place.as_ref().and_then(|place| place.sink.as_ref());
+            if !sink.map_or(Ok(false), |sink| sink.adopt(&output_name, staged))? {
+                return Err(Error::OutputChanged);
+            }
         }
+        self.own.clone_from(&row.parts);
         match self.keeper {
             None => source.remove(name)?,
             Some(keeper) => keeper.take(&*source, &self.kept_directory(row.index), name, &self.temporary(row.index))?,
@@ -153,12 +158,8 @@ impl<'j> Finisher<'j> {
         found == read || (unlinked && SourceFingerprint { changed_ns: read.changed_ns, ..found } == read)
     }
 
-    #[expect(clippy::type_complexity, reason = "two directories, each of which may be gone")]
-    fn open(
-        &mut self,
-        index: u32,
-        directory: Vec<u8>,
-    ) -> Result<(Option<Arc<dyn SourceDirectory>>, Option<Arc<dyn SinkDirectory>>)> {
+    /// Open the directories of a source and of an output of it, each of which may be gone.
+    fn open(&mut self, index: u32, directory: Vec<u8>) -> Result<Option<Arc<dyn SourceDirectory>>> {
         let at = index as usize;
         let key = (self.job.manifest.root(at), self.job.manifest.directory_id(at));
         if self.place.as_ref().is_none_or(|place| place.key != key || place.directory != directory) {
@@ -169,7 +170,7 @@ impl<'j> Finisher<'j> {
             let sink = self.job.sink.find_directory(&directory)?;
             self.place = Some(Place { key, directory, source, sink });
         }
-        Ok(self.place.as_ref().map_or((None, None), |place| (place.source.clone(), place.sink.clone())))
+        Ok(self.place.as_ref().and_then(|place| place.source.clone()))
     }
 
     /// Where a source is moved to, below the keeper: its path below its root, and that root's name among several.
@@ -197,7 +198,7 @@ impl Job<'_> {
 /// Whether an acknowledged entry has an output that stands for its source.
 fn concerns(row: &Row) -> bool {
     let unchanged = row.reason.as_ref().is_some_and(|reason| reason.kind == "unchanged");
-    row.staged.is_some() && (row.outcome == Outcome::Done || (row.outcome == Outcome::Skipped && unchanged))
+    row.has_outputs() && (row.outcome == Outcome::Done || (row.outcome == Outcome::Skipped && unchanged))
 }
 
 fn failed(index: u32, error: &Error) -> Row {

@@ -21,7 +21,7 @@ use crate::{
     outcome::{Outcome, Publish, Row, SourceFingerprint, encode_rows},
     pipeline::Failure,
     plan::{SinkPlan, Verify},
-    stores::{Output, SinkDirectory, Source},
+    stores::{Output, Sink, SinkDirectory, Source},
 };
 
 /// What one transaction of the ledger holds: window *n* is recorded, window *n* − 1 acknowledged.
@@ -152,18 +152,19 @@ impl Committer<'_, '_> {
     fn read_back(&self, window: &mut Window) {
         let content = self.bench.plan.sink.as_ref().is_some_and(|sink| sink.verify == Verify::Content);
         let Some(sink) = self.bench.sink.filter(|_| content) else { return };
-        let outputs = std::mem::take(&mut window.outputs);
+        let mut outputs = std::mem::take(&mut window.outputs);
         let positions = std::mem::take(&mut window.output_rows);
-        for (mut output, positions) in outputs.into_iter().zip(positions) {
-            match sink.verify(&output) {
+        for alike in positions.chunk_by(|one, other| one == other) {
+            let mut together: Vec<Output> = outputs.drain(..alike.len()).collect();
+            match together.iter().try_for_each(|output| sink.verify(output)) {
                 Ok(()) => {
-                    window.outputs.push(output);
-                    window.output_rows.push(positions);
+                    window.outputs.extend(together);
+                    window.output_rows.extend_from_slice(alike);
                 }
                 Err(error) => {
-                    output.discard();
+                    discard(&mut together);
                     let failure = Failure::from(error);
-                    for row in &mut window.rows[positions] {
+                    for row in &mut window.rows[alike[0].clone()] {
                         *row = Row { attempts: row.attempts, ..failed(row.index, &failure) };
                     }
                 }
@@ -177,6 +178,7 @@ impl Committer<'_, '_> {
         window.outputs.clear();
         let full = error.sink_full();
         full.into_iter().for_each(|errno| self.bench.control.sink_is_full(errno));
+        window.output_rows.dedup();
         let positions: HashSet<usize> = window.output_rows.drain(..).flatten().collect();
         let failure = Failure::from(error);
         let mut position = 0;
@@ -200,21 +202,17 @@ impl Committer<'_, '_> {
     /// Give outputs their names; none where somebody who has the lease now took them away.
     fn publish(&mut self, mut window: Window) -> Result<Option<Published>> {
         let mut amendments = Vec::new();
-        let mut directories: Vec<Arc<dyn SinkDirectory>> = Vec::new();
-        let mut seen = HashSet::new();
+        let mut touched = Touched::default();
         if let Some(sink) = self.bench.sink {
             sink.begin_publish(&mut window.outputs);
         }
-        for (output, positions) in window.outputs.iter_mut().zip(&window.output_rows) {
-            let rows = &mut window.rows[positions.clone()];
-            let newest = rows.iter().filter_map(|row| row.source).max_by_key(|source| source.modified_ns);
-            match self.enter(output).and_then(|()| self.publish_one(output, newest)) {
-                Ok(None) => {
-                    if seen.insert(output.directory.id()) {
-                        directories.push(Arc::clone(&output.directory));
-                    }
-                    continue;
-                }
+        let mut outputs = window.outputs.as_mut_slice();
+        for alike in window.output_rows.chunk_by(|one, other| one == other) {
+            let (together, rest) = std::mem::take(&mut outputs).split_at_mut(alike.len());
+            outputs = rest;
+            let rows = &mut window.rows[alike[0].clone()];
+            match self.publish_all(together, rows, &mut touched) {
+                Ok(None) => continue,
                 Ok(Some(skipped)) => {
                     rows.iter_mut()
                         .for_each(|row| *row = Row { attempts: row.attempts, ..Row::skipped(row.index, skipped) });
@@ -226,14 +224,54 @@ impl Committer<'_, '_> {
                     rows.iter_mut().for_each(|row| self.give_back(row, &failure));
                 }
             }
-            output.discard();
+            discard(together);
             amendments.extend_from_slice(rows);
         }
         if let Some(sink) = self.bench.sink {
-            effort::now(Activity::Syncing);
-            sink.make_published_durable(&directories)?;
+            self.remove_all_stale(&window.rows, &mut touched)?;
+            touched.settle(sink)?;
         }
         Ok(Some(Published { rows: window.rows, amendments }))
+    }
+
+    /// Give all outputs of some rows their names, or none: what got one is taken back where another one can't.
+    fn publish_all(&self, outputs: &mut [Output], rows: &[Row], touched: &mut Touched) -> Result<Option<&'static str>> {
+        let newest = rows.iter().filter_map(|row| row.source).max_by_key(|source| source.modified_ns);
+        let first = &rows[0];
+        for at in 0..outputs.len() {
+            let output = &mut outputs[at];
+            let (waits_in, into) = (Arc::clone(&output.directory), output.into.clone());
+            match self.enter(output).and_then(|()| self.publish_one(output, newest)) {
+                Ok(None) => touched.add(self.bench.sink, &output.directory)?,
+                refused if at == 0 => return refused,
+                // The next holder has the lease, and takes back what got a name.
+                Err(Error::TemporaryGone) if !self.bench.kernel_leases => return Err(Error::TemporaryGone),
+                refused => {
+                    let got_names = first.parts.as_ref().map(|parts| parts[..at].into());
+                    self.bench.take_back(&Row { parts: got_names, ..first.clone() })?;
+                    return refused;
+                }
+            }
+            if first.parts.is_some() {
+                (output.directory, output.into) = (waits_in, into); // one of many, each of which may have one of its own
+            }
+        }
+        for directory in self.bench.remove_stale(first)? {
+            touched.add(self.bench.sink, &directory)?;
+        }
+        Ok(None)
+    }
+
+    /// Entries that have no output any more, of which there were several.
+    fn remove_all_stale(&self, rows: &[Row], touched: &mut Touched) -> Result<()> {
+        let is_lead = |row: &&Row| self.bench.outputs.lead(row.index) == row.index;
+        let expands = self.bench.plan.expands();
+        for row in rows.iter().filter(|row| expands && row.outcome == Outcome::Done && !row.has_outputs()) {
+            for directory in Some(row).filter(is_lead).map_or(Ok(Vec::new()), |row| self.bench.remove_stale(row))? {
+                touched.add(self.bench.sink, &directory)?;
+            }
+        }
+        Ok(())
     }
 
     /// An output could not be published: its entry is done again where that may help, or fails.
@@ -292,18 +330,25 @@ impl Committer<'_, '_> {
             rows.chunk_by(|one, other| self.bench.outputs.lead(one.index) == self.bench.outputs.lead(other.index))
         {
             let row = &members[0];
-            let (Outcome::Done, Some(source), Some(staged)) = (row.outcome, row.source, row.staged) else { continue };
+            let (Outcome::Done, Some(source)) = (row.outcome, row.source) else { continue };
             let source = match self.bench.outputs.are_merged() {
                 true => self.bench.origin_of(row.index, members.iter().filter_map(|row| row.source)).fingerprint,
                 false => source,
             };
-            let (directory, name) = self.bench.output_name(row.index, None)?;
             let (entry, racy) = (Some(self.bench.origin_key(row.index)?), members.iter().any(|row| row.racy));
-            let pipeline_hash = Arc::clone(&pipeline_hash);
-            let memory = Memory { entry, pipeline_hash, source, racy, output: staged.identity };
-            match directories.last_mut().filter(|(last, _)| *last == directory) {
-                Some((_, memories)) => memories.push((name, memory)),
-                None => directories.push((directory, vec![(name, memory)])),
+            let parts = row.parts.as_ref().and_then(|parts| u32::try_from(parts.len()).ok());
+            for (part, staged) in row.outputs() {
+                let named = self.bench.manifest.named(row.index as usize).part(part);
+                let (directory, name) = match parts {
+                    Some(_) => self.bench.plan.remembered_name(self.bench.pipeline, &named)?,
+                    None => self.bench.plan.output_name(self.bench.pipeline, &named)?,
+                };
+                let pipeline_hash = Arc::clone(&pipeline_hash);
+                let memory = Memory { entry, pipeline_hash, source, racy, output: staged.identity, parts };
+                match directories.last_mut().filter(|(last, _)| *last == directory) {
+                    Some((_, memories)) => memories.push((name, memory)),
+                    None => directories.push((directory, vec![(name, memory)])),
+                }
             }
         }
         if self.bench.plan.template().is_some() {
@@ -316,6 +361,36 @@ impl Committer<'_, '_> {
                 Ok((directory, blob))
             })
             .collect()
+    }
+}
+
+/// Directories that got or lost names, until these are on disk.
+#[derive(Default)]
+struct Touched {
+    directories: Vec<Arc<dyn SinkDirectory>>,
+    seen: HashSet<(u64, u64)>,
+}
+
+/// Directories that are kept open at once, each with a descriptor.
+pub const OPEN_DIRECTORIES: usize = 1_024;
+
+impl Touched {
+    fn add(&mut self, sink: Option<&dyn Sink>, directory: &Arc<dyn SinkDirectory>) -> Result<()> {
+        if self.seen.insert(directory.id()) {
+            self.directories.push(Arc::clone(directory));
+        }
+        match sink.filter(|_| self.directories.len() >= OPEN_DIRECTORIES) {
+            Some(sink) => std::mem::take(self).settle(sink),
+            None => Ok(()),
+        }
+    }
+
+    /// Wait until the names in them are on disk.
+    fn settle(self, sink: &dyn Sink) -> Result<()> {
+        effort::now(Activity::Syncing);
+        sink.make_published_durable(&self.directories)?;
+        effort::now(Activity::Publishing);
+        Ok(())
     }
 }
 

@@ -35,8 +35,10 @@ const WINDOW_ENTRIES: usize = 4_096;
 /// Time after which a window goes to the committer as soon as that is free: what a kill can cost, beside the window
 /// that is being committed. Shorter ones would cost slow jobs more transactions than they have files.
 const WINDOW_TIME: Duration = Duration::from_millis(500);
-/// Findings of inspect steps that a window may hold.
+/// Findings of inspect steps that a window may hold, and what is recorded of outputs that are several of one entry.
 const WINDOW_RECORD_BYTES: usize = 8 << 20;
+/// What one of several outputs takes in a record, with a short directory of its own.
+const PART_BYTES: usize = 100;
 /// Entries that are handed to the pool together: enough that its threads rarely wait for the last of a batch.
 const BATCH_ENTRIES: usize = 256;
 /// Batches that are fetched ahead of the one at work: some hundred requests are in flight then.
@@ -53,25 +55,25 @@ pub struct Window {
     pub rows: Vec<Row>,
     /// What is to be published, in the order of the rows.
     pub outputs: Vec<Output>,
-    /// The rows that each output belongs to, by position.
+    /// The rows that each output belongs to, by position; outputs of the same rows follow each other.
     pub output_rows: Vec<Range<usize>>,
 }
 
 impl Window {
-    fn push(&mut self, row: Row, output: Option<Output>) {
-        if let Some(output) = output {
-            self.outputs.push(output);
-            self.output_rows.push(self.rows.len()..self.rows.len() + 1);
-        }
+    fn push(&mut self, row: Row, outputs: Vec<Output>) {
+        self.push_outputs(outputs, 1);
         self.rows.push(row);
     }
 
-    fn push_all(&mut self, rows: Vec<Row>, output: Option<Output>) {
-        if let Some(output) = output {
-            self.outputs.push(output);
-            self.output_rows.push(self.rows.len()..self.rows.len() + rows.len());
-        }
+    fn push_all(&mut self, rows: Vec<Row>, outputs: Vec<Output>) {
+        self.push_outputs(outputs, rows.len());
         self.rows.extend(rows);
+    }
+
+    fn push_outputs(&mut self, outputs: Vec<Output>, rows: usize) {
+        let positions = self.rows.len()..self.rows.len() + rows;
+        self.output_rows.extend(outputs.iter().map(|_| positions.clone()));
+        self.outputs.extend(outputs);
     }
 }
 
@@ -208,9 +210,9 @@ impl Crew<'_, '_> {
             },
         };
         if self.bench.outputs.are_merged() {
-            self.push_all(self.bench.spoiled_by(row), None, filling)?;
+            self.push_all(self.bench.spoiled_by(row), Vec::new(), filling)?;
         } else {
-            self.push(row, None, filling)?;
+            self.push(row, Vec::new(), filling)?;
         }
         Ok(None)
     }
@@ -297,8 +299,8 @@ impl Crew<'_, '_> {
 
     fn take(&self, staged: Staged, drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
         match staged {
-            Staged::Ready(row, output) => self.push(row, output, filling),
-            Staged::Merged(rows, output) => self.push_all(rows, output, filling),
+            Staged::Ready(row, outputs) => self.push(row, outputs, filling),
+            Staged::Merged(rows, outputs) => self.push_all(rows, outputs, filling),
             Staged::Again(item) => {
                 if item.starved {
                     self.flush(filling)?; // what waits to be published holds descriptors
@@ -310,13 +312,13 @@ impl Crew<'_, '_> {
         }
     }
 
-    fn push(&self, row: Row, output: Option<Output>, filling: &mut Filling) -> Result<(), Closed> {
-        filling.push(row, output);
+    fn push(&self, row: Row, outputs: Vec<Output>, filling: &mut Filling) -> Result<(), Closed> {
+        filling.push(row, outputs);
         self.flush_if_full(filling)
     }
 
-    fn push_all(&self, rows: Vec<Row>, output: Option<Output>, filling: &mut Filling) -> Result<(), Closed> {
-        filling.push_all(rows, output);
+    fn push_all(&self, rows: Vec<Row>, outputs: Vec<Output>, filling: &mut Filling) -> Result<(), Closed> {
+        filling.push_all(rows, outputs);
         self.flush_if_full(filling)
     }
 
@@ -372,24 +374,25 @@ impl Filling {
         }
     }
 
-    fn push(&mut self, row: Row, output: Option<Output>) {
-        self.count(&row, output.as_ref());
-        self.window.push(row, output);
+    fn push(&mut self, row: Row, outputs: Vec<Output>) {
+        self.count(&row, &outputs);
+        self.window.push(row, outputs);
     }
 
-    fn push_all(&mut self, rows: Vec<Row>, output: Option<Output>) {
+    fn push_all(&mut self, rows: Vec<Row>, outputs: Vec<Output>) {
         for (at, row) in rows.iter().enumerate() {
-            self.count(row, output.as_ref().filter(|_| at == 0));
+            self.count(row, if at == 0 { &outputs } else { &[] });
         }
-        self.window.push_all(rows, output);
+        self.window.push_all(rows, outputs);
     }
 
-    fn count(&mut self, row: &Row, output: Option<&Output>) {
+    fn count(&mut self, row: &Row, outputs: &[Output]) {
         if self.window.rows.is_empty() {
             self.since = Instant::now();
         }
         self.record_bytes += row.records.as_ref().map_or(0, String::len);
-        if let Some(output) = output {
+        self.record_bytes += if row.parts.is_some() { outputs.len() * PART_BYTES } else { 0 };
+        for output in outputs {
             self.held_bytes += output.staged.identity.size_bytes;
             let directory = Some(output.directory.id());
             self.open_files += if directory == self.directory { 1 } else { 2 };

@@ -34,6 +34,9 @@ impl Bench<'_> {
     /// Decide what happens to what has the output's name, before anything is read.
     pub fn decide(&self, item: &Item, name: &[u8], output_name: &[u8]) -> Result<Decision> {
         let Some(sink) = &item.place.sink else { return Ok(publish(Publish::Create, None)) };
+        if self.plan.expands() {
+            return self.decide_ahead(item, name);
+        }
         if let Some(limit_bytes) = sink.longest_name().filter(|limit| output_name.len() > *limit) {
             return Err(Error::NameTooLong { length_bytes: output_name.len(), limit_bytes });
         }
@@ -183,12 +186,13 @@ impl Bench<'_> {
         }
     }
 
-    fn overwrite(&self) -> Overwrite {
+    /// What happens to a file that has an output's name.
+    pub(super) fn overwrite(&self) -> Overwrite {
         self.plan.sink.as_ref().map_or(Overwrite::Error, |sink| sink.overwrite)
     }
 }
 
-fn publish(how: Publish, replaces: Option<Identity>) -> Decision {
+pub(super) fn publish(how: Publish, replaces: Option<Identity>) -> Decision {
     Decision::Publish(Publishing { how, replaces, if_equal: false })
 }
 
@@ -201,20 +205,20 @@ fn refuses(decision: &Result<Decision>) -> bool {
     }
 }
 
-fn skip(item: &Item, reason: &str) -> Decision {
+pub(super) fn skip(item: &Item, reason: &str) -> Decision {
     Decision::Skip(Box::new(Row::skipped(item.index, reason)))
 }
 
-fn directory_there() -> Error {
+pub(super) fn directory_there() -> Error {
     Error::OutputExists("a directory has the output's name".into())
 }
 
-fn refused() -> Error {
+pub(super) fn refused() -> Error {
     Error::OutputExists("a file has the output's name, and `overwrite` is `error`".into())
 }
 
 /// The failure of an output whose name another's file has.
-fn not_ours() -> Error {
+pub(super) fn not_ours() -> Error {
     let whose = "a file that was not made from this source has the output's name (somebody's own, or another job's)";
     Error::OutputExists(whose.into())
 }

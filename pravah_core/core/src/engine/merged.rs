@@ -49,7 +49,12 @@ impl From<Error> for Spoiled {
 }
 
 /// What earlier readings of the files of an output have found, and how many there were of each.
-type Memos = HashMap<u32, (Memo, u32)>;
+#[derive(Default)]
+struct Memos {
+    of_files: HashMap<u32, (Memo, u32)>,
+    /// What was found of all together.
+    of_all: Option<(Memo, u32)>,
+}
 
 /// What outputs are made from: its identity, and the newest time of modification in it.
 #[derive(Debug, Clone, Copy)]
@@ -81,8 +86,8 @@ impl Bench<'_> {
         let attempts = item.attempts + 1;
         let members = self.outputs.members(item.index);
         let (culprit, failure) = match self.attempt_with_memos(&item, workers) {
-            Ok((rows, output)) => return merged(rows, output, attempts),
-            Err(Spoiled::By(row)) => return merged(self.spoiled_by(*row), None, attempts),
+            Ok((rows, outputs)) => return merged(rows, outputs, attempts),
+            Err(Spoiled::By(row)) => return merged(self.spoiled_by(*row), Vec::new(), attempts),
             Err(Spoiled::At(index, failure)) => (Some(index), failure),
             Err(Spoiled::Itself(failure)) => (None, failure),
         };
@@ -100,7 +105,7 @@ impl Bench<'_> {
             Some(index) => self.spoiled_by(failed(index, &failure)),
             None => members.map(|index| failed(index, &failure)).collect(),
         };
-        merged(rows, None, attempts)
+        merged(rows, Vec::new(), attempts)
     }
 
     /// The rows of an output that was not made because of one of its files, which has this row.
@@ -117,16 +122,23 @@ impl Bench<'_> {
     }
 
     /// Make the output, from the beginning where a file has to be read again with what was found.
-    fn attempt_with_memos(&self, item: &Item, workers: Workers<'_>) -> Result<(Vec<Row>, Option<Output>), Spoiled> {
-        let mut memos = Memos::new();
+    fn attempt_with_memos(&self, item: &Item, workers: Workers<'_>) -> Result<(Vec<Row>, Vec<Output>), Spoiled> {
+        let mut memos = Memos::default();
         loop {
             match self.attempt_merged(item, workers, &memos) {
                 Err(Spoiled::At(index, Failure { error: Error::ReadAgain(memo), step })) => {
-                    let readings = memos.get(&index).map_or(1, |(_, readings)| readings + 1);
+                    let readings = memos.of_files.get(&index).map_or(1, |(_, readings)| readings + 1);
                     if readings >= MOST_READINGS {
                         return Err(Spoiled::At(index, Failure { error: Error::ReadAgain(memo), step }));
                     }
-                    memos.insert(index, (memo, readings));
+                    memos.of_files.insert(index, (memo, readings));
+                }
+                Err(Spoiled::Itself(Failure { error: Error::ReadAgain(memo), step })) => {
+                    let readings = memos.of_all.as_ref().map_or(1, |(_, readings)| readings + 1);
+                    if readings >= MOST_READINGS {
+                        return Err(Spoiled::Itself(Failure { error: Error::ReadAgain(memo), step }));
+                    }
+                    memos.of_all = Some((memo, readings));
                 }
                 attempted => return attempted,
             }
@@ -138,7 +150,7 @@ impl Bench<'_> {
         item: &Item,
         workers: Workers<'_>,
         memos: &Memos,
-    ) -> Result<(Vec<Row>, Option<Output>), Spoiled> {
+    ) -> Result<(Vec<Row>, Vec<Output>), Spoiled> {
         let members = self.outputs.members(item.index);
         if let Some(row) = members.clone().find_map(|index| self.verdict(index)) {
             return Err(Spoiled::By(Box::new(row)));
@@ -147,7 +159,7 @@ impl Bench<'_> {
         let name = self.manifest.name(item.index as usize);
         let publishing = match self.decide(item, name, &output_name)? {
             Decision::Publish(publishing) => publishing,
-            Decision::Skip(row) => return Ok((self.skip_all(*row, members)?, None)),
+            Decision::Skip(row) => return Ok((self.skip_all(*row, members)?, Vec::new())),
         };
         let mut target = Target::new(self, item, publishing);
         if self.sink.is_some() {
@@ -159,14 +171,27 @@ impl Bench<'_> {
             self.write_apart(&mut target, |output| self.pour_all(members.clone(), (workers, memos), output))?
         };
         rows[0].bytes_out = target.bytes_out;
+        if let Some(counts) = target.rows {
+            *rows[0].rows.get_or_insert_default() += counts; // what came out when all files had come
+        }
         let newest = newest.as_ref().filter(|_| self.keeps_attributes());
-        let Some(mut output) = target.finish((None, output_name), newest)? else { return Ok((rows, None)) };
-        if publishing.if_equal && !output.directory.has_equal(&output)? {
+        let (mut outputs, parts) = target.finish(newest)?;
+        if self.plan.expands() {
+            let (lead, outputs) = self.settle_parts(item, rows[0].clone(), (parts, outputs))?;
+            if lead.outcome != Outcome::Done {
+                return Ok((self.skip_all(lead, members)?, outputs));
+            }
+            rows.iter_mut().for_each(|row| row.parts.clone_from(&lead.parts));
+            return Ok((rows, outputs));
+        }
+        let Some(output) = outputs.first_mut() else { return Ok((rows, outputs)) };
+        output.name = output_name;
+        if publishing.if_equal && !output.directory.has_equal(output)? {
             output.discard();
-            return Ok((self.skip_all(self.refuse_unequal(item, &output)?, members)?, None));
+            return Ok((self.skip_all(self.refuse_unequal(item, output)?, members)?, Vec::new()));
         }
         rows.iter_mut().for_each(|row| row.staged = Some(output.staged));
-        Ok((rows, Some(output)))
+        Ok((rows, outputs))
     }
 
     /// Read one file after the other through the steps. Gives the attributes of the newest one, too.
@@ -177,13 +202,16 @@ impl Bench<'_> {
         output: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<(Vec<Row>, Option<Attributes>), Spoiled> {
         let mut flow = self.pipeline.open(workers)?;
+        if let Some((memo, _)) = &memos.of_all {
+            flow.remember(memo);
+        }
         let mut rows = Vec::with_capacity(members.len());
         let (mut opened, mut newest) = (OpenedLast::default(), None::<Attributes>);
         for index in members.clone() {
             if index > members.start {
                 flow.begin_another()?;
             }
-            if let Some((memo, _)) = memos.get(&index) {
+            if let Some((memo, _)) = memos.of_files.get(&index) {
                 flow.remember(memo);
             }
             if self.control.giving_up() {
@@ -286,12 +314,17 @@ impl Bench<'_> {
 
     /// Tell an output's origin from that of another one which has had its name: a source's path, or, where outputs
     /// are made of several, whose files may come and go, the output itself.
+    ///
+    /// Of outputs that are several of one entry it tells the names, too: what another pipeline made of it, under names
+    /// of another form, is no part of them.
     pub fn origin_key(&self, index: u32) -> Result<u64> {
-        if !self.outputs.are_merged() {
-            return Ok(entry_key(&self.source_path(index)));
+        let (are_merged, are_several) = (self.outputs.are_merged(), self.plan.expands());
+        let origin = if are_merged { b"merged".to_vec() } else { self.source_path(index) };
+        if !are_merged && !are_several {
+            return Ok(entry_key(&origin));
         }
         let (directory, name) = self.output_name(index, None)?;
-        Ok(entry_key(&[b"merged\0".as_slice(), &join(&directory, &name)].concat()))
+        Ok(entry_key(&[origin.as_slice(), b"\0", &join(&directory, &name)].concat()))
     }
 
     fn fingerprints(&self, members: Range<u32>) -> Result<Vec<SourceFingerprint>> {
@@ -313,9 +346,9 @@ impl Bench<'_> {
     }
 }
 
-fn merged(mut rows: Vec<Row>, output: Option<Output>, attempts: u32) -> Staged {
+fn merged(mut rows: Vec<Row>, outputs: Vec<Output>, attempts: u32) -> Staged {
     rows.iter_mut().for_each(|row| row.attempts = attempts);
-    Staged::Merged(rows, output)
+    Staged::Merged(rows, outputs)
 }
 
 /// The source directory that was opened last: files of one directory mostly follow each other.

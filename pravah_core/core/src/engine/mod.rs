@@ -5,6 +5,7 @@
 //! - `place`, `stage`: where an entry is read and written; one entry through the pipeline
 //! - `outputs`, `merged`: which entries have one output; several entries through the pipeline
 //! - `stream`: the bytes of one file, from its source through the steps into its `target`
+//! - `parts`: several outputs of one entry
 //! - `crew`: who stages what, and when a window is full
 //! - `commit`: a window's way: durable, recorded, published, acknowledged
 //! - `notes`: what is in flight, for whoever finds this process dead
@@ -28,6 +29,7 @@ mod decide;
 mod merged;
 mod notes;
 pub(crate) mod outputs;
+mod parts;
 mod place;
 mod rates;
 pub mod scan_task;

@@ -15,6 +15,7 @@ use super::{
     control::Control,
     decide::{Decision, Publishing},
     outputs::Outputs,
+    parts::Families,
     place::Place,
     rates::Rates,
     stream::{PIECES, QUEUED_BYTES, Read},
@@ -59,6 +60,8 @@ pub struct Bench<'t> {
     pub source: &'t dyn Source,
     /// Which entries have one output.
     pub outputs: Outputs,
+    /// What is known of earlier outputs of entries that have several.
+    pub families: Families,
     /// Where outputs go; none where nothing is published.
     pub sink: Option<&'t dyn Sink>,
     /// Whether nobody else can hold this task's lease while this process lives.
@@ -81,10 +84,10 @@ pub struct Item {
     reason = "a row is what nearly every try gives: a box would be one more allocation a file"
 )]
 pub enum Staged {
-    /// The entry's row, and the output to publish.
-    Ready(Row, Option<Output>),
-    /// The rows of all entries of an output, and the output.
-    Merged(Vec<Row>, Option<Output>),
+    /// The entry's row, and the outputs to publish.
+    Ready(Row, Vec<Output>),
+    /// The rows of all entries of an output, and the output, or those that are made of it.
+    Merged(Vec<Row>, Vec<Output>),
     /// A transient failure: to be tried again.
     Again(Item),
     /// Given up on request; it remains.
@@ -177,7 +180,7 @@ impl Bench<'_> {
         drop((note, working));
         self.control.count_file();
         let attempts = item.attempts + 1;
-        let (mut row, output) = match answer {
+        let (mut row, outputs) = match answer {
             Ok(answer) => answer,
             Err(Failure { error: Error::Cancelled, .. }) => return Staged::GivenUp,
             Err(Failure { error, .. }) if let Some(errno) = error.sink_full() => {
@@ -188,11 +191,11 @@ impl Bench<'_> {
                 let starved = failure.error.is_starved();
                 return Staged::Again(Item { attempts, starved, ..item });
             }
-            Err(failure) => (failed(item.index, &failure), None),
+            Err(failure) => (failed(item.index, &failure), Vec::new()),
         };
         row.attempts = attempts;
         row.duration_us = u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX);
-        Staged::Ready(row, output)
+        Staged::Ready(row, outputs)
     }
 
     /// How often a file that meets this error is tried.
@@ -204,27 +207,27 @@ impl Bench<'_> {
         }
     }
 
-    fn attempt(&self, item: &Item, workers: Workers<'_>) -> Result<(Row, Option<Output>), Failure> {
+    fn attempt(&self, item: &Item, workers: Workers<'_>) -> Result<(Row, Vec<Output>), Failure> {
         let kind = self.manifest.kind(item.index as usize)?;
         if kind == Kind::Directory {
-            return Ok((self.make_directory(item)?, None));
+            return Ok((self.make_directory(item)?, Vec::new()));
         }
         let name = self.manifest.name(item.index as usize);
         let output_name = self.name_in_place(item.index)?;
         let publishing = match self.decide(item, name, &output_name)? {
             Decision::Publish(publishing) => publishing,
-            Decision::Skip(row) => return Ok((*row, None)),
+            Decision::Skip(row) => return Ok((*row, Vec::new())),
         };
-        let (row, output) = match kind {
+        let (row, mut outputs) = match kind {
             Kind::Symlink => self.attempt_link(item, publishing, output_name)?,
             _ => self.attempt_file(item, (publishing, output_name), workers)?,
         };
-        match output {
-            Some(mut output) if publishing.if_equal && !output.directory.has_equal(&output)? => {
+        match outputs.first_mut() {
+            Some(output) if publishing.if_equal && !output.directory.has_equal(output)? => {
                 output.discard();
-                Ok((self.refuse_unequal(item, &output)?, None))
+                Ok((self.refuse_unequal(item, output)?, Vec::new()))
             }
-            output => Ok((row, output)),
+            _ => Ok((row, outputs)),
         }
     }
 
@@ -233,7 +236,7 @@ impl Bench<'_> {
         item: &Item,
         (publishing, output_name): (Publishing, Vec<u8>),
         workers: Workers<'_>,
-    ) -> Result<(Row, Option<Output>), Failure> {
+    ) -> Result<(Row, Vec<Output>), Failure> {
         let name = self.manifest.name(item.index as usize);
         let mut reading = item.place.source.open(name)?;
         let (before, looked) = reading.look()?;
@@ -246,11 +249,12 @@ impl Bench<'_> {
             let several_names = true;
             let row =
                 Row { bytes_out: size, source: Some(before), racy, several_names, staged, ..Row::done(item.index) };
-            return Ok((row, Some(output)));
+            return Ok((row, vec![output]));
         }
+        let kept = Some(looked).filter(|_| self.keeps_attributes());
         let (mut memo, mut readings) = (None, 1);
         let (mut target, Read { bytes: bytes_in, hash }) = loop {
-            let mut target = Target::new(self, item, publishing);
+            let mut target = Target::new(self, item, publishing).keeping(kept);
             if self.sink.is_some() {
                 let kept = Some(&looked).filter(|_| self.keeps_attributes());
                 target.begin(&output_name, kept)?; // an empty output is an output
@@ -269,38 +273,36 @@ impl Bench<'_> {
         let (after, attributes) = reading.look()?;
         unchanged(before, after)?;
         let (bytes_out, records, rows) = (target.bytes_out, target.records.take(), target.rows);
-        let name = self.final_name(item.index, hash, output_name)?;
-        let output = target.finish(name, Some(&attributes).filter(|_| self.keeps_attributes()))?;
-        let output = match (output, &shared) {
-            (Some(output), Some(shared)) => Some(self.share(item, publishing, shared, output)?),
-            (output, _) => output,
-        };
-        let staged = output.as_ref().map(|output| output.staged);
+        let (mut outputs, parts) = target.finish(Some(&attributes).filter(|_| self.keeps_attributes()))?;
         let several_names = looked.names > 1;
-        let row =
-            Row { bytes_in, bytes_out, racy, several_names, staged, records, rows, hash, ..Row::done(item.index) };
+        let row = Row { bytes_in, bytes_out, racy, several_names, records, rows, hash, ..Row::done(item.index) };
         let row = Row { source: Some(before), ..row };
-        Ok((row, output))
+        if self.plan.expands() {
+            return Ok(self.settle_parts(item, row, (parts, outputs))?);
+        }
+        if let Some(output) = outputs.pop() {
+            let output = self.named(item.index, (hash, output_name), output)?;
+            outputs.push(match &shared {
+                Some(shared) => self.share(item, publishing, shared, output)?,
+                None => output,
+            });
+        }
+        Ok((Row { staged: outputs.first().map(|output| output.staged), ..row }, outputs))
     }
 
-    /// Where an output goes: into its place under its name, or where the content's hash tells.
-    fn final_name(
-        &self,
-        index: u32,
-        hash: Option<ContentHash>,
-        in_place: Vec<u8>,
-    ) -> Result<(Option<Vec<u8>>, Vec<u8>)> {
+    /// Tell an output where it goes: into its place under its name, or where the content's hash tells.
+    fn named(&self, index: u32, (hash, in_place): (Option<ContentHash>, Vec<u8>), output: Output) -> Result<Output> {
         if hash.is_none() {
-            return Ok((None, in_place));
+            return Ok(Output { name: in_place, ..output });
         }
         let (directory, name) = self.output_name(index, hash)?;
-        Ok((Some(directory), name))
+        Ok(Output { into: Some(directory), name, ..output })
     }
 
     /// A link that stays a link: nothing is read, and nothing followed.
-    fn attempt_link(&self, item: &Item, publishing: Publishing, output_name: Vec<u8>) -> Result<(Row, Option<Output>)> {
+    fn attempt_link(&self, item: &Item, publishing: Publishing, output_name: Vec<u8>) -> Result<(Row, Vec<Output>)> {
         let name = self.manifest.name(item.index as usize);
-        let Some(sink) = &item.place.sink else { return Ok((Row::skipped(item.index, "symlink"), None)) };
+        let Some(sink) = &item.place.sink else { return Ok((Row::skipped(item.index, "symlink"), Vec::new())) };
         let before = item.place.source.fingerprint(name)?;
         let target = item.place.source.read_link(name)?;
         let temporary = self.temporary();
@@ -309,7 +311,7 @@ impl Bench<'_> {
         let directory = Arc::clone(sink);
         let output = Output { directory, into: None, name: output_name, temporary, staged, replaces, held };
         let racy = is_racy(before.changed_ns);
-        Ok((Row { source: Some(before), racy, staged: Some(staged), ..Row::done(item.index) }, Some(output)))
+        Ok((Row { source: Some(before), racy, staged: Some(staged), ..Row::done(item.index) }, vec![output]))
     }
 
     /// A directory without entries, made where `preserve` asks for it.

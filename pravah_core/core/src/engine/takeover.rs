@@ -7,7 +7,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    commit::Published,
+    commit::{OPEN_DIRECTORIES, Published},
     stage::{Bench, failed},
 };
 use crate::{
@@ -82,6 +82,9 @@ fn begun_ns(job: &str) -> i64 {
 
 /// Deal with the window that was recorded last, where it is not acknowledged: gives what of it counts.
 pub fn adopt(bench: &Bench<'_>, source: &dyn Source, windows: &[Recorded]) -> Result<Option<Published>> {
+    if bench.plan.expands() {
+        know_halves(bench, windows)?;
+    }
     let Some(recorded) = windows.last().filter(|window| !window.acknowledged) else { return Ok(None) };
     let mut published = Published::default();
     let mut directories: Vec<Arc<dyn SinkDirectory>> = Vec::new();
@@ -104,9 +107,11 @@ pub fn adopt(bench: &Bench<'_>, source: &dyn Source, windows: &[Recorded]) -> Re
             }
             Adopted::Nothing => published.amendments.push(Row { outcome: Outcome::Redo, ..row }),
             Adopted::Unpublished => published.rows.push(row),
-            Adopted::Own(directory) => {
-                if directories.iter().all(|known| known.id() != directory.id()) {
-                    directories.push(directory);
+            Adopted::Own(own) => {
+                for directory in own {
+                    if directories.iter().all(|known| known.id() != directory.id()) {
+                        directories.push(directory);
+                    }
                 }
                 published.rows.push(row);
             }
@@ -135,15 +140,57 @@ enum Adopted {
     Nothing,
     /// The entry has no output: what was recorded holds.
     Unpublished,
-    /// The output stands under its name.
-    Own(Arc<dyn SinkDirectory>),
+    /// All outputs stand under their names, in these directories.
+    Own(Vec<Arc<dyn SinkDirectory>>),
 }
 
 fn adopt_row(bench: &Bench<'_>, row: &Row) -> Result<Adopted> {
-    let (Some(staged), Some(sink)) = (&row.staged, bench.sink) else { return Ok(Adopted::Unpublished) };
-    let (directory, name) = bench.output_name(row.index, row.hash)?;
-    let Some(directory) = sink.find_directory(&directory)? else { return Ok(Adopted::Nothing) };
-    Ok(if directory.adopt(&name, staged)? { Adopted::Own(directory) } else { Adopted::Nothing })
+    let Some(sink) = bench.sink.filter(|_| row.has_outputs()) else {
+        if row.outcome == Outcome::Done {
+            bench.remove_stale(row)?; // it had several outputs, and has none any more
+        }
+        return Ok(Adopted::Unpublished);
+    };
+    let named = bench.manifest.named(row.index as usize).read(row.hash);
+    let mut directories: Vec<(Vec<u8>, Arc<dyn SinkDirectory>)> = Vec::new();
+    for (part, staged) in row.outputs() {
+        let (path, name) = bench.plan.output_name(bench.pipeline, &named.part(part))?;
+        let directory = match directories.last().filter(|(known, _)| *known == path) {
+            Some((_, directory)) => Some(Arc::clone(directory)),
+            None => sink.find_directory(&path)?,
+        };
+        match directory {
+            Some(directory) if directory.adopt(&name, staged)? => {
+                if directories.last().is_none_or(|(known, _)| *known != path) {
+                    directories.push((path, directory));
+                }
+            }
+            _ => {
+                bench.take_back(row)?;
+                return Ok(Adopted::Nothing);
+            }
+        }
+        if directories.len() >= OPEN_DIRECTORIES {
+            let open: Vec<_> = directories.drain(..).map(|(_, directory)| directory).collect();
+            sink.make_published_durable(&open)?;
+        }
+    }
+    let own = directories.into_iter().map(|(_, directory)| directory);
+    Ok(Adopted::Own(own.chain(bench.remove_stale(row)?).collect()))
+}
+
+/// Know outputs that earlier attempts put in the place of others, of entries that they did not come to the end of.
+fn know_halves(bench: &Bench<'_>, windows: &[Recorded]) -> Result<()> {
+    for window in windows {
+        let mut done: HashSet<u32> = HashSet::new();
+        if window.acknowledged {
+            done.extend(window.rows()?.iter().map(|row| row.index));
+        }
+        let rows = crate::outcome::decode_rows(&window.blob)?;
+        let undone = rows.iter().filter(|row| row.parts.is_some() && !done.contains(&row.index));
+        undone.for_each(|row| bench.families.keep_halves(row.index, row.outputs()));
+    }
+    Ok(())
 }
 
 /// Whether what stands where a source was is neither that source nor its output: perhaps made from the output, which

@@ -7,8 +7,9 @@ use super::{
     stage::{Bench, Item},
 };
 use crate::{
-    Result,
+    Error, Result,
     effort::{self, Activity},
+    naming::{MOST_PARTS, Part},
     processors::{Event, RowCounts},
     stores::{Attributes, Beginning, Output, Reading, Staging, Temporary},
 };
@@ -22,6 +23,12 @@ pub struct Target<'b, 't> {
     item: &'b Item,
     publishing: Publishing,
     staging: Option<(Temporary, Box<dyn Staging>)>,
+    /// Outputs that are whole; they have no names yet.
+    outputs: Vec<Output>,
+    /// Which ones these are, and the one that is written, where a step makes several.
+    parts: Vec<Part>,
+    /// What each of several keeps of its source; the only one is told at its end.
+    attributes: Option<Attributes>,
     /// Bytes that came out so far.
     pub bytes_out: u64,
     /// What inspect steps found.
@@ -35,11 +42,34 @@ pub struct Target<'b, 't> {
 impl<'b, 't> Target<'b, 't> {
     /// Begin with an entry.
     pub fn new(bench: &'b Bench<'t>, item: &'b Item, publishing: Publishing) -> Self {
-        Self { bench, item, publishing, staging: None, bytes_out: 0, records: None, rows: None, buffer: Vec::new() }
+        Self {
+            bench,
+            item,
+            publishing,
+            staging: None,
+            outputs: Vec::new(),
+            parts: Vec::new(),
+            attributes: None,
+            bytes_out: 0,
+            records: None,
+            rows: None,
+            buffer: Vec::new(),
+        }
     }
 
-    /// Stage its output; its name and what it keeps of its source as far as they are known.
+    /// Have each of several outputs keep this of the source.
+    #[must_use]
+    pub fn keeping(self, attributes: Option<Attributes>) -> Self {
+        Self { attributes, ..self }
+    }
+
+    /// Stage its output, unless it has several: each of these is told of. Its name and what it keeps of its source
+    /// as far as they are known.
     pub fn begin(&mut self, name: &[u8], attributes: Option<&Attributes>) -> Result<()> {
+        if self.bench.plan.expands() { Ok(()) } else { self.stage(name, attributes) }
+    }
+
+    fn stage(&mut self, name: &[u8], attributes: Option<&Attributes>) -> Result<()> {
         let Some(sink) = &self.item.place.sink else { return Ok(()) };
         effort::now(Activity::Writing);
         let temporary = self.bench.temporary();
@@ -64,10 +94,40 @@ impl<'b, 't> Target<'b, 't> {
                 let path = self.bench.source_path(self.item.index);
                 crate::wire::push_record(self.records.get_or_insert_default(), &path, record);
             }
+            Event::Part(part) => self.begin_part(part)?,
             Event::Rows(counts) => *self.rows.get_or_insert_default() += counts,
             // A pipeline has blocks made, and ends in bytes.
             Event::Begin { .. } | Event::End | Event::Block(_) | Event::Table(_) => {}
         }
+        Ok(())
+    }
+
+    /// End the output that is written, and go on with another one.
+    fn begin_part(&mut self, part: Part) -> Result<()> {
+        self.end_output(None)?;
+        let most = self.bench.plan.most_parts();
+        if part.number >= most {
+            return Err(Error::TooManyParts(format!(
+                "it makes more than {most} outputs, which names can't tell apart"
+            )));
+        }
+        if self.parts.len() >= MOST_PARTS as usize {
+            return Err(Error::TooManyParts(format!(
+                "it makes more than {MOST_PARTS} outputs, and at most so many are"
+            )));
+        }
+        self.parts.push(part);
+        self.stage(b"", None) // what has no name yet only local stores take
+    }
+
+    fn end_output(&mut self, attributes: Option<&Attributes>) -> Result<()> {
+        let (Some((temporary, staging)), Some(sink)) = (self.staging.take(), &self.item.place.sink) else {
+            return Ok(());
+        };
+        effort::now(Activity::Writing);
+        let (staged, held) = staging.finish(attributes.or(self.attributes.as_ref()))?;
+        let (directory, replaces) = (Arc::clone(sink), self.publishing.replaces);
+        self.outputs.push(Output { directory, into: None, name: Vec::new(), temporary, staged, replaces, held });
         Ok(())
     }
 
@@ -96,17 +156,10 @@ impl<'b, 't> Target<'b, 't> {
         Ok(read as u64)
     }
 
-    /// All has come: what was staged, if anything. `into` is the directory of the name, where it is another one.
-    pub fn finish(
-        self,
-        (into, name): (Option<Vec<u8>>, Vec<u8>),
-        attributes: Option<&Attributes>,
-    ) -> Result<Option<Output>> {
-        let (Some((temporary, staging)), Some(sink)) = (self.staging, &self.item.place.sink) else { return Ok(None) };
-        effort::now(Activity::Writing);
-        let (staged, held) = staging.finish(attributes)?;
-        let replaces = self.publishing.replaces;
-        Ok(Some(Output { directory: Arc::clone(sink), into, name, temporary, staged, replaces, held }))
+    /// All has come: what was staged, to be named, and which ones of several these are.
+    pub fn finish(mut self, attributes: Option<&Attributes>) -> Result<(Vec<Output>, Vec<Part>)> {
+        self.end_output(attributes)?;
+        Ok((self.outputs, self.parts))
     }
 }
 

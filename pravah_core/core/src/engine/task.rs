@@ -12,6 +12,7 @@ use super::{
     commit::{Committer, Next},
     crew::Crew,
     outputs::Outputs,
+    parts::Families,
     place::Places,
     stage::Bench,
     takeover, window_open_files,
@@ -96,7 +97,9 @@ impl Engine {
         pipeline.prepare()?;
         let manifest = Manifest::decode(&task.manifest)?;
         // Without a name there is nothing that whoever takes over could remove under a late publish (rule 7).
-        let temporaries = if task.kernel_leases { Temporaries::Nameless } else { Temporaries::Named };
+        // And with one, the many outputs of an entry need not all stay open.
+        let nameless = task.kernel_leases && !plan.expands();
+        let temporaries = if nameless { Temporaries::Nameless } else { Temporaries::Named };
         let sink = plan.sink.as_ref().map(|sink| open_sink(sink, temporaries)).transpose()?;
         if let Some(sink) = &sink {
             sink.works_for(&plan.job);
@@ -115,6 +118,7 @@ impl Engine {
             rates: self.rates.begin(&plan.job, plan.read_rate, plan.write_rate),
             source: &*source,
             outputs: Outputs::of(plan, &pipeline, &manifest),
+            families: Families::default(),
             sink: sink.as_deref(),
             kernel_leases: task.kernel_leases,
         };

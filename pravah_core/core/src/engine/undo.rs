@@ -11,9 +11,9 @@ use super::{Account, outputs::Outputs};
 use crate::{
     Error, Result,
     manifest::Manifest,
-    outcome::{Outcome, Publish, Reason, Recorded, Row},
+    outcome::{Outcome, Publish, Reason, Recorded, Row, Staged},
     plan::{Plan, file_path},
-    stores::{SinkDirectory, Standing, Temporaries, open_sink, s3::is_object_uri},
+    stores::{Sink, SinkDirectory, Standing, Temporaries, open_sink, s3::is_object_uri},
 };
 
 /// What to do with outputs that can be taken back.
@@ -46,57 +46,80 @@ pub fn undo(plan: &Plan, manifest: &[u8], windows: &[Recorded], how: Undo) -> Re
     }
     let (manifest, pipeline) = (Manifest::decode(manifest)?, plan.pipeline()?);
     let sink = open_sink(sink, Temporaries::Named)?;
-    let mut directories: HashMap<Vec<u8>, Option<Arc<dyn SinkDirectory>>> = HashMap::new();
-    let mut touched: HashMap<(u64, u64), Arc<dyn SinkDirectory>> = HashMap::new();
+    let mut opened = Opened { sink: &*sink, directories: HashMap::new(), touched: HashMap::new() };
     let outputs = Outputs::of(plan, &pipeline, &manifest);
     for window in windows.iter().filter(|window| window.acknowledged) {
         for row in window.rows()? {
-            let is_output = row.outcome == Outcome::Done && outputs.lead(row.index) == row.index;
-            let Some(staged) = row.staged.filter(|_| is_output) else { continue };
-            if staged.publish == Publish::Replace {
-                undone.replaced += 1;
+            if row.outcome != Outcome::Done || outputs.lead(row.index) != row.index {
                 continue;
             }
             let named = manifest.named(row.index as usize).read(row.hash);
-            let (directory, name) = plan.output_name(&pipeline, &named)?;
-            let path = || String::from_utf8_lossy(&crate::entry::join(&directory, &name)).into_owned();
-            let open = match directories.get(&directory) {
-                Some(open) => open.clone(),
-                None => {
-                    let open = sink.find_directory(&directory)?;
-                    directories.insert(directory.clone(), open.clone());
-                    open
+            for (part, staged) in row.outputs() {
+                if staged.publish == Publish::Replace {
+                    undone.replaced += 1;
+                    continue;
                 }
-            };
-            let ended = match open {
-                None => Ok(gone(row.index)),
-                Some(open) => take_back(&*open, &row, &name, how).inspect(|ended| {
-                    if ended.outcome == Outcome::Done {
-                        touched.insert(open.id(), Arc::clone(&open));
-                    }
-                }),
-            };
-            undone.account.add(&ended.unwrap_or_else(|error| failed(row.index, &error)), path);
+                let (directory, name) = plan.output_name(&pipeline, &named.part(part))?;
+                let path = || String::from_utf8_lossy(&crate::entry::join(&directory, &name)).into_owned();
+                let ended = match opened.find(&directory)? {
+                    None => Ok(gone(row.index)),
+                    Some(open) => take_back(&*open, (row.index, staged), &name, how).inspect(|ended| {
+                        if ended.outcome == Outcome::Done && how == Undo::Remove {
+                            opened.touched.insert(open.id(), Arc::clone(&open));
+                        }
+                    }),
+                };
+                undone.account.add(&ended.unwrap_or_else(|error| failed(row.index, &error)), path);
+            }
         }
     }
-    if how == Undo::Remove {
-        sink.make_published_durable(&touched.into_values().collect::<Vec<_>>())?;
-    }
+    opened.settle()?;
     Ok(undone)
 }
 
-fn take_back(directory: &dyn SinkDirectory, row: &Row, name: &[u8], how: Undo) -> Result<Row> {
-    let Some(staged) = &row.staged else { return Ok(gone(row.index)) };
+/// Directories of outputs that are open, and those of which outputs were removed.
+struct Opened<'s> {
+    sink: &'s dyn Sink,
+    directories: HashMap<Vec<u8>, Option<Arc<dyn SinkDirectory>>>,
+    touched: HashMap<(u64, u64), Arc<dyn SinkDirectory>>,
+}
+
+/// Directories that are kept open at once, each with a descriptor.
+const OPEN_DIRECTORIES: usize = 1_024;
+
+impl Opened<'_> {
+    /// The directory of that path, where it is there.
+    fn find(&mut self, directory: &[u8]) -> Result<Option<Arc<dyn SinkDirectory>>> {
+        if let Some(open) = self.directories.get(directory) {
+            return Ok(open.clone());
+        }
+        if self.directories.len() >= OPEN_DIRECTORIES {
+            self.settle()?;
+        }
+        let open = self.sink.find_directory(directory)?;
+        self.directories.insert(directory.to_vec(), open.clone());
+        Ok(open)
+    }
+
+    /// Wait until what was removed is so on disk, too, and close all.
+    fn settle(&mut self) -> Result<()> {
+        self.directories.clear();
+        let touched: Vec<_> = self.touched.drain().map(|(_, directory)| directory).collect();
+        if touched.is_empty() { Ok(()) } else { self.sink.make_published_durable(&touched) }
+    }
+}
+
+fn take_back(directory: &dyn SinkDirectory, (index, staged): (u32, &Staged), name: &[u8], how: Undo) -> Result<Row> {
     if directory.look(name)? == Standing::Free {
-        return Ok(gone(row.index));
+        return Ok(gone(index));
     }
     if !directory.adopt(name, staged)? {
-        return Ok(Row::skipped(row.index, "output_changed"));
+        return Ok(Row::skipped(index, "output_changed"));
     }
     if how == Undo::Remove {
         directory.remove(name)?;
     }
-    Ok(Row::done(row.index))
+    Ok(Row::done(index))
 }
 
 fn gone(index: u32) -> Row {

@@ -16,6 +16,7 @@ use std::{
 
 use super::{
     Class, Named, Naming, class,
+    part::FIRST_PART,
     verdicts::{Verdict, encode_verdicts},
 };
 use crate::{
@@ -204,6 +205,7 @@ impl Item {
             modified_ns: self.modified_ns,
             naming: self.naming,
             hash: None,
+            part: &FIRST_PART,
         }
     }
 

@@ -66,7 +66,9 @@ fn keeps_directories(template: &Template, roots: usize) -> bool {
 /// Whether a part tells nothing that lies outside of the entry's directory, and adds no directory.
 fn decided_beside(part: &Part) -> bool {
     match part {
-        Part::Literal(_) | Part::Name | Part::Stem | Part::Ext | Part::Root | Part::Captured(_) => true,
+        Part::Literal(_) | Part::Name | Part::Stem | Part::Ext | Part::Root | Part::Number(_) | Part::Captured(_) => {
+            true
+        }
         Part::Modified(form) => !form.contains(['/', 'D', 'x', 'c', '+']),
         Part::Path | Part::Dir | Part::Hash(_) | Part::Index(_) => false,
     }

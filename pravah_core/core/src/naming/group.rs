@@ -274,7 +274,8 @@ pub fn check(plan: &Plan) -> Result<()> {
         };
     };
     let common: Vec<&Part> = rule.group_by.iter().flat_map(Template::parts).collect();
-    let differs = |part: &&Part| !matches!(part, Part::Literal(_) | Part::Index(_)) && !common.contains(part);
+    let differs =
+        |part: &&Part| !matches!(part, Part::Literal(_) | Part::Index(_) | Part::Number(_)) && !common.contains(part);
     if let Some(part) = path.parts().find(differs) {
         let field = part.field();
         return refuse(format!(
@@ -324,6 +325,7 @@ fn named(entry: &Entry) -> Named<'_> {
         modified_ns: entry.modified_ns,
         naming: entry.naming,
         hash: None,
+        part: &super::part::FIRST_PART,
     }
 }
 

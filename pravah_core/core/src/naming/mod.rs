@@ -2,7 +2,7 @@
 //!
 //! - `template`: `sink.path`, such as `{dir}/{stem}.parquet`; `braces`: how fields are written
 //! - `capture`: names for parts of a source's path
-//! - `extensions`: where a name ends and its extensions begin
+//! - `extensions`: where a name ends and its extensions begin; [`part`]: the outputs of one entry, where it has several
 //! - `class`: what has to be compared with what, so that no two outputs get one name
 //! - [`check`]: the comparison of all names of a job
 //! - [`group`]: which entries make which output, where outputs are made of several; `collisions`, `laying`: whether
@@ -20,14 +20,17 @@ mod collisions;
 pub mod extensions;
 pub mod group;
 mod laying;
+pub mod part;
 mod record;
 mod template;
 pub mod verdicts;
 
 pub use capture::Capture;
 pub use class::{Class, class};
+pub use part::{MOST_PARTS, PART_DIGITS, Part};
 pub use template::{FIELDS, Template};
 
+use part::FIRST_PART;
 use template::Values;
 
 use crate::{Error, Result, entry::join, pipeline::Pipeline, plan::Plan, stores::PREFIX};
@@ -59,18 +62,26 @@ pub struct Named<'n> {
     pub naming: Naming,
     /// The hash of its content; none: not read yet.
     pub hash: Option<ContentHash>,
+    /// Which of its outputs is meant, where it has several.
+    pub part: &'n Part,
 }
 
 impl<'n> Named<'n> {
     /// An entry of which nothing else matters, as where names are those of the sources.
     pub fn plain(root: u16, directory: &'n [u8], name: &'n [u8]) -> Self {
-        Self { root, directory, name, modified_ns: 0, naming: Naming::default(), hash: None }
+        Self { root, directory, name, modified_ns: 0, naming: Naming::default(), hash: None, part: &FIRST_PART }
     }
 
     /// The same with its content's hash.
     #[must_use]
     pub fn read(self, hash: Option<ContentHash>) -> Self {
         Self { hash, ..self }
+    }
+
+    /// The same for one of several outputs.
+    #[must_use]
+    pub fn part(self, part: &'n Part) -> Self {
+        Self { part, ..self }
     }
 }
 
@@ -83,17 +94,22 @@ impl Plan {
             return Ok((Vec::new(), only));
         }
         let output = plain_name(pipeline, named);
-        let Some(template) = self.template() else {
-            return Ok((join(&self.prefix(named.root), named.directory), output));
+        let (directory, name) = match self.template() {
+            Some(template) => below(&self.values(named, &output)?.render(&template.components)?)?,
+            None if self.expands() => {
+                let output = part::numbered(named.name, &output, named.part.number);
+                (join(&self.prefix(named.root), named.directory), output)
+            }
+            None => (join(&self.prefix(named.root), named.directory), output),
         };
-        below(&self.values(named, &output)?.render(&template.components)?)
+        Ok((join(&directory, &named.part.directory), name))
     }
 
     /// The directory in which an output waits for its name: the one that it is published in, or as far down towards
     /// it as is known before the source is read.
     pub fn staging_directory(&self, pipeline: &Pipeline, named: &Named<'_>) -> Result<Vec<u8>> {
-        match self.template().filter(|template| template.needs_hash()) {
-            None => Ok(self.output_name(pipeline, named)?.0),
+        match self.template().filter(|template| template.needs_hash() || template.needs_part()) {
+            None => Ok(self.output_name(pipeline, &named.part(&FIRST_PART))?.0),
             Some(template) => {
                 let output = plain_name(pipeline, named);
                 let path = self.values(named, &output)?.render(template.known_ahead())?;
@@ -102,6 +118,22 @@ impl Plan {
                 Ok(directory)
             }
         }
+    }
+
+    /// Name one of several outputs of an entry by the directory in which it waits, and its path below that: so what is
+    /// remembered of all of them is found before anybody knows how many there are.
+    pub fn remembered_name(&self, pipeline: &Pipeline, named: &Named<'_>) -> Result<(Vec<u8>, Vec<u8>)> {
+        let (directory, name) = self.output_name(pipeline, named)?;
+        let (path, waits_in) = (join(&directory, &name), self.staging_directory(pipeline, named)?);
+        let below = path.strip_prefix(waits_in.as_slice()).unwrap_or(&path);
+        let below = below.strip_prefix(b"/").unwrap_or(below).to_vec();
+        Ok((waits_in, below))
+    }
+
+    /// How many outputs names can tell apart, of those that a step makes of one entry.
+    pub fn most_parts(&self) -> u32 {
+        let digits = self.template().and_then(Template::part_digits).unwrap_or(PART_DIGITS);
+        10_u32.checked_pow(u32::try_from(digits).unwrap_or(u32::MAX)).map_or(MOST_PARTS, |most| most.min(MOST_PARTS))
     }
 
     /// Whether names are known only when the sources have been read.
@@ -136,6 +168,7 @@ impl Plan {
             modified_ns: named.modified_ns,
             ordinal: named.naming.ordinal,
             hash: named.hash.as_ref(),
+            part: named.part.number,
             captured,
         })
     }

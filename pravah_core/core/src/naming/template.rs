@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
-use super::braces::{Piece, pieces};
+use super::{
+    PART_DIGITS,
+    braces::{Piece, pieces},
+};
 use crate::{Error, Result, entry::join};
 
 /// Hexadecimal digits of a whole hash.
@@ -41,6 +44,8 @@ pub(super) enum Part {
     Hash(usize),
     /// The place among all entries of the job, with so many digits at least.
     Index(usize),
+    /// The number among the outputs of one entry, with so many digits.
+    Number(usize),
     /// The time of the last modification, in this form.
     Modified(String),
     Captured(String),
@@ -56,6 +61,7 @@ pub(super) struct Values<'v> {
     pub modified_ns: i64,
     pub ordinal: Option<u64>,
     pub hash: Option<&'v [u8; 32]>,
+    pub part: u32,
     pub captured: Vec<(String, Vec<u8>)>,
 }
 
@@ -134,7 +140,18 @@ impl Template {
 
     /// Whether names tell the content's hash, which is known only when it has been read.
     pub fn needs_hash(&self) -> bool {
-        self.components.iter().flatten().any(is_hash)
+        self.components.iter().flatten().any(|part| matches!(part, Part::Hash(_)))
+    }
+
+    /// Whether names tell the number among the outputs of one entry.
+    pub fn needs_part(&self) -> bool {
+        self.part_digits().is_some()
+    }
+
+    /// Digits of that number: the fewest, where it comes twice.
+    pub fn part_digits(&self) -> Option<usize> {
+        let digits = |part: &Part| if let Part::Number(digits) = part { Some(*digits) } else { None };
+        self.components.iter().flatten().filter_map(digits).min()
     }
 
     /// Whether names tell the place among all entries of the job.
@@ -142,16 +159,16 @@ impl Template {
         self.components.iter().flatten().any(|part| matches!(part, Part::Index(_)))
     }
 
-    /// The components in front of the first one that needs the content.
+    /// The components in front of the first one that only a read of the entry tells.
     pub(super) fn known_ahead(&self) -> &[Vec<Part>] {
         let directories = &self.components[..self.components.len() - 1];
-        let end = directories.iter().position(|component| component.iter().any(is_hash));
+        let end = directories.iter().position(|component| component.iter().any(is_told_by_reading));
         &directories[..end.unwrap_or(directories.len())]
     }
 }
 
-fn is_hash(part: &Part) -> bool {
-    matches!(part, Part::Hash(_))
+fn is_told_by_reading(part: &Part) -> bool {
+    matches!(part, Part::Hash(_) | Part::Number(_))
 }
 
 impl Part {
@@ -167,6 +184,7 @@ impl Part {
             Self::Root => "root",
             Self::Hash(_) => "hash",
             Self::Index(_) => "index",
+            Self::Number(_) => "part",
             Self::Modified(_) => "mtime",
             Self::Captured(name) => name,
         };
@@ -194,7 +212,13 @@ fn part(name: &str, spec: Option<&str>) -> Result<Part, String> {
         "stem" => plain(Part::Stem),
         "ext" => plain(Part::Ext),
         "root" => plain(Part::Root),
-        "part" => Err("`{part}` numbers the outputs of a step that makes several, and no step does so yet".into()),
+        "part" => {
+            let digits = spec.map_or(Some(PART_DIGITS), |spec| spec.strip_prefix('0')?.parse().ok());
+            let digits = digits.filter(|digits| (1..=PART_DIGITS).contains(digits));
+            digits.map(Part::Number).ok_or_else(|| {
+                format!("`{{part}}` takes a width of up to {PART_DIGITS} with zeros, as in `{{part:03}}`")
+            })
+        }
         "hash" => {
             let digits = spec.map_or(Some(HASH_DIGITS), |spec| spec.parse().ok());
             let digits = digits.filter(|digits| (1..=HASH_DIGITS).contains(digits));
@@ -262,6 +286,7 @@ impl Values<'_> {
                 let ordinal = self.ordinal.ok_or_else(|| missing("index"))?;
                 path.extend(format!("{ordinal:0width$}").into_bytes());
             }
+            Part::Number(digits) => path.extend(format!("{:0digits$}", self.part).into_bytes()),
             Part::Modified(form) => {
                 let time = DateTime::from_timestamp_nanos(self.modified_ns);
                 path.extend(written(&time, form).ok_or_else(|| missing("time"))?.into_bytes());

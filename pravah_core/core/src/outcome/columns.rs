@@ -12,7 +12,10 @@ use arrow_array::{
 };
 use arrow_schema::ArrowError;
 
-use super::{Identity, Outcome, Publish, Reason, Row, SourceFingerprint, Staged, damaged};
+use super::{
+    Identity, Outcome, Publish, Reason, Row, SourceFingerprint, Staged, damaged,
+    parts::{Parts, PartsColumn},
+};
 use crate::{
     Result,
     manifest::{column, decode, encode},
@@ -36,7 +39,8 @@ pub fn decode_rows(blob: &[u8]) -> Result<Vec<Row>> {
         return Ok(Vec::new());
     }
     let columns = Decoded::new(&batch)?;
-    (0..batch.num_rows()).map(|at| columns.row(at)).collect()
+    let mut parts = Parts::of(&batch);
+    (0..batch.num_rows()).map(|at| Ok(Row { parts: parts.get(at)?, ..columns.row(at)? })).collect()
 }
 
 #[derive(Default)]
@@ -65,6 +69,7 @@ struct Columns {
     records: StringBuilder,
     rows: BinaryBuilder,
     has_rows: bool,
+    parts: PartsColumn,
     hash: BinaryBuilder,
     has_hashes: bool,
 }
@@ -97,6 +102,7 @@ impl Columns {
         self.records.append_option(row.records.as_ref());
         self.rows.append_option(row.rows.map(packed));
         self.has_rows |= row.rows.is_some();
+        self.parts.push(row.parts.as_ref());
         self.hash.append_option(row.hash);
         self.has_hashes |= row.hash.is_some();
         Ok(())
@@ -129,6 +135,9 @@ impl Columns {
         ];
         if self.has_rows {
             columns.push(("rows", Arc::new(self.rows.finish()), true));
+        }
+        if let Some(parts) = self.parts.finish() {
+            columns.push(("parts", Arc::new(parts), true));
         }
         if self.has_hashes {
             columns.push(("hash", Arc::new(self.hash.finish()), true));
@@ -217,6 +226,7 @@ impl<'b> Decoded<'b> {
             racy: flags & 1 != 0,
             several_names: flags & 2 != 0,
             staged: self.staged(at)?,
+            parts: None,
             records: text(self.records, at),
             rows: self.rows.filter(|rows| rows.is_valid(at)).map(|rows| unpacked(rows.value(at))).transpose()?,
             hash: self.hash(at)?,
@@ -247,11 +257,7 @@ impl<'b> Decoded<'b> {
         if self.publish.is_null(at) {
             return Ok(None);
         }
-        let publish = match self.publish.value(at) {
-            1 => Publish::Create,
-            2 => Publish::Replace,
-            code => return Err(damaged(format!("publish is {code}, known are 1 and 2"))),
-        };
+        let publish = Publish::from_code(self.publish.value(at))?;
         let identity = Identity {
             device: self.device.value(at),
             inode: self.inode.value(at),

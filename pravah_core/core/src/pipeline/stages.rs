@@ -52,7 +52,7 @@ pub fn connect(processors: Vec<Box<dyn Processor>>) -> Result<Vec<Stage>> {
         };
         table.step = step;
         match options {
-            Some((_, write)) => table.write = *write,
+            Some((_, write)) => table.write = write.clone(),
             None => stages.push(Stage { step, processor }),
         }
     }

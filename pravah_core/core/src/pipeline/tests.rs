@@ -101,7 +101,7 @@ fn test_blocks_pass_on_in_their_order_with_everything_between_them() {
                     assert_eq!(record["size_bytes"], 16);
                     kinds.push("record");
                 }
-                Event::Table(_) | Event::Rows(_) => kinds.push("table"),
+                Event::Table(_) | Event::Rows(_) | Event::Part(_) => kinds.push("table"),
                 Event::End => kinds.push("end"),
             }
             Ok(())
@@ -202,7 +202,9 @@ fn test_records_pass_the_steps_behind() {
         .run_whole(Bytes::from_static(b"a"), Bytes::from_static(b"abc"), &mut |event| {
             order.push(match event {
                 Event::Begin { name, .. } => String::from_utf8_lossy(&name).into_owned(),
-                Event::Bytes(_) | Event::Block(_) | Event::Table(_) | Event::Rows(_) => "bytes".to_owned(),
+                Event::Bytes(_) | Event::Block(_) | Event::Table(_) | Event::Rows(_) | Event::Part(_) => {
+                    "bytes".to_owned()
+                }
                 Event::Record(record) => record["size_bytes"].to_string(),
                 Event::End => "end".to_owned(),
             });

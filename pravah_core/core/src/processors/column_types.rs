@@ -15,6 +15,10 @@ pub enum Tag {
     Bare,
     /// A value that is text whatever it looks like.
     Text,
+    /// Quotes with nothing between them: empty text in a column of text, elsewhere no value.
+    Empty,
+    /// A date that may stand among times, as its midnight.
+    Day,
 }
 
 /// The type of a column that was read from text.
@@ -80,9 +84,10 @@ impl Candidates {
     /// What one cell may be.
     pub fn of(tag: Tag, cell: &[u8]) -> Self {
         match tag {
-            Tag::Null => Self::ALL,
+            Tag::Null | Tag::Empty => Self::ALL,
             Tag::Bare => Self { types: candidates(cell), has_values: true },
             Tag::Text => Self { types: 0, has_values: true },
+            Tag::Day => Self { types: bit(ColumnType::Date) | bit(ColumnType::Timestamp), has_values: true },
         }
     }
 

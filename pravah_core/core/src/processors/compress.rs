@@ -196,7 +196,7 @@ impl Step for CompressStep {
             Event::Bytes(bytes) => self.blocks.push(bytes),
             Event::End => self.phase = Phase::Ending,
             // No pipeline pushes these.
-            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
+            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Part(_) | Event::Block(_) => {}
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! It does nothing to rows: the pipeline reads and writes tables as it says (see [`crate::tables`]).
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    tables::{BadRows, Compression, Declared, Delimited, Format, ReadOptions, WriteOptions},
+    tables::{BadRows, Compression, Declared, Delimited, Format, ReadOptions, SheetChoice, Statistics, WriteOptions},
 };
 
 /// The registry's line.
@@ -22,17 +22,29 @@ pub const NATIVE: Native = Native { name: "convert", describe, build };
 #[serde(deny_unknown_fields)]
 struct Parameters {
     /// The format that is written.
+    #[schemars(transform = without_read_only)]
     format: Format,
     /// The format that is read; if not given, the extension of each file's name tells.
     #[serde(default)]
     from: Option<Format>,
-    /// How Parquet pages are compressed, zstd if not given; for Parquet only.
+    /// How Parquet pages and blocks of Avro are compressed; if not given, zstd for Parquet, and for Avro deflate, which
+    /// all its readers have.
     #[serde(default)]
     compression: Option<Compression>,
     /// Rows of a Parquet row group, at most, 131,072 if not given; it ends sooner at 32 MiB. For Parquet only.
     #[serde(default)]
     #[schemars(range(min = 1))]
     row_group_rows: Option<u64>,
+    /// What a Parquet file tells of the values in its parts, page if not given; for Parquet only.
+    #[serde(default)]
+    statistics: Option<Statistics>,
+    /// Columns that the rows are sorted by, as the Parquet file tells then: ascending, nulls last. A file whose rows are
+    /// not fails; for Parquet only.
+    #[serde(default)]
+    sorted_by: Vec<String>,
+    /// The sheet of a workbook that is read, by its name or its position; if not given, the first one.
+    #[serde(default)]
+    sheet: Option<SheetChoice>,
     /// What is between the fields of CSV, read and written: one ASCII character. If not given, the first rows tell
     /// whether it is `,`, `;`, a tab or `|`, and a comma is written.
     #[serde(default)]
@@ -50,20 +62,27 @@ struct Parameters {
     /// Lines of CSV before the header.
     #[serde(default)]
     skip_lines: u64,
-    /// Whether CSV and TSV begin with the names of the columns, read and written.
+    /// Whether CSV and TSV begin with the names of the columns, read and written, and sheets of workbooks.
     #[serde(default = "default_header")]
     header: bool,
     /// The encoding of text that is read, as `latin1`, `utf-16` or `shift_jis`; if not given, a mark at its beginning
     /// tells, and without one it is UTF-8.
     #[serde(default)]
     encoding: Option<String>,
-    /// Types of columns of text by name, where they shall not be inferred.
+    /// Types of columns of text and of sheets by name, where they shall not be inferred.
     #[serde(default)]
     types: Declared,
     /// What becomes of rows that can't be read: those of another length, and values that a declared type can't hold.
     #[serde(default)]
     #[schemars(extend("finds" = ["drop", "quarantine"]))]
     on_bad_row: BadRows,
+}
+
+/// Take the formats out of a list that nothing is written in.
+fn without_read_only(schema: &mut Schema) {
+    if let Some(choices) = schema.get_mut("oneOf").and_then(Value::as_array_mut) {
+        choices.retain(|choice| choice["const"] != "xlsx");
+    }
 }
 
 fn default_header() -> bool {
@@ -78,8 +97,8 @@ struct Convert {
 fn describe() -> Descriptor {
     Descriptor {
         name: NATIVE.name,
-        version: 2,
-        summary: "convert tables between CSV, TSV, NDJSON, JSON, Parquet and Arrow",
+        version: 3,
+        summary: "convert tables between CSV, TSV, NDJSON, JSON, Parquet, Arrow and Avro, and from xlsx",
         shape: Shape::Map,
         input: "table",
         output: "table",
@@ -145,17 +164,36 @@ fn examples() -> Vec<Example> {
 fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
     let given: Parameters = parse(NATIVE.name, params)?;
     let format = given.format;
-    for (name, is_given) in
-        [("compression", given.compression.is_some()), ("row_group_rows", given.row_group_rows.is_some())]
-    {
+    if format == Format::Xlsx {
+        return Err(invalid(NATIVE.name, "format is \"xlsx\", which is only read"));
+    }
+    for (name, is_given) in [
+        ("row_group_rows", given.row_group_rows.is_some()),
+        ("statistics", given.statistics.is_some()),
+        ("sorted_by", !given.sorted_by.is_empty()),
+    ] {
         if is_given && format != Format::Parquet {
             return Err(invalid(NATIVE.name, format!("{name} is for `format: parquet` only")));
         }
     }
-    let mut write = WriteOptions { format: Some(format), has_header: given.header, ..WriteOptions::default() };
-    if let Some(compression) = given.compression {
-        write.compression = compression;
+    if let Some(compression) = given.compression.filter(|compression| !compression.is_of(format)) {
+        let message = match format {
+            Format::Parquet => "compression is deflate, which is for `format: avro` only".to_owned(),
+            Format::Avro => {
+                format!("compression is {compression:?}; avro has none, deflate, snappy and zstd").to_lowercase()
+            }
+            _ => "compression is for `format: parquet` and `format: avro` only".to_owned(),
+        };
+        return Err(invalid(NATIVE.name, message));
     }
+    let mut write = WriteOptions {
+        format: Some(format),
+        has_header: given.header,
+        compression: given.compression,
+        sorted_by: given.sorted_by.clone().into(),
+        ..WriteOptions::default()
+    };
+    write.statistics = given.statistics.unwrap_or(write.statistics);
     match given.row_group_rows {
         Some(0) => return Err(invalid(NATIVE.name, "row_group_rows is 0, 1 or more is expected")),
         Some(rows) => write.row_group_rows = usize::try_from(rows).unwrap_or(usize::MAX),
@@ -164,7 +202,8 @@ fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
     let delimited = delimited(&given)?;
     write.delimiter = delimited.delimiter.unwrap_or(write.delimiter);
     let encoding = given.encoding.as_deref().map(encoding).transpose()?;
-    let read = ReadOptions { format: given.from, delimited, encoding, types: given.types, bad_rows: given.on_bad_row };
+    let (types, bad_rows, sheet) = (given.types, given.on_bad_row, given.sheet);
+    let read = ReadOptions { format: given.from, delimited, encoding, types, bad_rows, sheet };
     Ok(Box::new(Convert { read, write }))
 }
 

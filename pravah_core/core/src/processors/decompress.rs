@@ -152,7 +152,7 @@ impl Step for DecompressStep {
             Event::Bytes(bytes) => self.input.push(bytes),
             Event::End => self.input.end(),
             // No pipeline pushes these.
-            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
+            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Part(_) | Event::Block(_) => {}
         }
         Ok(())
     }

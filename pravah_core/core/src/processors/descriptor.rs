@@ -15,6 +15,8 @@ pub enum Shape {
     Inspect,
     /// Several in, one out.
     Reduce,
+    /// One in, several out.
+    Expand,
 }
 
 /// A processor as people and programs see it.
@@ -82,6 +84,8 @@ pub enum Expected {
         /// What inspect steps find.
         records: Vec<Value>,
     },
+    /// Several outputs, in order of their numbers.
+    Parts(Vec<Sample>),
     /// A failure of this kind.
     Error(&'static str),
 }

@@ -152,7 +152,7 @@ impl Step for DetectStep {
             }
             Event::End => self.finish(),
             // No pipeline pushes these.
-            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
+            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Part(_) | Event::Block(_) => {}
         }
         self.events.push_back(event);
         Ok(())

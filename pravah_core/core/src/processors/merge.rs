@@ -1,17 +1,25 @@
-//! `merge`: puts lines of text together, many files into few.
+//! `merge`: puts lines of text, or rows of tables, together, many files into few.
 //!
 //! The one step so far that takes several files: what belongs together is told by [`GroupRule`], before any is read.
 //! What would be garbage behind something else (a compressed stream, a file of binary data) is refused.
+//!
+//! - `tables`: the rows of tables; `columns`: which columns they have together; `partitions`: rows in directories
+
+mod columns;
+mod partitions;
+mod tables;
 
 use std::collections::VecDeque;
 
+use tables::TablesStep;
+
 use bytes::{Bytes, BytesMut};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Descriptor, Event, Example, Expected, Native, Processor, Sample, Shape, Step,
+    Descriptor, Event, Example, Expected, Native, Payload, Processor, Sample, Shape, Step,
     codecs::{Codec, MAGIC_BYTES},
     parameters::{self, invalid, parse},
     unpack::{codec_of, codec_of_name},
@@ -27,6 +35,9 @@ const TOLD_BYTES: usize = 8 << 10;
 /// Longest header line: what has none in so many bytes is no table.
 const HEADER_BYTES: usize = 1 << 20;
 
+/// Bytes of a batch, as a rule.
+const BATCH_BYTES: u64 = 24 << 20;
+
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -38,22 +49,33 @@ struct Parameters {
     group_by: Option<String>,
     /// Most bytes of inputs, such as `256MiB`, that one output is made of: the next whole input that goes beyond
     /// begins another output, which `{index}` numbers; if not given, each group has one output.
-    #[serde(default, deserialize_with = "size")]
-    #[schemars(with = "Option<SizeForm>")]
+    #[serde(default, deserialize_with = "parameters::size")]
+    #[schemars(with = "Option<parameters::SizeForm>")]
     target_size: Option<u64>,
     /// Whether each input begins with a header line, which the output has once; if not given, those do that are
-    /// called `.csv` or `.tsv`.
+    /// called `.csv` or `.tsv`. For lines only.
     #[serde(default)]
     header: Option<bool>,
+    /// Which columns the output has, where tables are put together by the names of their columns; if not given, and
+    /// `partition_by` is not, inputs are lines of text.
+    #[serde(default)]
+    columns: Option<Columns>,
+    /// Columns of tables by whose values rows are laid into directories, as `day=2026-01-31`; files don't have them.
+    #[serde(default)]
+    #[schemars(extend("expands" = true))]
+    partition_by: Vec<String>,
 }
 
-/// Bytes as a number, or with a unit.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code, reason = "only its schema is used")]
-enum SizeForm {
-    Bytes(u64),
-    WithUnit(String),
+/// Which columns tables have together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Columns {
+    /// All that any of them has: null where a table has none
+    Union,
+    /// Those of the first one, which all have; another one fails
+    Same,
+    /// Those that all have
+    Intersection,
 }
 
 /// Which files belong together, and how much of them makes one output.
@@ -79,8 +101,16 @@ pub fn is_reducing(step: &StepConfig) -> bool {
     step.name == NATIVE.name
 }
 
+/// Whether a step lays its rows into directories by the values in them.
+pub fn is_partitioning(step: &StepConfig) -> bool {
+    let columns = step.params.get("partition_by").and_then(Value::as_array);
+    is_reducing(step) && columns.is_some_and(|columns| !columns.is_empty())
+}
+
 struct Merge {
     header: Option<bool>,
+    /// How tables are put together, and what parts their rows; none: inputs are lines.
+    tables: Option<(Columns, Vec<String>)>,
 }
 
 struct MergeStep {
@@ -112,7 +142,7 @@ fn describe() -> Descriptor {
     Descriptor {
         name: "merge",
         version: 1,
-        summary: "put lines of many files together, in order of their paths",
+        summary: "put lines or tables of many files together, in order of their paths",
         shape: Shape::Reduce,
         input: "bytes",
         output: "bytes",
@@ -140,6 +170,22 @@ fn describe() -> Descriptor {
                 expected: Expected::File { name: "a.csv", content: text("id,name\n1,Asha\n"), records: Vec::new() },
             },
             Example {
+                step: "merge:columns=union",
+                params: Map::from_iter([("columns".to_owned(), "union".into())]),
+                explains: "makes one table of all tables, with the columns of all",
+                name: "a.csv",
+                input: text("id,name\n1,Asha\n"),
+                expected: Expected::File { name: "a.csv", content: text("id,name\n1,Asha\n"), records: Vec::new() },
+            },
+            Example {
+                step: "merge:{partition_by: [city]}",
+                params: Map::from_iter([("partition_by".to_owned(), Value::from(vec!["city"]))]),
+                explains: "lays rows into directories by a column: `city=Delhi`, then `city=Pune`",
+                name: "a.csv",
+                input: text("id,city\n1,Pune\n2,Delhi\n3,Pune\n"),
+                expected: Expected::Parts(vec![text("id\n2\n"), text("id\n1\n3\n")]),
+            },
+            Example {
                 step: "merge",
                 params: Map::new(),
                 explains: "refuses what is compressed: `decompress` stands before it",
@@ -152,23 +198,34 @@ fn describe() -> Descriptor {
 }
 
 fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
-    let Parameters { group_by, header, .. } = parse(NATIVE.name, params)?;
+    let Parameters { group_by, header, columns, partition_by, .. } = parse(NATIVE.name, params)?;
     if let Some(text) = group_by {
         let template = Template::parse_as("merge.group_by", &text)?;
-        if template.needs_hash() || template.needs_index() {
+        if template.needs_hash() || template.needs_index() || template.needs_part() {
             return Err(invalid(
                 NATIVE.name,
-                format!("group_by is `{text}`: `{{hash}}` and `{{index}}` group nothing"),
+                format!("group_by is `{text}`: `{{hash}}`, `{{index}}` and `{{part}}` group nothing"),
             ));
         }
     }
-    Ok(Box::new(Merge { header }))
+    let are_tables = columns.is_some() || !partition_by.is_empty();
+    if are_tables && header.is_some() {
+        return Err(invalid(NATIVE.name, "header is for lines: `convert` says whether tables have one"));
+    }
+    let tables = are_tables.then(|| (columns.unwrap_or(Columns::Same), partition_by));
+    Ok(Box::new(Merge { header, tables }))
 }
 
 impl Processor for Merge {
-    fn need(&self, _size_bytes: u64, _blocks: u64) -> u64 {
-        // A header line and the piece that ends it, in memory that grows by doubling.
-        4 * HEADER_BYTES as u64
+    fn need(&self, size_bytes: u64, _blocks: u64) -> u64 {
+        match &self.tables {
+            // A header line and the piece that ends it, in memory that grows by doubling.
+            None => 4 * HEADER_BYTES as u64,
+            // A batch under other columns.
+            Some((_, by)) if by.is_empty() => 2 * size_bytes.min(BATCH_BYTES),
+            // And what is gathered, of which the largest file is put together.
+            Some(_) => 2 * size_bytes.min(BATCH_BYTES) + 2 * partitions::GATHERED_BYTES as u64,
+        }
     }
 
     fn output_bound(&self, _size_bytes: u64) -> u64 {
@@ -179,7 +236,18 @@ impl Processor for Merge {
         true
     }
 
+    fn expands(&self) -> bool {
+        self.tables.as_ref().is_some_and(|(_, by)| !by.is_empty())
+    }
+
+    fn payload(&self) -> Payload {
+        if self.tables.is_some() { Payload::Table } else { Payload::Bytes }
+    }
+
     fn open(&self) -> Result<Box<dyn Step>> {
+        if let Some((columns, partition_by)) = &self.tables {
+            return Ok(Box::new(TablesStep::new(*columns, partition_by)));
+        }
         Ok(Box::new(MergeStep {
             header: self.header,
             has_begun: false,
@@ -339,36 +407,6 @@ fn shown(line: &[u8]) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into_owned(),
     }
-}
-
-/// Read a number of bytes, perhaps with a unit: KiB is 1,024, kB 1,000.
-fn size<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    let bytes = match &value {
-        Value::Null => return Ok(None),
-        Value::String(text) => read_size(text),
-        number => number.as_u64(),
-    };
-    let expected = || D::Error::custom(format!("invalid size {value}, expected bytes such as `256MiB`"));
-    bytes.filter(|bytes| *bytes > 0).map(Some).ok_or_else(expected)
-}
-
-fn read_size(text: &str) -> Option<u64> {
-    const UNITS: [(&str, u64); 10] = [
-        ("", 1),
-        ("B", 1),
-        ("kB", 1_000),
-        ("MB", 1_000_000),
-        ("GB", 1_000_000_000),
-        ("TB", 1_000_000_000_000),
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("TiB", 1 << 40),
-    ];
-    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
-    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit.trim_start())?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
 #[cfg(test)]

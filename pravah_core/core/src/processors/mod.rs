@@ -4,7 +4,7 @@
 //! A processor never blocks, never spawns, and its output depends on content, parameters and version only.
 //!
 //! - `checksum`, `compress`, `convert`, `copy`, `count`, `decompress`, `detect_type`, `extract_headers`,
-//!   `filter_rows`, `grep`, `merge`, `sample`, `select`, `verify`: the processors
+//!   `filter_rows`, `grep`, `merge`, `sample`, `select`, `split`, `verify`: the processors
 //! - `descriptor`: what they say about themselves; `parameters`: how their parameters are read
 //! - `block`: work that may be done by any thread; `blocks`: cuts what is pushed at fixed offsets
 //! - `file_type`: which type a file is of; `look`: looks at parts of a file instead of all of it
@@ -34,6 +34,7 @@ mod merge;
 mod parameters;
 mod sample;
 mod select;
+mod split;
 #[cfg(feature = "test-steps")]
 mod test_steps;
 mod unpack;
@@ -48,6 +49,7 @@ use serde_json::{Map, Value};
 use crate::{
     Error, Result,
     memo::Memo,
+    naming::Part,
     tables::{ReadOptions, WriteOptions},
 };
 
@@ -55,7 +57,8 @@ pub use block::{Block, Made, Turn};
 pub(crate) use column_types::{Candidates, ColumnType, Tag};
 pub use descriptor::{Descriptor, Example, Expected, Sample, Shape, descriptors, descriptors_json};
 pub use look::{Halt, LOOK_BYTES, Look, Looked, Parts};
-pub use merge::{GroupRule, is_reducing};
+pub use merge::{GroupRule, is_partitioning, is_reducing};
+pub use split::is_expanding;
 pub(crate) use unpack::Unpacker;
 
 /// What flows through a pipeline.
@@ -81,6 +84,9 @@ pub enum Event {
     Record(Map<String, Value>),
     /// What has become of rows in a step; other steps never see it.
     Rows(RowCounts),
+    /// What follows is one of several outputs of the entry: a file with its own beginning and end, and steps behind
+    /// the one that makes several work on each as if it had come alone. Other steps never see it.
+    Part(Part),
     /// The current file ends.
     End,
 }
@@ -223,6 +229,11 @@ pub trait Processor: Send + Sync {
         false
     }
 
+    /// Whether one of its steps gives several files for one ([`Event::Part`]).
+    fn expands(&self) -> bool {
+        false
+    }
+
     /// Whether one of its steps takes several files, and gives one.
     fn reduces(&self) -> bool {
         false
@@ -282,6 +293,7 @@ pub const NATIVE: &[Native] = &[
     merge::NATIVE,
     sample::NATIVE,
     select::NATIVE,
+    split::NATIVE,
     verify::NATIVE,
 ];
 

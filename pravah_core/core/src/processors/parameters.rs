@@ -1,7 +1,10 @@
 //! Reads the parameters of a step into its processor's struct, and describes that struct as JSON Schema.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
@@ -29,6 +32,45 @@ pub fn schema<T: JsonSchema>() -> Value {
     schema.remove("title");
     schema.remove("description");
     schema.to_value()
+}
+
+/// Bytes as a number, or with a unit.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub enum SizeForm {
+    Bytes(u64),
+    WithUnit(String),
+}
+
+/// Read a number of bytes, perhaps with a unit: KiB is 1,024, kB 1,000.
+pub fn size<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let bytes = match &value {
+        Value::Null => return Ok(None),
+        Value::String(text) => read_size(text),
+        number => number.as_u64(),
+    };
+    let expected = || D::Error::custom(format!("invalid size {value}, expected bytes such as `256MiB`"));
+    bytes.filter(|bytes| *bytes > 0).map(Some).ok_or_else(expected)
+}
+
+fn read_size(text: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 10] = [
+        ("", 1),
+        ("B", 1),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+    ];
+    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
+    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit.trim_start())?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
 /// Find the parameter that can't be read: serde says what it expected, not where.

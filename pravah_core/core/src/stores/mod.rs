@@ -246,7 +246,7 @@ pub trait SinkDirectory: Send + Sync {
 }
 
 /// NAME_MAX of every file system of Linux that counts names in bytes.
-const NAME_BYTES: usize = 255;
+pub(crate) const NAME_BYTES: usize = 255;
 
 /// An output while it is written.
 pub trait Staging: Send {

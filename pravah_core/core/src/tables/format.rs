@@ -1,9 +1,14 @@
-//! The formats of tables, told by the extension of a name and never by the content.
+//! The formats of tables, told by the extension of a name; where that tells none, those that are no text by their first
+//! bytes.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::avro::MAGIC;
 use crate::naming::extensions;
+
+/// Bytes that [`Format::of_magic`] goes by.
+pub const MAGIC_BYTES: usize = 8;
 
 /// A format that tables are read from and written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -21,6 +26,10 @@ pub enum Format {
     Parquet,
     /// The file format of Arrow IPC, which Feather 2 is too
     Arrow,
+    /// Apache Avro's object container files
+    Avro,
+    /// One sheet of a workbook of Excel; only read
+    Xlsx,
 }
 
 impl Format {
@@ -33,6 +42,8 @@ impl Format {
             Self::Json => ".json",
             Self::Parquet => ".parquet",
             Self::Arrow => ".arrow",
+            Self::Avro => ".avro",
+            Self::Xlsx => ".xlsx",
         }
     }
 
@@ -47,13 +58,26 @@ impl Format {
             b"json" => Some(Self::Json),
             b"parquet" | b"pq" => Some(Self::Parquet),
             b"arrow" | b"feather" | b"ipc" => Some(Self::Arrow),
+            b"avro" => Some(Self::Avro),
+            b"xlsx" | b"xlsm" => Some(Self::Xlsx),
             _ => None,
         }
     }
 
-    /// Whether it is text, which is read row by row; the others are read from their end.
+    /// Tell a format that is no text by a file's first bytes.
+    pub fn of_magic(start: &[u8]) -> Option<Self> {
+        let magics: [(&[u8], Self); 3] = [(b"PAR1", Self::Parquet), (b"ARROW1\0\0", Self::Arrow), (&MAGIC, Self::Avro)];
+        magics.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, format)| format)
+    }
+
+    /// Whether it is text, which is read row by row; the others have types of their own.
     pub fn is_text(self) -> bool {
         matches!(self, Self::Csv | Self::Tsv | Self::Ndjson | Self::Json)
+    }
+
+    /// Whether the types of its columns are found in their values.
+    pub fn has_inferred_types(self) -> bool {
+        self.is_text() || self == Self::Xlsx
     }
 
     /// Whether its rows are lines of fields.
@@ -82,6 +106,8 @@ mod tests {
             ("a.pq", Some(Format::Parquet)),
             ("a.json", Some(Format::Json)),
             ("a.feather", Some(Format::Arrow)),
+            ("a.avro", Some(Format::Avro)),
+            ("a.xlsm", Some(Format::Xlsx)),
             ("a.csv.bak", None),
             ("a.gz", None),
             ("csv", None),

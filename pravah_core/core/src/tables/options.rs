@@ -1,12 +1,12 @@
 //! How tables are read and written: what steps say of it, checked.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use parquet::basic::{BrotliLevel, Compression as ParquetCompression, GzipLevel, ZstdLevel};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Format;
+use super::{Format, xlsx::SheetChoice};
 use crate::processors::ColumnType;
 
 /// The types that the user has declared, by column.
@@ -25,6 +25,8 @@ pub struct ReadOptions {
     pub types: Declared,
     /// What becomes of rows that can't be read.
     pub bad_rows: BadRows,
+    /// Which sheet of a workbook is read; none: the first one.
+    pub sheet: Option<SheetChoice>,
 }
 
 impl ReadOptions {
@@ -34,6 +36,7 @@ impl ReadOptions {
             || self.encoding.is_some()
             || !self.types.is_empty()
             || self.bad_rows != BadRows::Fail
+            || self.sheet.is_some()
             || self.delimited.is_read_only_given()
     }
 }
@@ -83,7 +86,7 @@ pub enum BadRows {
 }
 
 /// How rows become a file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct WriteOptions {
     /// None: the format that was read.
     pub format: Option<Format>,
@@ -91,10 +94,14 @@ pub struct WriteOptions {
     pub delimiter: u8,
     /// Whether delimited text begins with the names of the columns.
     pub has_header: bool,
-    /// How Parquet pages are compressed.
-    pub compression: Compression,
+    /// How Parquet pages and blocks of Avro are compressed; none: as their writers do where nothing is said.
+    pub compression: Option<Compression>,
     /// Rows of a row group of Parquet, at most.
     pub row_group_rows: usize,
+    /// What Parquet tells of the values in its parts.
+    pub statistics: Statistics,
+    /// Columns that the rows are sorted by, as Parquet tells then.
+    pub sorted_by: Arc<[String]>,
 }
 
 impl Default for WriteOptions {
@@ -103,8 +110,10 @@ impl Default for WriteOptions {
             format: None,
             delimiter: b',',
             has_header: true,
-            compression: Compression::Zstd,
+            compression: None,
             row_group_rows: DEFAULT_ROW_GROUP_ROWS,
+            statistics: Statistics::Page,
+            sorted_by: Arc::default(),
         }
     }
 }
@@ -113,7 +122,19 @@ impl Default for WriteOptions {
 /// default is 122,880.
 pub const DEFAULT_ROW_GROUP_ROWS: usize = 131_072;
 
-/// How Parquet pages are compressed.
+/// What a Parquet file tells of the values in its parts, so that readers skip those that they don't want.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Statistics {
+    /// Nothing
+    None,
+    /// The least and the greatest value, and the number of nulls, of each column of a row group
+    Chunk,
+    /// The same, and of each page
+    Page,
+}
+
+/// How Parquet pages and blocks of Avro are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
@@ -123,12 +144,25 @@ pub enum Compression {
     Snappy,
     /// Zstandard at level 3
     Zstd,
-    /// LZ4 blocks
+    /// DEFLATE at level 6, for Avro only
+    Deflate,
+    /// LZ4 blocks, for Parquet only
     Lz4,
-    /// gzip at level 6
+    /// gzip at level 6, for Parquet only
     Gzip,
-    /// Brotli at level 5
+    /// Brotli at level 5, for Parquet only
     Brotli,
+}
+
+impl Compression {
+    /// Whether files of a format can have it.
+    pub fn is_of(self, format: Format) -> bool {
+        match format {
+            Format::Parquet => self != Self::Deflate,
+            Format::Avro => matches!(self, Self::None | Self::Snappy | Self::Zstd | Self::Deflate),
+            _ => false,
+        }
+    }
 }
 
 impl From<Compression> for ParquetCompression {
@@ -138,7 +172,7 @@ impl From<Compression> for ParquetCompression {
             Compression::Snappy => Self::SNAPPY,
             Compression::Zstd => Self::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()),
             Compression::Lz4 => Self::LZ4_RAW,
-            Compression::Gzip => Self::GZIP(GzipLevel::try_new(6).unwrap_or_default()),
+            Compression::Gzip | Compression::Deflate => Self::GZIP(GzipLevel::try_new(6).unwrap_or_default()),
             Compression::Brotli => Self::BROTLI(BrotliLevel::try_new(5).unwrap_or_default()),
         }
     }

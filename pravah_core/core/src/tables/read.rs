@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::{
     Format, ReadOptions,
+    avro::{AvroReader, PARCEL_BYTES},
+    format::MAGIC_BYTES,
     text::{MOST_ROW_BYTES, PIECE_BYTES, SAMPLE_BYTES, TextReader},
     whole::{MOST_FILE_BYTES, WholeReader},
+    xlsx::{XlsxReader, most_text_bytes},
 };
 use crate::{
     Error, Result,
@@ -52,8 +55,11 @@ impl Processor for ReadTable {
     fn need_of(&self, name: &[u8], size_bytes: u64, blocks: u64) -> u64 {
         let reading = match self.0.format.or_else(|| Format::of_name(name)) {
             Some(format) if format.is_text() => text_bytes(size_bytes, blocks),
+            Some(Format::Avro) => avro_bytes(size_bytes, blocks),
+            Some(Format::Xlsx) => xlsx_bytes(size_bytes, blocks),
             Some(_) => whole_bytes(size_bytes),
-            None => FIXED_BYTES, // it fails before it is read
+            // Its first bytes may tell any of these.
+            None => whole_bytes(size_bytes).max(avro_bytes(size_bytes, blocks)),
         };
         reading + UNPACKING_BYTES
     }
@@ -68,7 +74,10 @@ impl Processor for ReadTable {
             options: Arc::clone(&self.0),
             memo: None,
             begin: None,
+            name: Bytes::new(),
+            size_bytes: None,
             unpacker: Unpacker::default(),
+            head: BytesMut::new(),
             reader: None,
             phase: Phase::Reading,
         }))
@@ -83,9 +92,22 @@ fn text_bytes(size_bytes: u64, blocks: u64) -> u64 {
     (blocks + 1) * (1 + TYPED_BYTES) * piece + sample + 2 * row + FIXED_BYTES
 }
 
+/// Parcels of blocks that are unpacked at once, four times as large as they were in common files, with their columns;
+/// and a block that is put together.
+fn avro_bytes(size_bytes: u64, blocks: u64) -> u64 {
+    let parcel = size_bytes.min(PARCEL_BYTES as u64);
+    (blocks + 1) * (1 + TYPED_BYTES) * 4 * parcel + 2 * size_bytes.min(4 << 20) + FIXED_BYTES
+}
+
 /// The file, grown by doubling where its size is not known, and pages and columns of a batch.
 fn whole_bytes(size_bytes: u64) -> u64 {
     2 * size_bytes.min(MOST_FILE_BYTES) + DECODED_BYTES
+}
+
+/// The file, grown by doubling, the texts that its sheets share, and pieces of rows, which are as those of text.
+fn xlsx_bytes(size_bytes: u64, blocks: u64) -> u64 {
+    let texts = most_text_bytes(size_bytes);
+    2 * size_bytes.min(MOST_FILE_BYTES) + 2 * texts + text_bytes(texts, blocks)
 }
 
 /// The work on one file.
@@ -93,8 +115,12 @@ struct ReadStep {
     options: Arc<ReadOptions>,
     memo: Option<Memo>,
     begin: Option<Event>,
+    name: Bytes,
+    size_bytes: Option<u64>,
     unpacker: Unpacker,
-    /// None before the file has begun.
+    /// The first bytes of a file whose name does not tell its format.
+    head: BytesMut,
+    /// None until the format is known.
     reader: Option<Box<dyn TableReader>>,
     phase: Phase,
 }
@@ -108,24 +134,69 @@ enum Phase {
 }
 
 impl ReadStep {
-    fn begin(&mut self, name: &[u8], size_bytes: Option<u64>) -> Result<()> {
-        let format = self.options.format.or_else(|| Format::of_name(name)).ok_or_else(|| {
-            let shown = String::from_utf8_lossy(name);
+    fn begin(&mut self, name: &Bytes, size_bytes: Option<u64>) -> Result<()> {
+        self.unpacker = Unpacker::new(name, size_bytes);
+        self.size_bytes = size_bytes;
+        match self.options.format.or_else(|| Format::of_name(name)) {
+            Some(format) => self.open(format),
+            None => {
+                self.name = name.clone();
+                Ok(())
+            }
+        }
+    }
+
+    fn open(&mut self, format: Format) -> Result<()> {
+        if !format.has_inferred_types() && !self.options.types.is_empty() {
+            let message = "`types` is for formats of text and xlsx; this one has types of its own";
+            return Err(Error::UnsupportedInput(message.to_owned()));
+        }
+        self.reader = Some(match format {
+            Format::Avro => Box::new(AvroReader::default()),
+            Format::Xlsx => Box::new(XlsxReader::new(&self.options, self.size_bytes, self.memo.take())?),
+            _ if format.is_text() => Box::new(TextReader::new(format, &self.options, self.memo.take())),
+            _ => Box::new(WholeReader::new(format, self.size_bytes)?),
+        });
+        Ok(())
+    }
+
+    /// Tell the format by the first bytes; false: too few of them have come.
+    fn tell(&mut self) -> Result<bool> {
+        while self.head.len() < MAGIC_BYTES
+            && let Some(bytes) = self.unpacker.pull()?
+        {
+            self.head.extend_from_slice(&bytes);
+        }
+        if self.head.len() < MAGIC_BYTES && !self.unpacker.has_ended() {
+            return Ok(false);
+        }
+        let format = Format::of_magic(&self.head).ok_or_else(|| {
+            let shown = String::from_utf8_lossy(&self.name);
             Error::UnsupportedInput(format!(
                 "the name `{shown}` has no extension of a table that can be read; `from` tells the format"
             ))
         })?;
-        if !format.is_text() && !self.options.types.is_empty() {
-            let message = "`types` is for formats of text; this one has types of its own";
-            return Err(Error::UnsupportedInput(message.to_owned()));
+        self.open(format)?;
+        Ok(true)
+    }
+
+    /// Give the reader the next bytes of the content; false: more of the file is wanted.
+    fn feed(&mut self) -> Result<bool> {
+        if self.reader.is_none() && !self.tell()? {
+            return Ok(false);
         }
-        self.reader = Some(if format.is_text() {
-            Box::new(TextReader::new(format, &self.options, self.memo.take()))
+        let Some(reader) = &mut self.reader else { return Ok(false) };
+        if !self.head.is_empty() {
+            reader.push(self.head.split().freeze())?;
+        } else if let Some(bytes) = self.unpacker.pull()? {
+            reader.push(bytes)?;
+        } else if self.unpacker.has_ended() {
+            reader.end()?;
+            self.phase = Phase::Draining;
         } else {
-            Box::new(WholeReader::new(format, size_bytes)?)
-        });
-        self.unpacker = Unpacker::new(name, size_bytes);
-        Ok(())
+            return Ok(false);
+        }
+        Ok(true)
     }
 }
 
@@ -143,7 +214,7 @@ impl Step for ReadStep {
             Event::Bytes(bytes) => self.unpacker.push(bytes),
             Event::End => self.unpacker.end(),
             // No pipeline pushes these.
-            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
+            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Part(_) | Event::Block(_) => {}
         }
         Ok(())
     }
@@ -152,19 +223,15 @@ impl Step for ReadStep {
         if let Some(begin) = self.begin.take() {
             return Ok(Some(begin));
         }
-        let Some(reader) = &mut self.reader else { return Ok(None) };
         loop {
-            if let Some(event) = reader.pull()? {
+            if let Some(reader) = &mut self.reader
+                && let Some(event) = reader.pull()?
+            {
                 return Ok(Some(event));
             }
             match self.phase {
                 Phase::Reading => {
-                    if let Some(bytes) = self.unpacker.pull()? {
-                        reader.push(bytes)?;
-                    } else if self.unpacker.has_ended() {
-                        reader.end()?;
-                        self.phase = Phase::Draining;
-                    } else {
+                    if !self.feed()? {
                         return Ok(None);
                     }
                 }

@@ -1,6 +1,8 @@
 //! Tables through steps: values come through every pair of formats, pieces do not matter, bad input is typed.
 
+mod avro;
 mod random;
+mod xlsx;
 
 use std::fmt::Write;
 
@@ -15,7 +17,7 @@ use crate::{
     processors::{Event, RowCounts, build},
 };
 
-const FORMATS: [&str; 6] = ["csv", "tsv", "ndjson", "json", "parquet", "arrow"];
+const FORMATS: [&str; 7] = ["csv", "tsv", "ndjson", "json", "parquet", "arrow", "avro"];
 
 /// What came of a file.
 #[derive(Debug, Default, PartialEq)]
@@ -354,7 +356,7 @@ fn test_numbers_that_json_does_not_have_are_text_there() {
 
 #[test]
 fn test_damaged_binary_files_are_typed() {
-    for format in ["parquet", "arrow"] {
+    for format in ["parquet", "arrow", "avro"] {
         let (file, name) = (converted(format, "a.csv", EVERY_TYPE.as_bytes()), format!("a.{format}"));
         for end in [0, 1, 8, file.len() / 2, file.len() - 1] {
             let told = refused(json!({"format": "csv"}), &name, &file[..end]);
@@ -401,7 +403,14 @@ fn test_parameters_that_contradict_each_other_are_refused() {
     for (params, told) in [
         (json!({}), "missing field `format`"),
         (json!({"format": "xlsx"}), "format is \"xlsx\""),
-        (json!({"format": "csv", "compression": "zstd"}), "compression is for `format: parquet` only"),
+        (
+            json!({"format": "csv", "compression": "zstd"}),
+            "compression is for `format: parquet` and `format: avro` only",
+        ),
+        (json!({"format": "avro", "compression": "lz4"}), "compression is lz4; avro has none"),
+        (json!({"format": "parquet", "compression": "deflate"}), "deflate, which is for `format: avro` only"),
+        (json!({"format": "csv", "statistics": "none"}), "statistics is for `format: parquet` only"),
+        (json!({"format": "avro", "sorted_by": ["a"]}), "sorted_by is for `format: parquet` only"),
         (json!({"format": "parquet", "row_group_rows": 0}), "row_group_rows is 0"),
         (json!({"format": "csv", "delimiter": ";;"}), "delimiter is \";;\""),
         (json!({"format": "csv", "delimiter": "\""}), "delimiter and quote are the same"),
@@ -419,4 +428,27 @@ fn test_every_compression_of_parquet_comes_back() {
         let file = convert(params, "a.csv", EVERY_TYPE.as_bytes()).expect("converts");
         assert_eq!(String::from_utf8_lossy(&converted("csv", "a.parquet", &file)), EVERY_TYPE, "{compression}");
     }
+}
+
+#[test]
+fn test_empty_quotes_are_empty_text_in_text_and_nulls_elsewhere() {
+    let file = "id,name,none\n1,\"\",\"\"\n\"\",x,\"\"\n";
+    assert_eq!(text("csv", "a.csv", file), "id,name,none\n1,\"\",\"\"\n,x,\"\"\n");
+    assert_eq!(text("ndjson", "a.csv", file).lines().next(), Some("{\"id\":1,\"name\":\"\",\"none\":\"\"}"));
+}
+
+#[test]
+fn test_order_that_parquet_tells_of_is_checked() {
+    let params = |column: &str| json!({"format": "parquet", "sorted_by": [column], "row_group_rows": 2});
+    let file = "a,b\n1,2\n2,1\n2,\n3,0\n";
+    assert!(convert(params("a"), "a.csv", file.as_bytes()).is_ok());
+    assert_eq!(
+        refused(params("b"), "a.csv", file.as_bytes()),
+        "not_sorted: row 2 should stand before row 1 by `b`, which `sorted_by` names"
+    );
+    assert_eq!(
+        refused(params("b"), "a.csv", b"b\n1\n2\n0\n"),
+        "not_sorted: row 3 should stand before row 2 by `b`, which `sorted_by` names"
+    );
+    assert!(refused(params("c"), "a.csv", file.as_bytes()).starts_with("no_such_column: `sorted_by` names `c`"));
 }

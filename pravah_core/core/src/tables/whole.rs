@@ -20,7 +20,7 @@ use parquet::{
     errors::ParquetError,
 };
 
-use super::{BATCH_ROWS, Format, read::TableReader};
+use super::{BATCH_ROWS, Format, int96, read::TableReader};
 use crate::{
     Error, Result,
     processors::{Block, Event, RowCounts, Turn},
@@ -87,6 +87,12 @@ impl WholeReader {
             // Its reader would believe the smaller one, in silence.
             return Err(Error::CorruptInput(format!(
                 "the file is damaged: its footer tells of {told} rows, its row groups of {counted}"
+            )));
+        }
+        if let Some(column) = contained(|| int96::beyond(&file, &metadata).map_err(unreadable_parquet))? {
+            return Err(Error::UnsupportedInput(format!(
+                "the column `{column}` has times of 96 bits beyond the years 1678 to 2261, which 64 bits of \
+                 nanoseconds can't hold"
             )));
         }
         if groups.len() < 2 || groups.iter().any(|group| group.total_byte_size() > PARALLEL_BYTES) {
@@ -163,7 +169,8 @@ fn plain_batches(batch: &RecordBatch, schema: &SchemaRef) -> Result<Vec<Event>> 
     slices.map(|slice| plain(&slice, schema).map(Event::Table)).collect()
 }
 
-fn check_size(size_bytes: u64) -> Result<()> {
+/// Refuse a file that is too large to lie in memory.
+pub fn check_size(size_bytes: u64) -> Result<()> {
     if size_bytes > MOST_FILE_BYTES {
         return Err(Error::UnsupportedInput(format!(
             "the file has {size_bytes} bytes or more, and lies in memory while it is converted: at most \

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Turns rows into files.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct WriteTable {
     /// What the steps say.
     pub options: WriteOptions,
@@ -67,7 +67,13 @@ impl Processor for WriteTable {
     }
 
     fn open(&self) -> Result<Box<dyn Step>> {
-        Ok(Box::new(WriteStep { table: *self, name: Bytes::new(), writer: None, output: VecDeque::new(), rows: 0 }))
+        Ok(Box::new(WriteStep {
+            table: self.clone(),
+            name: Bytes::new(),
+            writer: None,
+            output: VecDeque::new(),
+            rows: 0,
+        }))
     }
 
     fn output_name(&self, name: &[u8]) -> Vec<u8> {
@@ -123,7 +129,7 @@ impl Step for WriteStep {
                 self.output.push_back(Event::End);
             }
             // No pipeline pushes these.
-            Event::Bytes(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
+            Event::Bytes(_) | Event::Record(_) | Event::Rows(_) | Event::Part(_) | Event::Block(_) => {}
         }
         Ok(())
     }

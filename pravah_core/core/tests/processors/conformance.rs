@@ -24,6 +24,7 @@ const INPUT_KINDS: &[&str] = &[
     "no_such_column",
     "not_text",
     "header_mismatch",
+    "columns_differ",
 ];
 
 /// Inputs that mean something to one processor or another.

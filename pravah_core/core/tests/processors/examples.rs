@@ -24,6 +24,12 @@ fn test_examples_give_what_they_say() {
                         assert_eq!(hex(&outcome.bytes), hex(&content), "{}", example.step);
                         assert_eq!(&outcome.records, records, "{}", example.step);
                     }
+                    (Expected::Parts(parts), Ok(outcome)) => {
+                        let ends = outcome.parts.iter().skip(1).copied().chain([outcome.bytes.len()]);
+                        let found = outcome.parts.iter().zip(ends).map(|(start, end)| hex(&outcome.bytes[*start..end]));
+                        let parts = parts.iter().map(|part| hex(&part.bytes().expect("well-formed hex")));
+                        assert_eq!(found.collect::<Vec<_>>(), parts.collect::<Vec<_>>(), "{}", example.step);
+                    }
                     (Expected::Error(kind), Err(failure)) => assert_eq!(failure.error.kind(), *kind),
                     (expected, outcome) => panic!("{}: {outcome:?}, {expected:?} was expected", example.step),
                 }

@@ -5,11 +5,14 @@
 //! - `codecs`: golden bytes, and both directions with the system's `gzip` and `zstd`
 //! - `split`: blocks of one file in work at once, against one after the other
 //! - `corpora`: public hostile files, where they are present
+//! - `fuzz`: the targets of `pravah_core/fuzz`, over seeds and mutations of them
 
 mod codecs;
 mod conformance;
 mod corpora;
 mod examples;
+mod fuzz;
+mod fuzz_targets;
 mod headers;
 mod run;
 mod split;

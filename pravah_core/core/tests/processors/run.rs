@@ -14,6 +14,8 @@ use serde_json::{Map, Value, json};
 pub struct Outcome {
     pub name: Vec<u8>,
     pub bytes: Vec<u8>,
+    /// Where each of several outputs begins.
+    pub parts: Vec<usize>,
     pub records: Vec<Value>,
     pub has_ended: bool,
 }
@@ -31,7 +33,8 @@ pub enum Batching {
 
 impl Outcome {
     fn take(&mut self, event: Event) -> Result<()> {
-        assert!(!self.has_ended, "nothing follows the end");
+        let is_next = matches!(event, Event::Part(_));
+        assert!(!self.has_ended || is_next, "nothing follows the end");
         match event {
             Event::Begin { name, .. } => self.name = name.to_vec(),
             Event::Bytes(bytes) => {
@@ -40,6 +43,12 @@ impl Outcome {
             }
             Event::Record(record) => self.records.push(Value::Object(record)),
             Event::End => self.has_ended = true,
+            Event::Part(part) => {
+                assert!(self.has_ended || self.parts.is_empty(), "one output follows another one");
+                assert!(!part.directory.is_empty() || part.number as usize == self.parts.len());
+                self.parts.push(self.bytes.len());
+                self.has_ended = false;
+            }
             Event::Rows(_) => {}
             Event::Block(_) | Event::Table(_) => panic!("blocks and tables do not come out"),
         }
@@ -71,6 +80,9 @@ pub fn configurations() -> Vec<(String, Pipeline)> {
         ("convert:from=csv", "convert", json!({"from": "csv", "format": "parquet"})),
         ("convert:from=parquet", "convert", json!({"from": "parquet", "format": "csv"})),
         ("convert:from=arrow", "convert", json!({"from": "arrow", "format": "ndjson"})),
+        ("convert:from=avro", "convert", json!({"from": "avro", "format": "ndjson"})),
+        ("convert:from=xlsx", "convert", json!({"from": "xlsx", "format": "ndjson"})),
+        ("convert:format=avro", "convert", json!({"from": "csv", "format": "avro"})),
         ("convert:from=json", "convert", json!({"from": "json", "format": "csv"})),
         ("checksum:crc64nvme", "checksum", json!({"algorithm": "crc64nvme"})),
     ];

@@ -28,7 +28,7 @@ fn by_directory() -> Value {
 }
 
 /// Put the files of the source together, as a job does when it has listed them.
-fn grouped(bench: &mut Bench) {
+pub fn grouped(bench: &mut Bench) {
     bench.manifest();
     let scratch = tempfile::tempdir().expect("makes a directory");
     let mut grouping = Grouping::new(bench.plan(), scratch.path()).expect("begins");

@@ -11,7 +11,7 @@ from pravah.cli import account
 from pravah.cli.application import existing
 from pravah.cli.console import PLAIN_COLUMNS, Console
 from pravah.cli.figures import size
-from pravah.cli.names import from_path, from_uri, printable
+from pravah.cli.names import from_path, from_uris, printable
 from pravah.model.ids import shown
 
 JobId = Annotated[str, Argument(metavar="JOB", help="The job's id, or how it begins.")]
@@ -63,7 +63,7 @@ def failures(job: JobId, console: Console) -> None:
 
 def _file(file: dict[str, Any]) -> str:
     path = base64.b64decode(file["path_b64"]) if file.get("path_b64") else file["path"]
-    outputs = ", ".join(from_uri(uri) for uri in file["outputs"])
+    outputs = from_uris(file["outputs"])
     why = printable(file.get("reason") or "")
     if error := file.get("error"):
         why = printable(f"{error['kind']}: {error['message']}")

@@ -1,9 +1,5 @@
 //! Columns of Avro files, from the schema in their header, and rows by the counts of their blocks.
-//!
-//! The format is that of the Avro 1.12 specification, "Object Container Files"; only the header and the blocks' sizes
-//! are read, which is too little to take a library for.
 
-use bytes::Bytes;
 use serde_json::Value;
 
 use super::{
@@ -13,16 +9,12 @@ use super::{
     format::Format,
     too_many_columns,
 };
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    tables::avro::{BlockHeader, Cursor, Header, SYNC_BYTES, Stop},
+};
 
-/// What an Avro file begins with.
-pub const MAGIC: [u8; 4] = *b"Obj\x01";
-
-/// What stands behind the header and each block.
-const SYNC_BYTES: usize = 16;
-
-/// Bytes of a schema that is read: what they are read into takes up to sixty times as many.
-const SCHEMA_BYTES: usize = 256 << 10;
+pub use crate::tables::avro::MAGIC;
 
 /// Depth up to which types are told.
 const DEPTH: usize = 16;
@@ -33,11 +25,17 @@ const TYPE_BYTES: usize = 4 << 10;
 /// Find the columns of an Avro file.
 pub fn read(parts: &Parts) -> Looked<Findings> {
     let sample = parts.first(SAMPLE_BYTES as u64)?;
-    let mut rest = Walk { bytes: sample.clone(), at: MAGIC.len(), is_whole: sample.len() as u64 == parts.size_bytes() };
-    let schema = rest.schema()?;
-    let sync = rest.take(SYNC_BYTES as i64, "its header")?;
-    let columns = columns(&schema)?;
-    let rows = rest.rows(&sync, parts.size_bytes())?;
+    let is_whole = sample.len() as u64 == parts.size_bytes();
+    let header = Header::read(&sample).map_err(|stop| match stop {
+        Stop::Ended if is_whole => cut("its header"),
+        Stop::Ended => {
+            Error::UnsupportedInput(format!("its header is longer than the {} bytes that are looked at", sample.len()))
+        }
+        Stop::Bad(why) => corrupt(&why),
+        Stop::Beyond(why) => Error::UnsupportedInput(why),
+    })?;
+    let columns = columns(&header.schema)?;
+    let rows = rows(&sample, &header, parts.size_bytes())?;
     Ok(Findings {
         format: Format::Avro,
         compression: None,
@@ -49,104 +47,31 @@ pub fn read(parts: &Parts) -> Looked<Findings> {
     })
 }
 
-/// Walks over the beginning of a file.
-struct Walk {
-    bytes: Bytes,
-    at: usize,
-    is_whole: bool,
-}
-
-impl Walk {
-    /// The schema of the header's metadata: a map, in blocks of so many pairs.
-    fn schema(&mut self) -> Result<Value> {
-        let mut schema = None;
-        loop {
-            let count = self.long("its header")?;
-            if count == 0 {
-                break;
-            }
-            if count < 0 {
-                self.long("its header")?; // the block's size, for those who skip it
-            }
-            for _ in 0..count.unsigned_abs() {
-                let key = self.bytes("its header")?;
-                let value = self.bytes("its header")?;
-                if &key[..] == b"avro.schema" {
-                    schema = Some(value);
-                }
-            }
+/// What the blocks tell, as far as they are seen.
+fn rows(sample: &[u8], header: &Header, size_bytes: u64) -> Result<Rows> {
+    let start = header.size_bytes;
+    let (mut rows, mut at) = (0_u64, start);
+    while at < sample.len() {
+        let mut rest = Cursor::new(&sample[at..]);
+        let block = match BlockHeader::read(&mut rest) {
+            Ok(block) => block,
+            Err(Stop::Ended) if sample.len() as u64 == size_bytes => return Err(cut("a block")),
+            Err(Stop::Ended) => break,
+            Err(Stop::Bad(why) | Stop::Beyond(why)) => return Err(corrupt(&format!("the block at byte {at}: {why}"))),
+        };
+        let behind = (at + rest.offset()).checked_add(block.packed_bytes).and_then(|at| at.checked_add(SYNC_BYTES));
+        let behind = behind.filter(|behind| *behind as u64 <= size_bytes).ok_or_else(|| cut("a block"))?;
+        if sample.get(behind - SYNC_BYTES..behind).is_some_and(|found| found != header.sync) {
+            return Err(corrupt(&format!("the block at byte {at} does not end as the header does")));
         }
-        let schema = schema.ok_or_else(|| corrupt("its header has no schema"))?;
-        if schema.len() > SCHEMA_BYTES {
-            let told = format!("its schema has {} bytes, at most {SCHEMA_BYTES} are read", schema.len());
-            return Err(Error::UnsupportedInput(told));
-        }
-        serde_json::from_slice(&schema).map_err(|error| corrupt(&format!("its schema is no JSON: {error}")))
+        (rows, at) = (rows.saturating_add(block.rows), behind);
     }
-
-    /// What the blocks tell, as far as they are seen.
-    fn rows(&mut self, sync: &[u8], size_bytes: u64) -> Result<Rows> {
-        let (start, mut rows, mut end) = (self.at as u64, 0_u64, self.at as u64);
-        while self.at < self.bytes.len() {
-            let begun = self.at;
-            let (Ok(count), Ok(length)) = (self.long("a block"), self.long("a block")) else {
-                if self.is_whole {
-                    return Err(cut("a block"));
-                }
-                self.at = begun;
-                break;
-            };
-            let (Ok(count), Ok(length)) = (u64::try_from(count), usize::try_from(length)) else {
-                return Err(corrupt(&format!("a block at byte {begun} tells {count} rows in {length} bytes")));
-            };
-            let behind = self.at.checked_add(length).and_then(|at| at.checked_add(SYNC_BYTES));
-            let behind = behind.filter(|behind| *behind as u64 <= size_bytes).ok_or_else(|| cut("a block"))?;
-            if self.bytes.get(behind - SYNC_BYTES..behind).is_some_and(|found| found != sync) {
-                return Err(corrupt(&format!("the block at byte {begun} does not end as the header does")));
-            }
-            (rows, self.at, end) = (rows.saturating_add(count), behind, behind as u64);
-        }
-        if end == size_bytes {
-            return Ok(Rows::Exact(rows));
-        }
-        let (text_bytes, file_bytes) = (size_bytes, size_bytes);
-        Ok(Rows::Seen(Seen { rows, before_bytes: start, until_bytes: end, text_bytes, file_bytes }))
+    let (start, end) = (start as u64, at as u64);
+    if end == size_bytes {
+        return Ok(Rows::Exact(rows));
     }
-
-    /// A number: seven bits a byte, the lowest first, and zigzag.
-    fn long(&mut self, what: &str) -> Result<i64> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = *self.bytes.get(self.at).ok_or_else(|| self.ended(what))?;
-            self.at += 1;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok((number >> 1) as i64 ^ -((number & 1) as i64));
-            }
-        }
-        Err(corrupt(&format!("{what} has a number of more than 64 bits")))
-    }
-
-    fn bytes(&mut self, what: &str) -> Result<Bytes> {
-        let length = self.long(what)?;
-        self.take(length, what)
-    }
-
-    fn take(&mut self, length: i64, what: &str) -> Result<Bytes> {
-        let length = usize::try_from(length).map_err(|_| corrupt(&format!("{what} tells {length} bytes")))?;
-        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
-        let end = end.ok_or_else(|| self.ended(what))?;
-        let taken = self.bytes.slice(self.at..end);
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn ended(&self, what: &str) -> Error {
-        if self.is_whole {
-            return cut(what);
-        }
-        Error::UnsupportedInput(format!("{what} is longer than the {} bytes that are looked at", self.bytes.len()))
-    }
+    let (text_bytes, file_bytes) = (size_bytes, size_bytes);
+    Ok(Rows::Seen(Seen { rows, before_bytes: start, until_bytes: end, text_bytes, file_bytes }))
 }
 
 fn corrupt(what: &str) -> Error {

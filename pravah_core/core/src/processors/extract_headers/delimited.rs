@@ -41,7 +41,8 @@ pub fn read(text: &Text<'_>, format: Format, has_header: bool) -> Result<Finding
             match rows.plain(field) {
                 Some([]) if !field.is_quoted => seen.see(Tag::Null, b""),
                 Some(cell) if !cell.is_empty() => seen.see(Tag::Bare, cell),
-                _ => seen.see(Tag::Text, b""),
+                Some(_) => seen.see(Tag::Empty, b""),
+                None => seen.see(Tag::Text, b""),
             }
         }
     }

@@ -90,7 +90,7 @@ impl Step for HeadersStep {
             Event::Bytes(bytes) => self.take(bytes),
             Event::End => self.finish()?,
             // No pipeline pushes these.
-            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
+            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Part(_) | Event::Block(_) => {}
         }
         self.passing = Some(event);
         Ok(())

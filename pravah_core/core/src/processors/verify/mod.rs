@@ -150,7 +150,7 @@ impl Step for VerifyStep {
             }
             Event::End => self.record = Some(self.compare()?),
             // No pipeline pushes these.
-            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Block(_) => {}
+            Event::Table(_) | Event::Record(_) | Event::Rows(_) | Event::Part(_) | Event::Block(_) => {}
         }
         self.passing = Some(event);
         Ok(())

@@ -75,7 +75,7 @@ proptest! {
     #[test]
     fn test_random_table_with_inferred_types_keeps_values_between_formats(
         table in table(),
-        format in prop::sample::select(&["parquet", "arrow", "ndjson", "json"][..]),
+        format in prop::sample::select(&["parquet", "arrow", "avro", "ndjson", "json"][..]),
     ) {
         prop_assume!(!table.is_empty());
         // What was written once is in the one form that this processor writes.
@@ -89,7 +89,7 @@ proptest! {
     fn test_random_bytes_convert_or_fail_the_same_in_pieces(
         file in prop::collection::vec(prop::sample::select(&b"ab1,\"\"\n\r\xc3\xa9{}:[]"[..]), 0..60),
         sizes in prop::collection::vec(1usize..9, 1..5),
-        name in prop::sample::select(&["a.csv", "a.tsv", "a.ndjson", "a.json", "a.parquet", "a.arrow"][..]),
+        name in prop::sample::select(&["a.csv", "a.tsv", "a.ndjson", "a.json", "a.parquet", "a.arrow", "a.avro", "a.xlsx"][..]),
     ) {
         let told = |sizes: &[usize]| convert_in(json!({"format": "ndjson"}), name, &file, sizes)
             .map_err(|error| format!("{}: {error}", error.kind()));

@@ -131,9 +131,16 @@ impl Assembly {
     }
 
     fn read_typed(&self, piece: &Piece, typing: &Arc<Typing>) -> Result<(Extent, Typed)> {
-        let mut typer = Typer::new(typing, &piece.text, self.stops_at_bad());
-        let extent = self.grammar.read(piece, &mut typer);
-        Ok((extent, typer.finish()?))
+        let read = |checks_text| -> Result<(Extent, Typed)> {
+            let mut typer = Typer::new(typing, checks_text, self.stops_at_bad());
+            let extent = self.grammar.read(piece, &mut typer);
+            Ok((extent, typer.finish()?))
+        };
+        // Whole columns of text are looked at faster than cells, and only then is it asked which one is not.
+        match read(false) {
+            Err(Error::InvalidUtf8(_)) => read(true),
+            read => read,
+        }
     }
 
     fn survey(&self, piece: &Piece) -> Result<(Extent, Survey)> {
@@ -287,9 +294,7 @@ impl Assembly {
         record.insert("kind".to_owned(), json!(error.kind()));
         record.insert("message".to_owned(), json!(error.to_string()));
         if keeps_text {
-            let text = &piece.text[bad.extent.clone()];
-            let text = text.strip_suffix(b"\n").unwrap_or(text);
-            let text = text.strip_suffix(b"\r").unwrap_or(text);
+            let text = self.grammar.shown(&piece.text[bad.extent.clone()]);
             state.record_bytes += text.len();
             if state.record_bytes > MOST_RECORD_BYTES {
                 let most = MOST_RECORD_BYTES >> 20;
@@ -297,7 +302,7 @@ impl Assembly {
                     "up to line {line} there are more than {most} MiB of bad rows, too many to be quarantined"
                 )));
             }
-            record.insert("text".to_owned(), json!(String::from_utf8_lossy(text)));
+            record.insert("text".to_owned(), json!(text));
         }
         Ok(Some(record))
     }

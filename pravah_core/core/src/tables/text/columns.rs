@@ -24,6 +24,9 @@ pub struct Expected {
     pub is_declared: bool,
 }
 
+/// Microseconds of a day.
+const DAY_MICROS: i64 = 86_400_000_000;
+
 /// The name of the zone of instants.
 const UTC: &str = "UTC";
 
@@ -81,12 +84,13 @@ impl Column {
     #[inline]
     pub fn push(&mut self, tag: Tag, cell: &[u8]) -> bool {
         let Expected { column_type, is_declared } = self.expected;
-        if tag == Tag::Null || (tag == Tag::Text && cell.is_empty() && is_declared && column_type != ColumnType::Text) {
+        let is_empty = tag == Tag::Empty || (tag == Tag::Text && cell.is_empty() && is_declared);
+        if tag == Tag::Null || (is_empty && column_type != ColumnType::Text) {
             self.push_null();
             return true;
         }
-        let fits = (tag == Tag::Bare || is_declared || column_type == ColumnType::Text)
-            && self.values.push(cell, self.expected);
+        let fits = (matches!(tag, Tag::Bare | Tag::Day) || is_declared || column_type == ColumnType::Text)
+            && self.values.push(tag, cell, self.expected);
         if fits {
             self.validity.push(true);
         } else {
@@ -151,7 +155,7 @@ impl Column {
 impl Values {
     /// Add a value; false: the cell is none.
     #[inline]
-    fn push(&mut self, cell: &[u8], expected: Expected) -> bool {
+    fn push(&mut self, tag: Tag, cell: &[u8], expected: Expected) -> bool {
         fn add<T>(values: &mut Vec<T>, value: Option<T>) -> bool {
             let fits = value.is_some();
             values.extend(value);
@@ -163,6 +167,9 @@ impl Values {
             Self::Float64(values) => add(values, float(cell, is_declared)),
             Self::Boolean(values) => add(values, types::boolean(cell)),
             Self::Date(values) => add(values, types::date(cell)),
+            Self::Micros(values) if tag == Tag::Day && expected.column_type == ColumnType::Timestamp => {
+                add(values, types::date(cell).map(|days| i64::from(days) * DAY_MICROS))
+            }
             Self::Micros(values) => {
                 let wanted = if expected.column_type == ColumnType::Timestamp { Zone::None } else { Zone::Offset };
                 let micros = types::timestamp(cell).filter(|(_, zone)| *zone == wanted);

@@ -237,7 +237,7 @@ impl Row<'_> {
         let content = &piece[open..close];
         self.line += line_ends(content);
         if is_plain {
-            self.give(sink, Tag::Text, open..close);
+            self.give(sink, Tag::Empty, open..close);
         } else {
             self.unescape(open..close);
             let cell = std::mem::take(&mut self.scratch);

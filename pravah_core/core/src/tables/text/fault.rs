@@ -64,6 +64,7 @@ impl Fault {
             Self::Value { .. } => match format {
                 Format::Ndjson => Error::NdjsonBadValue(message),
                 Format::Json => Error::JsonBadValue(message),
+                Format::Xlsx => Error::XlsxBadValue(message),
                 _ => Error::CsvBadValue(message),
             },
             Self::Json { .. } | Self::Twice { .. } => match format {

@@ -1,7 +1,7 @@
 //! Reads text as a table: pieces of whole rows are read by any thread, and put together in order.
 //!
 //! - `cut`: where pieces end; `encoding`: other text than UTF-8
-//! - `csv`, `ndjson`, `json`: the rows of a piece; `rows`: who takes them; `fault`: what may be wrong with them
+//! - `csv`, `ndjson`, `json`, `sheet`: the rows of a piece; `rows`: who takes them; `fault`: what may be wrong with them
 //! - `survey`: which types columns may have; `typed`, `columns`: rows with types
 //! - `assembly`: what happens in order
 
@@ -14,6 +14,7 @@ mod fault;
 mod json;
 mod ndjson;
 mod rows;
+pub mod sheet;
 mod survey;
 mod typed;
 
@@ -22,16 +23,16 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 
 use self::{
-    assembly::{Assembly, Piece},
     csv::Csv,
     cut::{Cutter, RowEnd},
     encoding::Transcoder,
     rows::{Extent, RowSink},
+    sheet::SheetColumns,
 };
 use super::{Delimited, Format, ReadOptions, read::TableReader};
 use crate::{Result, memo::Memo, processors::Event};
 
-pub use assembly::SAMPLE_BYTES;
+pub use assembly::{Assembly, Piece, SAMPLE_BYTES};
 pub use columns::data_type;
 pub use cut::PIECE_BYTES;
 pub use fault::MOST_ROW_BYTES;
@@ -42,6 +43,7 @@ pub enum Grammar {
     Delimited(Csv),
     Lines,
     Elements,
+    Sheet(SheetColumns),
 }
 
 impl Grammar {
@@ -49,6 +51,7 @@ impl Grammar {
     fn names(&self) -> &[String] {
         match self {
             Self::Delimited(csv) => &csv.names,
+            Self::Sheet(columns) => &columns.names,
             Self::Lines | Self::Elements => &[],
         }
     }
@@ -58,7 +61,17 @@ impl Grammar {
             Self::Delimited(csv) => csv.read(&piece.text, piece.is_last, sink),
             Self::Lines => ndjson::read_lines(&piece.text, piece.is_last, sink),
             Self::Elements => json::read_elements(&piece.text, piece.is_first, piece.is_last, sink),
+            Self::Sheet(columns) => columns.read(&piece.text, sink),
         }
+    }
+
+    /// Show a row of a piece to people.
+    fn shown(&self, row: &[u8]) -> String {
+        if let Self::Sheet(_) = self {
+            return sheet::shown(row);
+        }
+        let text = row.strip_suffix(b"\n").unwrap_or(row);
+        String::from_utf8_lossy(text.strip_suffix(b"\r").unwrap_or(text)).into_owned()
     }
 }
 

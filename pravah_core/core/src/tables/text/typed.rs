@@ -72,7 +72,7 @@ pub struct Typer {
     /// What is wrong with the row under way.
     fault: Option<Fault>,
     is_misfit: bool,
-    /// The piece is not all UTF-8, so each text is looked at.
+    /// The texts of the piece are not all UTF-8, so each is looked at.
     checks_text: bool,
     /// Nobody wants more than the first bad row.
     stops_at_bad: bool,
@@ -80,7 +80,7 @@ pub struct Typer {
 
 impl Typer {
     /// Begin without rows.
-    pub fn new(typing: &Arc<Typing>, piece: &[u8], stops_at_bad: bool) -> Self {
+    pub fn new(typing: &Arc<Typing>, checks_text: bool, stops_at_bad: bool) -> Self {
         Self {
             typing: Arc::clone(typing),
             columns: typing.expected.iter().copied().map(Column::new).collect(),
@@ -88,7 +88,7 @@ impl Typer {
             bad: Vec::new(),
             fault: None,
             is_misfit: false,
-            checks_text: std::str::from_utf8(piece).is_err(),
+            checks_text,
             stops_at_bad,
         }
     }

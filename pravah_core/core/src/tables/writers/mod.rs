@@ -1,13 +1,15 @@
 //! Writes batches in a format. Bytes depend on the batches alone: no times, no version of a library's own.
 //!
-//! - `delimited`, `json`, `arrow`, `parquet`: the formats
-//! - `encoding`: how columns of Parquet are encoded; `text_form`: values as text
+//! - `delimited`, `json`, `arrow`, `avro`, `parquet`: the formats
+//! - `encoding`: how columns of Parquet are encoded; `sorted`: the order that it tells of; `text_form`: values as text
 
 mod arrow;
+mod avro;
 mod delimited;
 mod encoding;
 mod json;
 mod parquet;
+mod sorted;
 mod text_form;
 
 use std::collections::VecDeque;
@@ -15,7 +17,9 @@ use std::collections::VecDeque;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use self::{arrow::ArrowFileWriter, delimited::DelimitedWriter, json::JsonWriter, parquet::ParquetWriter};
+use self::{
+    arrow::ArrowFileWriter, avro::AvroWriter, delimited::DelimitedWriter, json::JsonWriter, parquet::ParquetWriter,
+};
 use super::{Format, WriteOptions};
 use crate::{
     Error, Result,
@@ -23,6 +27,7 @@ use crate::{
 };
 
 pub use parquet::ROW_GROUP_BYTES;
+pub(crate) use text_form::texts;
 
 /// Writes one table; what it writes are bytes, and blocks of bytes.
 pub trait TableWriter: Send {
@@ -41,7 +46,12 @@ pub fn open(format: Format, options: &WriteOptions, schema: &SchemaRef) -> Resul
         Format::Ndjson => Box::new(JsonWriter::lines(schema)?),
         Format::Json => Box::new(JsonWriter::array(schema)?),
         Format::Arrow => Box::new(ArrowFileWriter::new(schema)?),
-        Format::Parquet => Box::new(ParquetWriter::new(schema, options)),
+        Format::Avro => Box::new(AvroWriter::new(schema, options)?),
+        Format::Xlsx => {
+            let told = "xlsx is only read; a `convert` says in which format rows are written";
+            return Err(Error::UnsupportedInput(told.to_owned()));
+        }
+        Format::Parquet => Box::new(ParquetWriter::new(schema, options)?),
     })
 }
 
@@ -85,7 +95,7 @@ fn made(output: VecDeque<Event>) -> Result<Vec<u8>> {
 }
 
 /// Bytes that the rows of a batch take, as far as they are its own.
-fn slice_bytes(batch: &RecordBatch) -> usize {
+pub(crate) fn slice_bytes(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum()
 }
 

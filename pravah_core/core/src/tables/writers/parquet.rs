@@ -16,15 +16,18 @@ use parquet::{
     },
     basic::Compression,
     errors::ParquetError,
-    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    file::{
+        properties::{EnabledStatistics, WriterProperties},
+        writer::SerializedFileWriter,
+    },
     schema::types::ColumnPath,
 };
 
-use super::{TableWriter, encoding};
+use super::{TableWriter, encoding, sorted::SortedBy};
 use crate::{
     Error, Result,
     processors::{Block, Event, Turn},
-    tables::WriteOptions,
+    tables::{Compression as Given, Statistics, WriteOptions},
 };
 
 /// A row group ends with the batch that reaches this size in memory.
@@ -42,7 +45,13 @@ pub struct ParquetWriter {
     rows: usize,
     size_bytes: usize,
     groups: usize,
+    /// Rows of the row groups before.
+    rows_before: u64,
+    /// The last row of them.
+    last_row: Option<RecordBatch>,
+    sorted_by: SortedBy,
     compression: Compression,
+    statistics: EnabledStatistics,
     /// None until the rows of the first row group have told how columns are best encoded.
     target: Option<Target>,
 }
@@ -56,17 +65,25 @@ struct Target {
 
 impl ParquetWriter {
     /// Begin with the schema.
-    pub fn new(schema: &SchemaRef, options: &WriteOptions) -> Self {
-        Self {
+    pub fn new(schema: &SchemaRef, options: &WriteOptions) -> Result<Self> {
+        Ok(Self {
             schema: Arc::clone(schema),
             row_group_rows: options.row_group_rows,
             batches: Vec::new(),
             rows: 0,
             size_bytes: 0,
             groups: 0,
-            compression: options.compression.into(),
+            rows_before: 0,
+            last_row: None,
+            sorted_by: SortedBy::new(schema, &options.sorted_by)?,
+            compression: options.compression.unwrap_or(Given::Zstd).into(),
+            statistics: match options.statistics {
+                Statistics::None => EnabledStatistics::None,
+                Statistics::Chunk => EnabledStatistics::Chunk,
+                Statistics::Page => EnabledStatistics::Page,
+            },
             target: None,
-        }
+        })
     }
 
     /// Open the file, by the rows that are there.
@@ -74,8 +91,11 @@ impl ParquetWriter {
         if let Some(target) = &self.target {
             return Ok(target.clone());
         }
-        let mut properties =
-            WriterProperties::builder().set_compression(self.compression).set_created_by(CREATED_BY.to_owned());
+        let mut properties = WriterProperties::builder()
+            .set_compression(self.compression)
+            .set_statistics_enabled(self.statistics)
+            .set_sorting_columns(self.sorted_by.told())
+            .set_created_by(CREATED_BY.to_owned());
         for (field, encoding) in encoding::plain_columns(&self.schema, &self.batches) {
             let path = ColumnPath::from(vec![field.clone()]);
             properties = properties.set_column_dictionary_enabled(path.clone(), false);
@@ -94,10 +114,15 @@ impl ParquetWriter {
     fn row_group(&mut self) -> Result<Event> {
         let Target { factory, file } = self.target()?;
         let batches = mem::take(&mut self.batches);
+        let (first_row, sorted_by) = (self.rows_before + 1, self.sorted_by.clone());
+        let last_row = batches.last().map(|batch| batch.slice(batch.num_rows() - 1, 1));
+        let before = mem::replace(&mut self.last_row, last_row);
+        self.rows_before += self.rows as u64;
         (self.rows, self.size_bytes) = (0, 0);
         let (schema, group) = (Arc::clone(&self.schema), self.groups);
         self.groups += 1;
         Ok(Event::Block(Block::in_parts(move || {
+            sorted_by.check(before.as_ref(), &batches, first_row)?;
             let chunks = encode(&factory, group, &schema, &batches).map_err(unwritable)?;
             drop(batches);
             Ok(Box::new(move || append(&file, chunks).map(|bytes| vec![Event::Bytes(bytes)])) as Turn)
