@@ -207,7 +207,9 @@ def _check_parts(plan: Mapping[str, Any]) -> None:
         raise SpecError(
             error.message,
             kind=error.kind,
-            hint="as in `--path '{dir}/{stem}-{part}{ext}'`, which is how parts are called "
+            hint=_PARTITION_HINT
+            if _partitions(plan)
+            else "as in `--path '{dir}/{stem}-{part}{ext}'`, which is how parts are called "
             "without `--path`",
         ) from error
 
@@ -219,9 +221,18 @@ def _check_grouping(plan: Mapping[str, Any]) -> None:
         raise SpecError(
             error.message,
             kind=error.kind,
-            hint="`--to all.txt` is one file; `--path '{dir}/all-{index}.txt'` names several by "
+            hint=_PARTITION_HINT
+            if _partitions(plan)
+            else "`--to all.txt` is one file; `--path '{dir}/all-{index}.txt'` names several by "
             "what `group_by` has and `{index}`",
         ) from error
+
+
+_PARTITION_HINT = "as in `--path 'part-{part}.parquet'`, below the directories of the values"
+
+
+def _partitions(plan: Mapping[str, Any]) -> bool:
+    return any(step["params"].get("partition_by") for step in plan.get("steps", ()))
 
 
 def _refuse_kept_hashes(plan: Mapping[str, Any]) -> None:

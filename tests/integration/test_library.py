@@ -128,9 +128,13 @@ def test_failed_files_raise_nothing_and_are_told() -> None:
 
 
 def test_jobs_are_created_found_steered_and_removed() -> None:
-    job = pravah.jobs.create("data", to="out", steps="compress", name="one", labels={"team": "a"})
+    job = pravah.jobs.create("data", to="out", steps="compress", name="one", labels={"kind": "a"})
     assert (job.status, job.name) == ("pending", "one")
     assert pravah.jobs.create("data", to="out", steps="compress").id == job.id
+    team = pravah.jobs.create("data", to="out", steps="compress", labels={"team": "another"})
+    assert team.id != job.id  # a team goes on with its own jobs only
+    team.cancel()
+    team.delete()
     other = pravah.jobs.create("data", to="out", steps="compress", new=True)
     assert [each.id for each in pravah.jobs.list()] == [other.id, job.id]
     assert [each.id for each in pravah.jobs.list(limit=1)] == [other.id]

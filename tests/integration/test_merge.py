@@ -180,3 +180,15 @@ def test_output_below_its_sources_is_not_listed(workspace: Workspace) -> None:
         counts = job.books.counts
         assert (job.status, counts.done + counts.skipped) == (JobStatus.COMPLETED, 7)
     assert counts.filtered == 1
+
+
+@pytest.mark.parametrize("path", [None, "all.parquet"])
+def test_partitions_without_a_name_that_numbers_them_are_refused_with_one(
+    workspace: Workspace, path: str | None
+) -> None:
+    workspace.write("a.csv", b"id,day\n1,2026-01-01\n")
+    steps = ({"merge": {"partition_by": ["day"]}}, {"convert": {"format": "parquet"}})
+    sink = {"uri": f"{workspace.sink}/"} | ({"path": path} if path else {})
+    with pytest.raises(SpecError) as refused:
+        workspace.jobs.create(workspace.spec(*steps, sink=sink))
+    assert "--path 'part-{part}.parquet'" in str(refused.value.hint)

@@ -19,7 +19,7 @@ from pravah.api.problems import Problem
 from pravah.api.schemas import documented, json_answer, page_answer
 from pravah.api.service import Service, caller_of, request_id_of, service_of
 from pravah.api.specs import read_json, read_spec
-from pravah.errors import LedgerError, PravahError
+from pravah.errors import LedgerError, NotFoundError, PravahError
 from pravah.jobs import log
 from pravah.jobs.service import Reuse, Submission
 from pravah.model.ids import new_id
@@ -239,7 +239,7 @@ class _Order:
     def _create_once(self, spec: JobSpec, asked: Asked, job_id: str) -> Response:
         replies = self._service.application.replies
         try:
-            submission = self._create(spec, job_id)
+            submission = self._created(job_id) or self._create(spec, job_id)
         except LedgerError:
             replies.abandon(asked)  # whether it was created nobody knows
             raise
@@ -249,6 +249,16 @@ class _Order:
         answer = self._answer(submission)
         replies.answer(asked, answer.status_code, bytes(answer.body).decode())
         return answer
+
+    def _created(self, job_id: str) -> Submission | None:
+        """Give what a server created that died before it kept the answer.
+
+        By now its source may be gone and the quota used up, by this very job: it is not tried anew.
+        """
+        try:
+            return Submission(self._service.application.ledger.job(job_id), resumed=False)
+        except NotFoundError:
+            return None
 
     def _create(self, spec: JobSpec, job_id: str) -> Submission:
         self._check_quota()

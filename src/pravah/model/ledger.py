@@ -2,6 +2,7 @@
 
 The rules behind it are the protocol's: every write of a task names the token and the sequence
 number that it was made under, counters are absolute, and a write that matches no row says so.
+Beyond 500 lines, because it is one protocol, and what its methods take and give is read with it.
 """
 
 from __future__ import annotations

@@ -149,7 +149,8 @@ def _typed(value: str, descriptor: Descriptor, parameter: str, step: str) -> obj
                 return readings[name](value)
             except ValueError:
                 continue
-    return value
+    # One column of a parameter that takes several is typed as it is.
+    return [value] if "array" in types and set(types) <= {"array", "null"} else value
 
 
 def _flow_value(value: str, step: str) -> object:

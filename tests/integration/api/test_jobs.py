@@ -168,6 +168,24 @@ def test_request_that_a_dead_server_began_is_carried_out_once(server: Server) ->
     assert len(set(twice)) == 1
 
 
+def test_job_of_a_dead_server_is_the_answer_though_it_could_not_be_created_now(
+    server: Server,
+) -> None:
+    headers, spec = {"Idempotency-Key": "died"}, server.spec("copy")
+    server.workspace.fill(1)
+    first = server.client.post("/jobs", json=spec, headers=headers).json()["id"]
+    unanswered = "UPDATE replies SET answer = NULL, reserved_us = reserved_us - 61000000"
+    transactions = server.workspace.application.replies._transactions
+    transactions.write("unanswer", lambda connection: connection.exec_driver_sql(unanswered))
+    source = server.workspace.source
+    source.rename(source.with_name("gone"))
+    again = server.client.post("/jobs", json=spec, headers=headers)
+    assert (again.status_code, again.json().get("id")) == (201, first), again.text
+    source.with_name("gone").rename(source)
+    assert server.client.post("/jobs", json=spec, headers=headers).json()["id"] == first
+    assert len(server.client.get("/jobs").json()["items"]) == 1
+
+
 def test_reuse_goes_on_with_an_unfinished_job_of_the_same_spec(server: Server) -> None:
     server.workspace.fill(1)
     first = server.create("copy")

@@ -23,6 +23,7 @@ from pravah.registry import registry
         ("checksum:sha256", ("checksum", {"algorithm": "sha256"})),
         ("select:id", ("select", {"columns": ["id"]})),
         ("select: id, name ", ("select", {"columns": ["id", "name"]})),
+        ("select:columns=id", ("select", {"columns": ["id"]})),
         ("select:columns=[id, name]", ("select", {"columns": ["id", "name"]})),
         (
             "filter_rows:a = 1 and b in ('x', 'y')",

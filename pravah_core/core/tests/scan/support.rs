@@ -167,8 +167,11 @@ pub fn run_in_child(test: &str, prepare: impl FnOnce(&mut Command)) {
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).expect("opens up");
     let copy = place.path().join("test"); // another user may not reach the original
     fs::copy(std::env::current_exe().expect("is known"), &copy).expect("copies");
+    let scratch = place.path().join("scratch"); // nor write where this one does
+    fs::create_dir(&scratch).expect("creates");
+    fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777)).expect("opens up");
     let mut command = Command::new(copy);
-    command.args(["--exact", test, "--nocapture"]).env(CHILD, "1").current_dir("/");
+    command.args(["--exact", test, "--nocapture"]).env(CHILD, "1").env("TMPDIR", scratch).current_dir("/");
     prepare(&mut command);
     let output = command.output().expect("runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
