@@ -29,12 +29,15 @@ _FILES = {
 
 def main() -> int:
     """Run the example; give its exit code."""
-    with served("minio") as server, tempfile.TemporaryDirectory(prefix="pravah-demo-") as home:
+    with (
+        served("minio") as server,
+        server.client() as client,
+        tempfile.TemporaryDirectory(prefix="pravah-demo-") as home,
+    ):
         source = Path(home) / "input"
         for name, text in _FILES.items():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_text(text)
-        client = server.client()
         client.create_bucket(Bucket=_BUCKET)
         environment = {**os.environ, **server.settings(), "PRAVAH_ENV_FILE": ""}
         environment["PRAVAH_HOME"] = str(Path(home) / "home")

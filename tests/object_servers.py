@@ -54,7 +54,7 @@ class ObjectServer:
     access_key: str = "pravah-test"
     secret_key: str = "pravah-test-secret"  # noqa: S105 - of a server that lives as long as its test
     region: str = "us-east-1"
-    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _numbers: Iterator[int] = field(init=False, default_factory=lambda: itertools.count(1))
 
     def settings(self) -> dict[str, str]:
         """Give the settings that have Pravah use it."""

@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,8 @@ LARGE_BYTES = (20 << 20) + 12_345
 class Bucket:
     """A bucket of one test, and the command line with the settings that lead to it."""
 
-    def __init__(self, cli: Cli, server: ObjectServer) -> None:
-        self.cli, self.server = cli, server
-        self.client = server.client()
+    def __init__(self, cli: Cli, server: ObjectServer, client: Any) -> None:
+        self.cli, self.server, self.client = cli, server, client
         self.name = server.create_bucket()
         cli.environment |= server.settings()
 
@@ -63,13 +63,15 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(cli: Cli, object_server: ObjectServer) -> Bucket:
-    return Bucket(cli, object_server)
+def bucket(cli: Cli, object_server: ObjectServer) -> Iterator[Bucket]:
+    with object_server.client() as client:
+        yield Bucket(cli, object_server, client)
 
 
 @pytest.fixture
-def minio_bucket(cli: Cli, minio: ObjectServer) -> Bucket:
-    return Bucket(cli, minio)
+def minio_bucket(cli: Cli, minio: ObjectServer) -> Iterator[Bucket]:
+    with minio.client() as client:
+        yield Bucket(cli, minio, client)
 
 
 def write(root: Path, names: tuple[str, ...] = NAMES) -> dict[str, bytes]:
@@ -330,9 +332,9 @@ def test_secrets_are_in_no_output_ledger_or_process(minio_bucket: Bucket) -> Non
 
 
 def test_connections_are_named_and_the_default_bucket_is_meant(
-    cli: Cli, minio: ObjectServer, versitygw: ObjectServer
+    minio_bucket: Bucket, versitygw: ObjectServer
 ) -> None:
-    bucket = Bucket(cli, minio)
+    bucket, cli = minio_bucket, minio_bucket.cli
     other = versitygw.create_bucket()
     cli.environment["S3_BUCKET_NAME"] = bucket.name
     for name, value in versitygw.settings().items():
@@ -340,8 +342,8 @@ def test_connections_are_named_and_the_default_bucket_is_meant(
     bucket.put("in/a", b"far")
     job = cli.job("s3:///in/", "--to", f"s3+lab://{other}/out/", "-s", "copy")
     assert job["status"] == "completed"
-    found = versitygw.client().get_object(Bucket=other, Key="out/a")["Body"].read()
-    assert found == b"far"
+    with versitygw.client() as client:
+        assert client.get_object(Bucket=other, Key="out/a")["Body"].read() == b"far"
     assert cli("scan", "s3+moon://x/").code == 2
 
 
