@@ -151,6 +151,7 @@ def test_large_object_goes_in_parts_and_comes_back(bucket: Bucket) -> None:
 def test_second_run_skips_what_has_not_changed(minio_bucket: Bucket) -> None:
     bucket, source = minio_bucket, minio_bucket.cli.directory / "source"
     write(source)
+    time.sleep(RACY_S)
     command = (source, "--to", bucket.uri("out/"), "-s", "copy")
     bucket.cli.job(*command)
     again = bucket.cli.job(*command)
