@@ -57,6 +57,7 @@ def main(method: str, percentile: float, entries: int) -> float:
         finally:
             server.terminate()
             server.wait()
+            opened.jobs.cancel(job_id)  # the next one may use the same ledger
             opened.close()
 
 

@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from fastapi import Depends, Request
 
@@ -32,6 +32,9 @@ _KNOWN_S = 2.0
 # Keys that are remembered, those that do not exist included.
 _KNOWN_KEYS = 1000
 ADMIN_KEY_FILE = "admin.key"
+# When the ledger was asked for a key, and what it gave.
+_Known = tuple[float, "ApiKey | None"]
+_NEVER: _Known = (float("-inf"), None)
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="pravah"'}
 
 
@@ -75,8 +78,20 @@ class Callers:
         self._admin_digest = None if admin_key is None else digest(admin_key)
         self.may_be_open = loopback and admin_key is None
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, tuple[float, ApiKey | None]] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._open: tuple[float, bool] = (float("-inf"), False)
+
+    def recognise(self, authorization: str | None) -> Caller | None:
+        """Give a caller who was identified a moment ago, without a look into the ledger."""
+        if authorization is None:
+            asked_s, found = self._open
+            return LOCAL if self.may_be_open and found and _is_recent(asked_s) else None
+        text = _secret_of(authorization)
+        if self._is_admin(text):
+            return ADMIN
+        with self._lock:
+            asked_s, key = self._known.get(id_of(text) or "", _NEVER)
+        return Caller.of(key) if _is_recent(asked_s) and _opens(key, text) else None
 
     def identify(self, authorization: str | None) -> Caller:
         """Give the caller of a request; Problem where it opens nothing."""
@@ -90,18 +105,13 @@ class Callers:
                 hint="send `Authorization: Bearer prv_…`; `pravah keys create` makes one",
                 headers=_CHALLENGE,
             )
-        scheme, _, text = authorization.partition(" ")
-        text = text.strip()
-        if scheme.lower() != "bearer" or not text:
-            raise _unusable()
-        sent = digest(text)
-        if self._admin_digest is not None and hmac.compare_digest(sent, self._admin_digest):
+        text = _secret_of(authorization)
+        if self._is_admin(text):
             return ADMIN
         key = self._find(text)
-        now_us = time.time_ns() // 1000
-        if key is None or not hmac.compare_digest(sent, key.digest) or not key.usable(now_us):
+        if not _opens(key, text):
             raise _unusable()
-        self._keyring.note_use(key, now_us)
+        self._keyring.note_use(key, time.time_ns() // 1000)
         return Caller.of(key)
 
     @property
@@ -110,18 +120,22 @@ class Callers:
         if not self.may_be_open:
             return False
         asked_s, found = self._open
-        if time.monotonic() - asked_s > _KNOWN_S:
+        if not _is_recent(asked_s):
             found = not self._keyring.any()
             self._open = (time.monotonic(), found)
         return found
+
+    def _is_admin(self, text: str) -> bool:
+        known = self._admin_digest
+        return known is not None and hmac.compare_digest(digest(text), known)
 
     def _find(self, text: str) -> ApiKey | None:
         key_id = id_of(text)
         if key_id is None:
             return None
         with self._lock:
-            asked_s, found = self._known.get(key_id, (float("-inf"), None))
-        if time.monotonic() - asked_s <= _KNOWN_S:
+            asked_s, found = self._known.get(key_id, _NEVER)
+        if _is_recent(asked_s):
             return found
         found = self._keyring.find(key_id)
         with self._lock:
@@ -130,6 +144,24 @@ class Callers:
             while len(self._known) > _KNOWN_KEYS:
                 self._known.popitem(last=False)
         return found
+
+
+def _is_recent(asked_s: float) -> bool:
+    return time.monotonic() - asked_s <= _KNOWN_S
+
+
+def _secret_of(authorization: str) -> str:
+    """Give what a bearer has sent; empty where it is nothing that opens."""
+    scheme, _, text = authorization.partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""
+
+
+def _opens(key: ApiKey | None, text: str) -> TypeGuard[ApiKey]:
+    return (
+        key is not None
+        and hmac.compare_digest(digest(text), key.digest)
+        and key.usable(time.time_ns() // 1000)
+    )
 
 
 def require(caller: Caller, scope: Scope) -> None:

@@ -24,6 +24,9 @@ LOOK_S = 0.5
 # A worker that dies at once is started again ever later.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 _PR_SET_PDEATHSIG = 1
+# Where both want the processor, an answer of milliseconds goes before work of hours; where the
+# server has nothing to do, workers have it all.
+_NICENESS = 5
 
 
 class Workers:
@@ -87,10 +90,11 @@ class Workers:
 
 
 def _die_with(parent: int) -> Callable[[], None]:
-    """Make what a child does before anything else: ask to be ended with its parent."""
+    """Make what a child does first: step back, and ask to be ended with its parent."""
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
     def ask() -> None:
+        os.nice(_NICENESS)
         if libc is not None:
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != parent:  # it has died in between

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -100,12 +100,17 @@ def find_ids(connection: Connection, prefix: str, limit: int, team: str | None) 
     return list(connection.execute(query("find_ids"), values).scalars())
 
 
-def get(connection: Connection, job_id: str, location: str) -> Job:
-    """Give a job with its books."""
+def get(
+    connection: Connection,
+    job_id: str,
+    location: str,
+    summed: Callable[[Connection, Row[Any]], Books] | None = None,
+) -> Job:
+    """Give a job with its books, which `summed` gives where it is told."""
     row = connection.execute(query("get_job"), {"id": job_id}).first()
     if row is None:
         raise missing(job_id, location)
-    return _job(row, books(connection, job_id))
+    return _job(row, books(connection, job_id) if summed is None else summed(connection, row))
 
 
 def page(

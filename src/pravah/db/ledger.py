@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any
 
 from pravah.db import claims, closing, jobs, requests, windows, workers
+from pravah.db.recent_books import RecentBooks
 from pravah.db.transactions import Transactions
 from pravah.db.transitions import add_event
 from pravah.model.job import Books, Event, Job
@@ -60,6 +61,7 @@ class DatabaseLedger(ABC):
         self._transactions = transactions
         self._write = transactions.write
         self._read = transactions.read
+        self._recent_books = RecentBooks()
 
     @property
     def transactions(self) -> Transactions:
@@ -81,6 +83,10 @@ class DatabaseLedger(ABC):
     def job(self, job_id: str) -> Job:
         """Give a job with its books."""
         return self._read(jobs.get, job_id, self.location)
+
+    def watched(self, job_id: str) -> Job:
+        """Give a job whose books many ask for: they may be a tenth of a second old."""
+        return self._read(jobs.get, job_id, self.location, self._recent_books)
 
     def status(self, job_id: str) -> tuple[JobStatus, Request | None]:
         """Give a job's status and what was asked of it."""
