@@ -120,8 +120,9 @@ impl Crew<'_, '_> {
         let queue = Mutex::new(queue);
         std::thread::scope(|scope| {
             let mut drivers = Drivers { items, staged, busy: 0 };
-            for number in 0..DRIVERS {
-                self.spawn_driver(scope, number, &queue, answers.clone());
+            let count = self.drivers(entries);
+            for number in 0..count {
+                self.spawn_driver(scope, (number, count), &queue, answers.clone());
             }
             let mut filling = Filling::new();
             // A closed door means that the committer stopped, and knows why.
@@ -133,7 +134,7 @@ impl Crew<'_, '_> {
     fn spawn_driver<'s>(
         &self,
         scope: &'s Scope<'s, '_>,
-        number: usize,
+        (number, drivers): (usize, usize),
         queue: &'s Mutex<Receiver<Item>>,
         answers: Sender<Staged>,
     ) where
@@ -144,7 +145,7 @@ impl Crew<'_, '_> {
             loop {
                 let item = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok(item) = item else { return };
-                if answers.send(drive(engine, bench, item)).is_err() {
+                if answers.send(drive(engine, bench, item, drivers)).is_err() {
                     return;
                 }
             }
@@ -153,6 +154,19 @@ impl Crew<'_, '_> {
             .name(format!("pravah-large-{number}"))
             .spawn_scoped(scope, drive)
             .expect("the system has a thread for a driver");
+    }
+
+    /// How many drivers there is something to do for.
+    fn drivers(&self, entries: &[(u32, u32)]) -> usize {
+        let driven = entries
+            .iter()
+            .filter(|&&(index, attempts)| self.bench.outputs.lead(index) == index && self.is_driven(index, attempts));
+        driven.take(DRIVERS).count().max(1) // what fails in the pool is tried again by a driver
+    }
+
+    /// Whether an entry is none of the pool's.
+    fn is_driven(&self, index: u32, attempts: u32) -> bool {
+        attempts > 0 || !self.bench.is_small(index) || self.always()
     }
 
     fn walk(&mut self, entries: &[(u32, u32)], drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
@@ -168,7 +182,7 @@ impl Crew<'_, '_> {
                 break;
             }
             let Some(item) = self.item(index, attempts, filling)? else { continue };
-            if attempts > 0 || !self.bench.is_small(index) || self.always() {
+            if self.is_driven(index, attempts) {
                 drivers.send(item);
                 continue;
             }
@@ -415,7 +429,7 @@ impl Drivers {
 }
 
 /// Stage one entry on a thread that may wait.
-fn drive(engine: &Engine, bench: &Bench<'_>, item: Item) -> Staged {
+fn drive(engine: &Engine, bench: &Bench<'_>, item: Item, drivers: usize) -> Staged {
     if bench.control.draining() {
         return Staged::GivenUp;
     }
@@ -423,8 +437,12 @@ fn drive(engine: &Engine, bench: &Bench<'_>, item: Item) -> Staged {
         let _waiting = bench.effort.work(Activity::Retrying);
         std::thread::sleep(backoff(item.attempts));
     }
-    let blocks =
-        if bench.is_small(item.index) { 1 } else { blocks_at_once(engine, |blocks| bench.need(item.index, blocks)) };
+    let share = engine.budget.total() / drivers as u64;
+    let blocks = if bench.is_small(item.index) {
+        1
+    } else {
+        blocks_at_once(engine, share, |blocks| bench.need(item.index, blocks))
+    };
     let need = bench.need(item.index, blocks).max(SMALL_BYTES);
     let waiting = bench.effort.work(Activity::Memory);
     let _permit = engine.budget.take(need, || bench.control.get_on());
@@ -432,10 +450,9 @@ fn drive(engine: &Engine, bench: &Bench<'_>, item: Item) -> Staged {
     bench.stage(item, Workers::new(&engine.pool, blocks))
 }
 
-/// How many blocks of a file are in work at once: enough that the pool never waits for the driver, as far as all
-/// drivers of a task can have as many.
-fn blocks_at_once(engine: &Engine, need: impl Fn(usize) -> u64) -> usize {
+/// How many blocks of a file are in work at once: enough that the pool never waits for the driver, as far as a
+/// driver's share of the memory goes.
+fn blocks_at_once(engine: &Engine, share: u64, need: impl Fn(usize) -> u64) -> usize {
     let most = engine.pool.current_num_threads() + 2;
-    let share = engine.budget.total() / DRIVERS as u64;
     (2..=most).rev().find(|&blocks| need(blocks) <= share).unwrap_or(1)
 }

@@ -1,12 +1,13 @@
 //! Writes batches in a format. Bytes depend on the batches alone: no times, no version of a library's own.
 //!
 //! - `delimited`, `json`, `arrow`, `avro`, `parquet`: the formats
-//! - `encoding`: how columns of Parquet are encoded; `sorted`: the order that it tells of; `text_form`: values as text
+//! - `encoding`: how columns of Parquet are encoded; `sorted`: the order that it tells of; `text_form`, `instants`: values as text
 
 mod arrow;
 mod avro;
 mod delimited;
 mod encoding;
+mod instants;
 mod json;
 mod parquet;
 mod sorted;

@@ -1,6 +1,6 @@
 //! Values as text: what CSV cells and JSON values are written from. A value that has no text is an error.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use arrow_array::{
     Array, ArrayRef, PrimitiveArray,
@@ -14,7 +14,9 @@ use arrow_buffer::NullBuffer;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_json::{Encoder, EncoderFactory, EncoderOptions, writer::NullableEncoder, writer::make_encoder};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, TimeUnit};
+use serde::Serialize;
 
+use super::instants::instants;
 use crate::{Error, Result};
 
 /// The text of each value of a column.
@@ -34,7 +36,8 @@ impl Texts {
         Some(&self.data[start..self.ends[row]])
     }
 
-    fn of(
+    /// Have the text of each value written behind those before it; a null has none.
+    pub fn of(
         array: &dyn Array,
         mut write: impl FnMut(usize, &mut Vec<u8>) -> Result<(), ArrowError>,
     ) -> Result<Self, ArrowError> {
@@ -49,16 +52,21 @@ impl Texts {
         Ok(Self { data, ends, nulls })
     }
 
-    fn formatted(array: &dyn Array) -> Result<Self, ArrowError> {
+    /// Write values as the library does.
+    pub fn formatted(array: &dyn Array) -> Result<Self, ArrowError> {
         let options = FormatOptions::new().with_display_error(false);
         let formatter = ArrayFormatter::try_new(array, &options)?;
-        let mut text = String::new();
-        Self::of(array, |row, data| {
-            text.clear();
-            formatter.value(row).write(&mut text)?;
-            data.extend_from_slice(text.as_bytes());
-            Ok(())
-        })
+        Self::of(array, |row, data| Ok(formatter.value(row).write(&mut Behind(data))?))
+    }
+}
+
+/// Takes text behind other bytes.
+struct Behind<'d>(&'d mut Vec<u8>);
+
+impl fmt::Write for Behind<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 }
 
@@ -83,7 +91,7 @@ pub fn texts(field: &FieldRef, column: &ArrayRef) -> Result<Texts> {
                 })
             })
         }
-        _ => Texts::formatted(&in_utc(column)),
+        _ => instants(&in_utc(column)),
     };
     texts.map_err(|error| unwritable(field.name(), &error))
 }
@@ -136,7 +144,7 @@ impl EncoderFactory for Exact {
             }
             DataType::Float32 => Box::new(Float32s(array.as_primitive())),
             DataType::Float64 => Box::new(Floats(array.as_primitive::<Float64Type>(), |value| value)),
-            other if other.is_temporal() => Box::new(Quoted(Texts::formatted(&in_utc(&array.slice(0, array.len())))?)),
+            other if other.is_temporal() => Box::new(Quoted(instants(&in_utc(&array.slice(0, array.len())))?)),
             _ => return Ok(None),
         };
         Ok(Some(NullableEncoder::new(encoder, array.logical_nulls())))
@@ -149,7 +157,7 @@ struct Floats<'a, T: ArrowPrimitiveType>(&'a PrimitiveArray<T>, fn(T::Native) ->
 impl<T: ArrowPrimitiveType> Encoder for Floats<'_, T> {
     fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
         let value = (self.1)(self.0.value(row));
-        write_float(value, serde_json::to_string(&value), out);
+        write_float(value, &value, out);
     }
 }
 
@@ -159,16 +167,17 @@ struct Float32s<'a>(&'a PrimitiveArray<Float32Type>);
 impl Encoder for Float32s<'_> {
     fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
         let value = self.0.value(row);
-        write_float(f64::from(value), serde_json::to_string(&value), out);
+        write_float(f64::from(value), &value, out);
     }
 }
 
-fn write_float(value: f64, digits: serde_json::Result<String>, out: &mut Vec<u8>) {
-    match digits {
-        Ok(digits) if value.is_finite() => out.extend_from_slice(digits.as_bytes()),
-        _ if value.is_nan() => out.extend_from_slice(b"\"NaN\""),
-        _ if value > 0.0 => out.extend_from_slice(b"\"inf\""),
-        _ => out.extend_from_slice(b"\"-inf\""),
+fn write_float(value: f64, digits: &impl Serialize, out: &mut Vec<u8>) {
+    if value.is_finite() {
+        serde_json::to_writer(out, digits).expect("a buffer takes any number");
+    } else if value.is_nan() {
+        out.extend_from_slice(b"\"NaN\"");
+    } else {
+        out.extend_from_slice(if value > 0.0 { b"\"inf\"" } else { b"\"-inf\"" });
     }
 }
 
