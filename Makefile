@@ -14,6 +14,7 @@ ROW ?= all
 SCALE ?= small
 SWEEP ?= 1000
 CHAOS ?= 600
+JOBS ?= 1000
 ENTRIES ?= 10000000
 FILES ?= 1000000
 TARGET ?= all
@@ -66,8 +67,9 @@ sweep: setup ## kill jobs SWEEP times (1000) and compare what they leave behind
 	PRAVAH_SWEEP=$(SWEEP) $(BIN)/pytest tests/e2e/test_kill_sweep.py --timeout=0
 
 .PHONY: chaos
-chaos: setup ## kill and stop workers and PostgreSQL for CHAOS seconds (600), twenty jobs
+chaos: setup ## kill workers and PostgreSQL for CHAOS seconds (600), and the API under JOBS jobs (1000)
 	PRAVAH_CHAOS_S=$(CHAOS) $(BIN)/pytest tests/e2e/test_chaos.py --timeout=0
+	PRAVAH_API_CHAOS_JOBS=$(JOBS) $(BIN)/pytest tests/e2e/test_api_chaos.py --timeout=0 -s
 
 .PHONY: scale
 scale: build-rust ## work on a job of ENTRIES entries (10 million), and one of FILES files (1 million)
