@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ HEAD_TIMEOUT_S = 10.0
 WRITE_TIMEOUT_S = 30.0
 KEEP_ALIVE_S = 30
 MOST_CONNECTIONS = 8_000
+# Descriptors that are no client's: the ledger, logs, workers, files of long answers and of uploads.
+_OWN_DESCRIPTORS = 500
 _HEAD_BYTES = 32 << 10
 # Requests that have begun get so long to end; streams of events end at once.
 DRAIN_S = 10
@@ -42,13 +45,14 @@ _BACKLOG = 2048
 class PatientProtocol(H11Protocol):
     """HTTP/1.1 with a time for heads, and for readers."""
 
+    most_connections = MOST_CONNECTIONS
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's own
         """Take a connection, unless there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > PatientProtocol.most_connections:
             transport.abort()
             return
         self._await_head()
@@ -126,6 +130,7 @@ class _Uvicorn(uvicorn.Server):
 
 def serve(application: Application, listener: socket.socket, crew: Workers) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends it at once."""
+    PatientProtocol.most_connections = _room_for_connections()
     asyncio.run(_serve(application, listener, crew))
 
 
@@ -195,6 +200,21 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
     listener.settimeout(0)
     return listener
+
+
+def _room_for_connections() -> int:
+    """Raise the limit of open files as far as it may be; give how many of them clients may take.
+
+    The usual limit is 1,024: behind it nobody could connect, and no log or file could be opened.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + _OWN_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return min(MOST_CONNECTIONS, max(soft // 2, soft - _OWN_DESCRIPTORS))
 
 
 def is_loopback(host: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -69,6 +71,25 @@ def test_stream_of_events_ends_with_the_server(workspace: Workspace) -> None:
     assert server.process.wait(60) == 0
     assert time.monotonic() - begun_s < 60
     server.client.close()
+
+
+def test_server_takes_more_connections_than_the_usual_limit_of_open_files(
+    workspace: Workspace,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    try:
+        server = Server(workspace)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(150)]
+    try:
+        assert server.client.get("/readyz").status_code == 200
+        assert "out of system resource" not in server.log.read_text()
+    finally:
+        for each in idle:
+            each.close()
+        server.kill()
 
 
 def test_port_that_is_taken_is_told_with_its_owner(server: Server) -> None:
