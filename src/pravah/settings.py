@@ -93,6 +93,18 @@ def _admin_key(text: str) -> str:
     return text
 
 
+def _origins(text: str) -> str:
+    """Check a list of origins as browsers write them: a scheme, a host, a port, and no more."""
+    for each in text.split(","):
+        parts = urlsplit(each.strip())
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and "*" not in each
+        if not whole or each.strip() != f"{parts.scheme}://{parts.netloc}".lower():
+            raise ValueError(
+                "origins as in `https://app.example,http://localhost:3000` are expected"
+            )
+    return text
+
+
 def server_url(text: str) -> str:
     """Check the URL of a server; ValueError says what is expected."""
     parts = urlsplit(text)
@@ -122,6 +134,13 @@ SETTINGS = (
         secret=True,
     ),
     Setting("PRAVAH_ADMIN_KEY_FILE", None, "a file that holds such a key"),
+    Setting(
+        "PRAVAH_CORS_ORIGINS",
+        None,
+        "origins whose pages may call the API, as `https://a,https://b`; unset: none",
+        _origins,
+    ),
+    Setting("PRAVAH_UPLOAD_LIMIT", "64MiB", "most that the files of one request may have; 0: none"),
     Setting("DATABASE_URL", None, "the ledger; unset: SQLite below PRAVAH_HOME"),
     Setting("S3_ACCESS_KEY_ID", None, "access key of the object store"),
     Setting("S3_SECRET_ACCESS_KEY", None, "secret key of the object store", secret=True),
@@ -195,6 +214,12 @@ class Settings:
         """Directories that callers of the API reach; by default `data` below the working one."""
         listed = str(self.get("PRAVAH_ALLOWED_ROOTS") or "data").split(os.pathsep)
         return tuple(Path(each).expanduser().absolute() for each in listed if each)
+
+    @property
+    def cors_origins(self) -> frozenset[str]:
+        """Origins whose pages may call the API."""
+        listed = str(self.get("PRAVAH_CORS_ORIGINS") or "").split(",")
+        return frozenset(each.strip() for each in listed if each.strip())
 
     def origins(self) -> list[Origin]:
         """Tell of each setting what it is and where it came from; secrets are masked."""

@@ -23,6 +23,7 @@ from pravah.api import (
     steering,
     workers,
 )
+from pravah.api.cors import Cors
 from pravah.api.guard import Guard
 from pravah.api.openapi import document
 from pravah.api.problems import Problem, answer
@@ -43,9 +44,11 @@ ROUTERS = (
 )
 
 
-def application(service: Service) -> Guard:
+def application(service: Service) -> Guard | Cors:
     """Put the application of a service together."""
-    return Guard(routed(service), service)
+    guard = Guard(routed(service), service)
+    origins = service.application.settings.cors_origins
+    return Cors(guard, origins) if origins else guard
 
 
 def routed(service: Service) -> FastAPI:

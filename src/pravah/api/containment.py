@@ -30,14 +30,17 @@ class Containment:
     def __init__(self, roots: Iterable[Path]) -> None:
         self._roots = [os.path.realpath(bytes(root)) for root in roots]
 
-    def check(self, spec: JobSpec, caller: Caller) -> None:
-        """Refuse a spec that reaches further than its caller may; 403, with a hint."""
+    def check(self, spec: JobSpec, caller: Caller, *, uploaded: bool = False) -> None:
+        """Refuse a spec that reaches further than its caller may; 403, with a hint.
+
+        The source of one whose files came with it is a directory of the server's own.
+        """
         for step in spec.steps:
             if step.name in _COMMANDS:
                 raise _refusal("step_not_allowed", f"`{step.name}` is not for callers of the API")
         allowed = self._of(caller)
         for what, uri in _places(spec):
-            if uri == NULL:
+            if uri == NULL or (uploaded and what == "source"):
                 continue
             if (store := _STORE.match(uri)) is not None:
                 _check_connection(what, store[1] or "default", caller)

@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from pravah.api.problems import Problem, bug, problem_of
 from pravah.api.service import Service
+from pravah.api.uploads import LASTS_S
 from pravah.jobs import log
 from pravah.model.ids import new_id
 
@@ -74,6 +75,8 @@ class Guard:
             await self._app(scope, exchange.receive, exchange.send)
         except Problem as problem:
             await exchange.answer(problem)
+        except ClientDisconnect:
+            pass  # there is nobody to tell
         except Exception as error:  # noqa: BLE001 - the last resort: no traceback reaches a client
             _tell_bug(scope, error)
             meant = problem_of(error)
@@ -92,13 +95,16 @@ class Guard:
             if caller is None:
                 caller = await self._service.quick.run(callers.identify, authorization)
             if caller.key_id == "local":
-                _refuse_strangers(headers)
+                _refuse_strangers(headers, self._service.application.settings.cors_origins)
             exchange.caller = caller.name
             scope["state"]["caller"] = caller
             self._service.rates.take(caller)
+        uploads = self._service.uploads
+        if uploads.meant(scope["method"], scope["path"], headers):
+            exchange.allow(uploads.most_bytes, LASTS_S)
         length = headers.get("content-length")
-        if length is not None and (not length.isdecimal() or int(length) > LARGEST_BODY_BYTES):
-            raise too_large()
+        if length is not None and (not length.isdecimal() or int(length) > exchange.most_bytes):
+            raise too_large(exchange.most_bytes)
 
     def _tell(self, scope: MutableMapping[str, Any], exchange: _Exchange) -> None:
         """Count the request, and write its line of the access log."""
@@ -134,14 +140,21 @@ class _Exchange:
         self.began_s = time.monotonic()
         self.status: int | None = None
         self.caller: str | None = None
+        self.most_bytes = LARGEST_BODY_BYTES
+        self._ends_s = self.began_s + BODY_TIMEOUT_S
         self._body_bytes = 0
-        self._body_ended = False
+        self._body_ended = not _has_body(self.headers)
+
+    def allow(self, most_bytes: int, lasts_s: float) -> None:
+        """Allow a body that is larger, and takes longer, than others."""
+        self.most_bytes = most_bytes
+        self._ends_s = self.began_s + lasts_s
 
     async def receive(self) -> Message:
         """Hand on a part of the body; refuse one that is too large, or comes too slowly."""
         if self._body_ended:
             return await self._receive()
-        left_s = self.began_s + BODY_TIMEOUT_S - time.monotonic()
+        left_s = min(BODY_TIMEOUT_S, self._ends_s - time.monotonic())
         try:
             message = await asyncio.wait_for(self._receive(), max(0.0, left_s))
         except TimeoutError:
@@ -149,13 +162,12 @@ class _Exchange:
                 408,
                 "body_timeout",
                 f"the body did not come within {BODY_TIMEOUT_S:g} s",
-                headers={"Connection": "close"},
             ) from None
         if message["type"] == "http.request":
             self._body_bytes += len(message.get("body", b""))
             self._body_ended = not message.get("more_body", False)
-            if self._body_bytes > LARGEST_BODY_BYTES:
-                raise too_large()
+            if self._body_bytes > self.most_bytes:
+                raise too_large(self.most_bytes)
         return message
 
     async def send(self, message: Message) -> None:
@@ -168,6 +180,9 @@ class _Exchange:
                 *((name, value) for name, value in _HEADERS.items() if name not in sent),
                 (b"x-request-id", self.request_id.encode("ascii")),
             ]
+            if not self._body_ended:
+                # Nobody reads the rest, which may have no end.
+                message["headers"].append((b"connection", b"close"))
         await self._send(message)
 
     async def answer(self, problem: Problem) -> None:
@@ -178,19 +193,26 @@ class _Exchange:
         await problem.response(request.url.path)(self._scope, self._receive, self.send)
 
 
-def too_large() -> Problem:
+def too_large(most_bytes: int) -> Problem:
     """Say that a body is too large."""
     return Problem(
         413,
         "body_too_large",
-        f"the body is larger than {LARGEST_BODY_BYTES:,} bytes",
+        f"the body is larger than {most_bytes:,} bytes",
         hint="names of many files go into a list, and the list into `source.files_from`",
-        headers={"Connection": "close"},
     )
 
 
-def _refuse_strangers(headers: Headers) -> None:
-    """Refuse other sites' pages in a browser of this machine, where nobody needs a key."""
+def _has_body(headers: Headers) -> bool:
+    """Tell whether a request says that a body follows its head."""
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def _refuse_strangers(headers: Headers, known: frozenset[str]) -> None:
+    """Refuse other sites' pages in a browser of this machine, where nobody needs a key.
+
+    Those of an origin that the operator has named are no strangers.
+    """
     if not _LOCAL_NAMES.match(headers.get("host", "localhost")):
         raise Problem(
             403,
@@ -199,7 +221,8 @@ def _refuse_strangers(headers: Headers) -> None:
             hint="`pravah keys create` makes a key; with one any name will do",
         )
     origin = headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != headers.get("host"):
+    own = (origin or "").partition("://")[2] == headers.get("host")
+    if origin is not None and not own and origin not in known:
         raise Problem(
             403,
             "origin_not_allowed",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,18 +13,16 @@ from starlette.responses import JSONResponse, Response
 from pravah.api import cursors
 from pravah.api.callers import READER, SUBMITTER, Caller
 from pravah.api.dry_run import dry_run as try_out
+from pravah.api.multipart import MEDIA_TYPE
+from pravah.api.orders import Order, audit, over
 from pravah.api.parameters import Flag, JobId, Limit
-from pravah.api.problems import Problem
-from pravah.api.schemas import documented, json_answer, page_answer
+from pravah.api.schemas import documented, json_answer, page_answer, reference
 from pravah.api.service import Service, caller_of, request_id_of, service_of
 from pravah.api.specs import read_json, read_spec
-from pravah.errors import LedgerError, NotFoundError, PravahError
-from pravah.jobs import log
-from pravah.jobs.service import Reuse, Submission
-from pravah.model.ids import new_id
+from pravah.jobs.service import Reuse
 from pravah.model.ledger import JobFilter
-from pravah.model.replies import Answered, Asked, Reserved
 from pravah.model.status import JobStatus
+from pravah.model.uri import path_uri
 
 if TYPE_CHECKING:
     from pravah.model.spec import JobSpec
@@ -53,7 +50,7 @@ _CREATED["headers"] = {"Location": {"schema": {"type": "string"}, "description":
     status_code=201,
     dependencies=[SUBMITTER],
     responses={
-        **documented(201, _CREATED, 409, 413, 415),
+        **documented(201, _CREATED, 409, 413, 415, 507),
         200: {
             "description": "With `dry_run` the plan; with `reuse` the job that is gone on with.",
             "content": {
@@ -80,7 +77,8 @@ _CREATED["headers"] = {"Location": {"schema": {"type": "string"}, "description":
                         "sink": "data/out/",
                         "steps": [{"compress": {"codec": "gzip"}}],
                     },
-                }
+                },
+                MEDIA_TYPE: {"schema": reference("JobWithFiles")},
             },
         }
     },
@@ -106,14 +104,17 @@ async def create_job(
     """Create a job.
 
     The body is the spec that the command line and Python build, too. Paths are the server's, and
-    lie below what its operator allows.
+    lie below what its operator allows. Files of a small job may come with the request, as parts of
+    `multipart/form-data`: they are its source, and live as long as the job.
     """
     service, caller = service_of(request), caller_of(request)
+    order = Order(service, caller, request_id_of(request), Reuse(reuse.value))
+    if service.uploads.meant(request.method, request.url.path, request.headers):
+        return await _create_with_files(request, order, idempotency_key, dry_run=dry_run)
     body = await request.body()
     if dry_run:
         spec = await service.quick.run(_spec_of, service, caller, request, body)
         return JSONResponse(await try_out(spec))
-    order = _Order(service, caller, request_id_of(request), Reuse(reuse.value))
     threads = service.slow if b'"files_from"' in body else service.quick
     spec_of = partial(_spec_of, service, caller, request, body)
     return await threads.run(order.carry_out, spec_of, idempotency_key)
@@ -183,27 +184,20 @@ async def delete_job(request: Request, job_id: JobId) -> Response:
     def delete() -> None:
         found = service.find(caller, job_id)
         service.jobs.delete(found)
+        service.uploads.remove(found)
         audit("job deleted", caller, request_id_of(request), job=found)
 
     await service.slow.run(delete)
     return Response(status_code=204)
 
 
-def audit(what: str, caller: Caller, request_id: str, **fields: object) -> None:
-    """Write a line of the audit log: who has changed what, and by which request."""
-    log.info(what, key=caller.key_id, caller=caller.name, request=request_id, **fields)
-
-
-def origin(caller: Caller, request_id: str) -> dict[str, str]:
-    """Tell in a job's history who asked for something."""
-    return {"key": caller.key_id, "caller": caller.name, "request": request_id}
-
-
-def _spec_of(service: Service, caller: Caller, request: Request, body: bytes) -> JobSpec:
+def _spec_of(
+    service: Service, caller: Caller, request: Request, body: bytes, *, uploaded: bool = False
+) -> JobSpec:
     """Read the spec of a request, as far as no place that it names is touched."""
-    form = read_json(body, request.headers.get("content-type"))
-    spec = read_spec(form, caller)
-    service.containment.check(spec, caller)
+    kind = "application/json" if uploaded else request.headers.get("content-type")
+    spec = read_spec(read_json(body, kind), caller, uploaded=uploaded)
+    service.containment.check(spec, caller, uploaded=uploaded)
     listed = spec.source.files_from or ""
     if listed.startswith("job:"):
         # Names of another team's files are that team's.
@@ -211,104 +205,14 @@ def _spec_of(service: Service, caller: Caller, request: Request, body: bytes) ->
     return spec
 
 
-class _Order:
-    """One `POST /jobs`: carried out once, however often it is sent."""
-
-    def __init__(self, service: Service, caller: Caller, request_id: str, reuse: Reuse) -> None:
-        self._service = service
-        self._caller = caller
-        self._request_id = request_id
-        self._reuse = reuse
-
-    def carry_out(self, spec_of: partial[JobSpec], key: str | None) -> Response:
-        """Create the job, or give the answer that this key has got before."""
-        spec = spec_of()
-        if key is None:
-            return self._answer(self._create(spec, new_id()))
-        text = json.dumps([spec.to_dict(), self._reuse], sort_keys=True)
-        asked = Asked(self._caller.key_id, key, hashlib.sha256(text.encode()).hexdigest())
-        reservation = self._service.application.replies.reserve(asked, new_id())
-        if isinstance(reservation, Answered):
-            return _job_response(
-                reservation.status, reservation.answer, {"Idempotent-Replayed": "true"}
-            )
-        if not isinstance(reservation, Reserved):
-            raise _refused(key, other_body=reservation.other_body)
-        return self._create_once(spec, asked, reservation.job_id)
-
-    def _create_once(self, spec: JobSpec, asked: Asked, job_id: str) -> Response:
-        replies = self._service.application.replies
-        try:
-            submission = self._created(job_id) or self._create(spec, job_id)
-        except LedgerError:
-            replies.abandon(asked)  # whether it was created nobody knows
-            raise
-        except (PravahError, Problem):
-            replies.give_back(asked)
-            raise
-        answer = self._answer(submission)
-        replies.answer(asked, answer.status_code, bytes(answer.body).decode())
-        return answer
-
-    def _created(self, job_id: str) -> Submission | None:
-        """Give what a server created that died before it kept the answer.
-
-        By now its source may be gone and the quota used up, by this very job: it is not tried anew.
-        """
-        try:
-            return Submission(self._service.application.ledger.job(job_id), resumed=False)
-        except NotFoundError:
-            return None
-
-    def _create(self, spec: JobSpec, job_id: str) -> Submission:
-        self._check_quota()
-        submission = self._service.jobs.create(
-            spec,
-            reuse=self._reuse,
-            job_id=job_id,
-            origin=origin(self._caller, self._request_id),
-        )
-        what = "job resumed" if submission.resumed else "job created"
-        audit(what, self._caller, self._request_id, job=submission.job.id)
-        return submission
-
-    def _check_quota(self) -> None:
-        most = self._caller.limits.unfinished_jobs
-        if most is None:
-            return
-        begun = self._service.application.ledger.unfinished(self._caller.team or "", most)
-        if begun >= most:
-            raise Problem(
-                429,
-                "too_many_jobs",
-                f"the key allows {most:,} unfinished jobs of its team, and there are as many",
-                hint="wait until one has ended, or cancel one",
-                headers={"Retry-After": "5"},
-            )
-
-    @staticmethod
-    def _answer(submission: Submission) -> Response:
-        body = json.dumps(submission.job.to_dict(), ensure_ascii=False)
-        return _job_response(200 if submission.resumed else 201, body, {})
-
-
-def _job_response(status: int, body: str, headers: dict[str, str]) -> Response:
-    path = f"/jobs/{json.loads(body)['id']}"
-    return Response(body, status, {"Location": path, **headers}, "application/json")
-
-
-def _refused(key: str, *, other_body: bool) -> Problem:
-    if other_body:
-        return Problem(
-            422,
-            "idempotency_key_reused",
-            f"the key `{key}` was sent with another body",
-            hint="a key stands for one request: choose a new one",
-        )
-    return Problem(
-        409,
-        "idempotency_in_flight",
-        f"the first request under the key `{key}` is still worked on",
-        hint="send it again in a moment: the answer will be the first one's",
-        headers={"Retry-After": "1"},
-    )
+async def _create_with_files(
+    request: Request, order: Order, key: str | None, *, dry_run: bool
+) -> Response:
+    """Create a job over the files that come with its request; a dry run removes them again."""
+    service, caller = order.service, order.caller
+    async with service.uploads.received(request) as upload:
+        spec_of = partial(_spec_of, service, caller, request, upload.spec, uploaded=True)
+        if dry_run:
+            spec = await service.quick.run(spec_of)
+            return JSONResponse(await try_out(over(spec, path_uri(bytes(upload.directory)))))
+        return await service.slow.run(replace(order, upload=upload).carry_out, spec_of, key)

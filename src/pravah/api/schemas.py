@@ -166,6 +166,16 @@ SCHEMAS: dict[str, Schema] = {
             "predicted": {"type": ["object", "null"]},
         }
     ),
+    "JobWithFiles": _object(
+        {
+            "spec": {"type": "object", "description": "A job spec without places in `source`."},
+            "file": {
+                "type": "array",
+                "items": {"type": "string", "format": "binary"},
+                "description": "Files with their relative names; they are the source.",
+            },
+        }
+    ),
     "Record": _MAP,
     "Health": _object({"status": {"enum": ["ok"]}}),
 }
@@ -283,6 +293,7 @@ _COMMON = {
     429: ("too_many_requests", "the key may send 500 requests a second"),
     500: ("internal_error", "something went wrong that should not have"),
     503: ("server_busy", "too many requests wait"),
+    507: ("no_room_for_upload", "the server has no room for the files at this moment"),
 }
 _ALWAYS = (400, 401, 403, 422, 429, 500, 503)
 

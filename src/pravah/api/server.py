@@ -163,11 +163,12 @@ async def _serve(application: Application, listener: socket.socket, crew: Worker
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     log.info("the API listens", address=f"http://{_shown(host)}:{port}", pid=os.getpid())
-    watching = asyncio.create_task(crew.watch())
+    watching = [asyncio.create_task(each.watch()) for each in (crew, service.uploads)]
     try:
         await server.serve(sockets=[listener])
     finally:
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         await crew.end()
         service.close()
     log.info("the API has stopped")

@@ -13,6 +13,7 @@ from pravah.api.metrics import Metrics
 from pravah.api.rates import Rates
 from pravah.api.schemas import JOB_NAME_PATTERN
 from pravah.api.threads import Threads
+from pravah.api.uploads import Uploads
 from pravah.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Service:
     rates: Rates
     metrics: Metrics
     feeds: Feeds
+    uploads: Uploads
     quick: Threads
     slow: Threads
 
@@ -56,6 +58,7 @@ class Service:
             rates=Rates(),
             metrics=Metrics(),
             feeds=Feeds(jobs, threads),
+            uploads=Uploads(settings, application.ledger),
             quick=Threads("requests", threads=QUICK_THREADS, waiting=QUICK_WAITING),
             slow=Threads("long requests", threads=SLOW_THREADS, waiting=SLOW_WAITING),
         )
@@ -81,6 +84,7 @@ class Service:
     def close(self) -> None:
         """Begin nothing more."""
         self.feeds.close()
+        self.uploads.close()
         self.quick.close()
         self.slow.close()
 

@@ -12,12 +12,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pravah.api.problems import Problem
+from pravah.errors import SpecError
 from pravah.model.spec import JobSpec
 from pravah.registry import registry
 
 if TYPE_CHECKING:
     from pravah.api.callers import Caller
 
+# Stands for the directory of an upload before it has one.
+UPLOADED = "file:///uploaded"
 # A spec needs eight levels with the parameters of its steps.
 DEEPEST = 32
 # What opens and closes, outside of texts.
@@ -48,12 +51,15 @@ def read_json(body: bytes, content_type: str | None) -> Any:  # noqa: ANN401 - J
         raise Problem(400, "invalid_json", f"the body is no JSON: {_why(error)}") from None
 
 
-def read_spec(form: object, caller: Caller) -> JobSpec:
-    """Read a job spec as the command line takes it; its team is that of the key."""
+def read_spec(form: object, caller: Caller, *, uploaded: bool = False) -> JobSpec:
+    """Read a job spec as the command line takes it; its team is that of the key.
+
+    The source of a spec that came with its files is a place that does not exist yet.
+    """
     if not isinstance(form, Mapping):
         return JobSpec.parse(form)
     _refuse_unwritable(form)
-    given = dict(form)
+    given = {**form, "source": _uploaded(form)} if uploaded else dict(form)
     if isinstance(given.get("steps"), str):
         given["steps"] = [given["steps"]]
     if isinstance(given.get("steps"), list):
@@ -61,6 +67,19 @@ def read_spec(form: object, caller: Caller) -> JobSpec:
     spec = JobSpec.parse(given)
     _check_limits(spec, caller)
     return _of_team(spec, caller)
+
+
+def _uploaded(form: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the source of a spec whose files came with it: filters may be said, places not."""
+    source = form.get("source", {})
+    named = {"uri", "files_from"} & source.keys() if isinstance(source, Mapping) else {"uri"}
+    if named or form.get("in_place"):
+        what = f"`source.{min(named)}`" if named else "`in_place`"
+        raise SpecError(
+            f"{what} means nothing where the files come with the request",
+            hint="leave it out: the files that were sent are the source",
+        )
+    return {**source, "uri": [UPLOADED]}
 
 
 def _of_team(spec: JobSpec, caller: Caller) -> JobSpec:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from pravah.api.callers import SUBMITTER, Caller
-from pravah.api.jobs import audit, origin
+from pravah.api.orders import audit, origin
 from pravah.api.parameters import Flag, JobId
 from pravah.api.schemas import documented, json_answer
 from pravah.api.service import Service, caller_of, request_id_of, service_of

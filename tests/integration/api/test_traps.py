@@ -133,6 +133,30 @@ def test_huge_body_is_refused_in_bounded_memory(server: Server) -> None:
     assert server.memory_bytes() - before < GROWTH_BYTES
 
 
+def test_body_that_nobody_reads_ends_the_connection(workspace: Any) -> None:
+    """Who has no key, or the wrong one, does not keep the server busy with a body without end."""
+    server = Server(workspace, PRAVAH_ADMIN_KEY="admin-key-of-the-tests")
+    try:
+        for path, status in (("/jobs", b" 401 "), ("/livez", b" 405 ")):
+            with connected(server) as raw:
+                raw.sendall(head("POST", path, "Transfer-Encoding: chunked", *headers_of(JSON)))
+                sent, chunk = 0, b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+                try:
+                    while sent < 64 << 20:
+                        raw.sendall(chunk)
+                        sent += len(chunk)
+                except OSError:
+                    pass
+                assert sent < 64 << 20, path
+            with connected(server) as raw:
+                raw.sendall(head("POST", path, "Content-Length: 5"))
+                answer = read_all(raw)
+                assert status in answer.partition(b"\r\n")[0]
+        assert server.client.get("/livez").status_code == 200
+    finally:
+        server.kill()
+
+
 def test_huge_head_is_refused(server: Server) -> None:
     with connected(server) as raw:
         raw.sendall(b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * (1 << 20))
@@ -181,7 +205,8 @@ def test_body_that_stops_coming_ends_with_408(
         await asyncio.sleep(60)
 
     async def ask() -> None:
-        scope = {"type": "http", "method": "POST", "path": "/jobs", "headers": [], "state": {}}
+        scope = {"type": "http", "method": "POST", "path": "/jobs", "state": {}}
+        scope |= {"headers": [(b"content-length", b"10")]}
         exchange = guard._Exchange(scope, never, never)  # type: ignore[arg-type]
         await exchange.receive()
 
