@@ -21,6 +21,8 @@ from pravah.api import (
     processors,
     results,
     steering,
+    stories,
+    undo,
     workers,
 )
 from pravah.api.cors import Cors
@@ -33,6 +35,8 @@ from pravah.errors import PravahError
 ROUTERS = (
     jobs.router,
     steering.router,
+    undo.router,
+    stories.router,
     accounts.router,
     results.router,
     events.router,

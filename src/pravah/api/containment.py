@@ -38,16 +38,27 @@ class Containment:
         for step in spec.steps:
             if step.name in _COMMANDS:
                 raise _refusal("step_not_allowed", f"`{step.name}` is not for callers of the API")
-        allowed = self._of(caller)
         for what, uri in _places(spec):
-            if uri == NULL or (uploaded and what == "source"):
-                continue
-            if (store := _STORE.match(uri)) is not None:
-                _check_connection(what, store[1] or "default", caller)
-            else:
-                _check_path(what, uri, allowed)
-        if b"/" not in allowed:
+            if uri != NULL and not (uploaded and what == "source"):
+                self._check_place(what, uri, caller)
+        if b"/" not in self._of(caller):
             _check_links(spec)
+
+    def check_outputs(self, spec: JobSpec, caller: Caller) -> None:
+        """Refuse to touch outputs of a job that lie further than a caller may reach."""
+        for what, uri in _places(spec):
+            if what in ("sink", "results.uri") and uri != NULL:
+                self._check_place(what, uri, caller)
+
+    def check_path(self, what: str, path: bytes, caller: Caller) -> None:
+        """Refuse to tell of a path that a caller may not reach."""
+        _check_real(what, path, path, self._of(caller))
+
+    def _check_place(self, what: str, uri: str, caller: Caller) -> None:
+        if (store := _STORE.match(uri)) is not None:
+            _check_connection(what, store[1] or "default", caller)
+        else:
+            _check_path(what, uri, self._of(caller))
 
     def _of(self, caller: Caller) -> list[bytes]:
         """Give the roots of a caller: those of the key, as far as they lie below the server's."""
@@ -87,12 +98,17 @@ def _check_path(what: str, uri: str, allowed: list[bytes]) -> None:
     glob = split_glob(path)
     # A name that looks like a glob may be there; a glob begins where its first pattern stands.
     for meant in (path, *([glob[0]] if glob else [])):
-        real = os.path.realpath(meant)
-        if not any(_below(real, root) for root in allowed):
-            roots = ", ".join(map(shown_path, allowed)) or "no directory at all"
-            raise _refusal(
-                "root_not_allowed", f"{what}: `{shown_path(path)}` is below none of: {roots}"
-            )
+        _check_real(what, path, meant, allowed)
+
+
+def _check_real(what: str, path: bytes, meant: bytes, allowed: list[bytes]) -> None:
+    """Refuse a path by where it leads to."""
+    real = os.path.realpath(meant)
+    if not any(_below(real, root) for root in allowed):
+        roots = ", ".join(map(shown_path, allowed)) or "no directory at all"
+        raise _refusal(
+            "root_not_allowed", f"{what}: `{shown_path(path)}` is below none of: {roots}"
+        )
 
 
 def _check_connection(what: str, name: str, caller: Caller) -> None:

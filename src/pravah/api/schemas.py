@@ -176,6 +176,21 @@ SCHEMAS: dict[str, Schema] = {
             },
         }
     ),
+    "JobChange": {
+        "type": "object",
+        "properties": {"priority": {"type": "integer"}, "limits": _MAP, "on_error": _MAP},
+        "additionalProperties": False,
+        "minProperties": 1,
+    },
+    "Undone": _object(
+        {
+            "job": {"type": "string", "pattern": JOB_ID_PATTERN},
+            "dry_run": {"type": "boolean"},
+            **dict.fromkeys(("removed", "changed", "gone", "failed", "replaced"), _COUNT),
+            "failures": {"type": "array", "items": _MAP},
+        }
+    ),
+    "Mention": _object({"job": _MAP, "file": _MAP, "inputs": _COUNT}),
     "Record": _MAP,
     "Health": _object({"status": {"enum": ["ok"]}}),
 }
@@ -272,6 +287,27 @@ EXAMPLES: dict[str, Any] = {
         "outputs": ["file:///data/out/a.csv.zst"],
         "problems": [],
         "predicted": {"duration_s": 0.2, "output_bytes": 40_000},
+    },
+    "Undone": {
+        "job": _JOB_ID,
+        "dry_run": False,
+        "removed": 19,
+        "changed": 1,
+        "gone": 0,
+        "failed": 0,
+        "replaced": 0,
+        "failures": [],
+    },
+    "Mention": {
+        "job": {
+            "id": _JOB_ID,
+            "name": "nightly",
+            "status": "completed",
+            "created_at": "2026-11-26T07:30:00.000000Z",
+            "finished_at": "2026-11-26T07:30:02.000000Z",
+        },
+        "file": {"path": "/data/in/a.csv", "outcome": "done", "outputs": ["file:///out/a.csv"]},
+        "inputs": 1,
     },
     "Record": {"path": "/data/in/a.csv", "lines": 12},
     "Health": {"status": "ok"},

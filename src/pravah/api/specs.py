@@ -69,6 +69,19 @@ def read_spec(form: object, caller: Caller, *, uploaded: bool = False) -> JobSpe
     return _of_team(spec, caller)
 
 
+def read_change(form: object, caller: Caller) -> Mapping[str, Any]:
+    """Read what is to change of a job, as `pravah jobs set` takes it."""
+    if not isinstance(form, Mapping) or not form:
+        raise SpecError(
+            "a change is a map of keys", hint='as in `{"limits": {"tasks": 2}, "priority": 5}`'
+        )
+    _refuse_unwritable(form)
+    priority, most = form.get("priority"), caller.limits.priority
+    if most is not None and isinstance(priority, int) and priority > most:
+        raise _limit_exceeded("priority", priority, most)
+    return form
+
+
 def _uploaded(form: Mapping[str, Any]) -> dict[str, Any]:
     """Give the source of a spec whose files came with it: filters may be said, places not."""
     source = form.get("source", {})
@@ -104,12 +117,16 @@ def _check_limits(spec: JobSpec, caller: Caller) -> None:
         ("limits.memory", spec.limits.memory, limits.memory_bytes),
     ):
         if most is not None and asked > most:
-            raise Problem(
-                403,
-                "limit_exceeded",
-                f"{what} is {asked:,}, the key allows {most:,}",
-                hint="ask for less; `pravah keys create` makes keys with other limits",
-            )
+            raise _limit_exceeded(what, asked, most)
+
+
+def _limit_exceeded(what: str, asked: int, most: int) -> Problem:
+    return Problem(
+        403,
+        "limit_exceeded",
+        f"{what} is {asked:,}, the key allows {most:,}",
+        hint="ask for less; `pravah keys create` makes keys with other limits",
+    )
 
 
 def _refuse_depth(body: bytes) -> None:

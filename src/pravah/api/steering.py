@@ -1,4 +1,4 @@
-"""`POST /jobs/{job_id}/cancel`, `pause`, `resume` and `retry`.
+"""`POST /jobs/{job_id}/cancel`, `pause`, `resume` and `retry`, and `PATCH` of a job.
 
 A cancel and a pause are requests: workers see them within a second, and the status follows once
 nothing is half-written.
@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse, Response
 from pravah.api.callers import SUBMITTER, Caller
 from pravah.api.orders import audit, origin
 from pravah.api.parameters import Flag, JobId
-from pravah.api.schemas import documented, json_answer
+from pravah.api.schemas import documented, json_answer, reference
 from pravah.api.service import Service, caller_of, request_id_of, service_of
+from pravah.api.specs import read_change, read_json
 from pravah.api.threads import Threads
 from pravah.model import ledger
 from pravah.model.job import Job
@@ -83,6 +84,33 @@ async def retry_job(request: Request, job_id: JobId, group: Group = None) -> Res
     """Put failed files back to work: all of them, or one group."""
     return await _steer(
         request, job_id, "retry", lambda service, job: service.jobs.retry(job, group), slow=True
+    )
+
+
+@router.patch(
+    "/jobs/{job_id}",
+    operation_id="change_job",
+    summary="Change limits of a job that is worked on",
+    responses=documented(200, _AS_IT_IS, 404, 409, 413, 415),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "`priority`, `limits` and `on_error`, as far as they are to change.",
+            "content": {
+                "application/json": {
+                    "schema": reference("JobChange"),
+                    "example": {"priority": 5, "limits": {"tasks": 2}},
+                }
+            },
+        }
+    },
+)
+async def change_job(request: Request, job_id: JobId) -> Response:
+    """Change a job while it is worked on; its workers follow within a second."""
+    caller, kind = caller_of(request), request.headers.get("content-type")
+    settings = read_change(read_json(await request.body(), kind), caller)
+    return await _steer(
+        request, job_id, "change", lambda service, job: service.jobs.change(job, settings)
     )
 
 

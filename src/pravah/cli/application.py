@@ -88,6 +88,13 @@ def opened_here(console: Console) -> Iterator[Application]:
         opened_application.close()
 
 
+def is_here(application: AnyApplication) -> bool:
+    """Tell whether the ledger is worked with here, so that its jobs' local paths are here, too."""
+    from pravah.bootstrap import Application
+
+    return isinstance(application, Application)
+
+
 def _is_local(console: Console) -> bool:
     """Tell whether the ledger is meant, whatever server there is."""
     named = console.local or console.ledger is not None

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from pravah.cli.application import existing
+from pravah.cli.application import existing, is_here
 from pravah.cli.console import Console
 from pravah.cli.figures import ago, counted, moment, size
 from pravah.cli.names import from_path, from_uris, printable
@@ -57,7 +57,7 @@ def _tell(typed: str, end: End, console: Console, jobs: int) -> None:
             for mention in (first, *found):
                 console.data(mention.to_dict())
             return
-        console.line(_now(path))
+        console.line(_now(path) if is_here(application) else from_path(path))
         console.lines(_lines((first, *found), end))
 
 

@@ -352,11 +352,14 @@ class JobService:
 
         return gathered(self._ledger, self.get(job), self._scratch).table()
 
-    def story(self, path: bytes, end: End, jobs: int) -> Iterator[Mention]:
-        """Give each of the latest jobs that knows a file; looks into so many that may."""
+    def story(self, path: bytes, end: End, jobs: int, team: str | None = None) -> Iterator[Mention]:
+        """Give each of the latest jobs, or of a team's, that knows a file.
+
+        Looks into so many that may.
+        """
         from pravah.jobs.story import story
 
-        return story(self._ledger, path, end, jobs)
+        return story(self._ledger, path, end, jobs, team)
 
     def events(self, job: str, after: int = 0) -> Iterator[Event]:
         """Give what happened to a job behind an event, in order."""

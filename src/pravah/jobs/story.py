@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from pravah.model.job import Job
-from pravah.model.ledger import Ledger
+from pravah.model.ledger import JobFilter, Ledger
 from pravah.model.uri import NULL, uri_path
 
 # Jobs read at once.
@@ -44,14 +44,16 @@ class Mention:
         return {"job": self.job, "file": self.file, "inputs": self.inputs}
 
 
-def story(ledger: Ledger, path: bytes, end: End, jobs: int) -> Iterator[Mention]:
-    """Give each of the latest jobs that knows a file; looks into so many that may."""
+def story(
+    ledger: Ledger, path: bytes, end: End, jobs: int, team: str | None = None
+) -> Iterator[Mention]:
+    """Give each of the latest jobs, or of a team's, that knows a file; looks into so many."""
     from pravah import engine
 
     # As it is written, and where links lead to: a plan has either, by how its source was named.
     paths = list(dict.fromkeys((os.path.abspath(path), os.path.realpath(path))))  # noqa: PTH100
     looked = 0
-    for job in _latest(ledger):
+    for job in _latest(ledger, JobFilter(team)):
         near = [each for each in paths if _concerns(job, each, end)]
         if not near:
             continue
@@ -66,9 +68,9 @@ def story(ledger: Ledger, path: bytes, end: End, jobs: int) -> Iterator[Mention]
                 break
 
 
-def _latest(ledger: Ledger) -> Iterator[Job]:
+def _latest(ledger: Ledger, chosen: JobFilter) -> Iterator[Job]:
     before: str | None = None
-    while page := ledger.jobs(None, _PAGE, before):
+    while page := ledger.jobs(None, _PAGE, before, chosen):
         yield from page
         before = page[-1].id
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pravah.model.ids import typed
 from pravah.model.job import Books, Counts, Event, Failure, Job
 from pravah.model.ledger import Worker
 from pravah.model.status import JobStatus
+
+if TYPE_CHECKING:
+    from pravah.jobs.story import Mention
+    from pravah.jobs.undo import Undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,22 @@ def read_event(form: Mapping[str, Any]) -> Event:
         kind=form["kind"],
         detail=form["detail"],
     )
+
+
+def read_undone(form: Mapping[str, Any]) -> Undone:
+    """Read what an undo has removed."""
+    from pravah.jobs.undo import Undone
+
+    counted = ("removed", "changed", "gone", "failed", "replaced")
+    groups = [read_failure(failure) for failure in form["failures"]]
+    return Undone(**{name: form[name] for name in counted}, failures=groups)
+
+
+def read_mention(form: Mapping[str, Any]) -> Mention:
+    """Read what a job knows of a file."""
+    from pravah.jobs.story import Mention
+
+    return Mention(form["job"], form["file"], form["inputs"])
 
 
 def read_worker(form: Mapping[str, Any]) -> Worker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from http import HTTPStatus
@@ -15,8 +16,15 @@ from pravah.jobs.service import Reuse, Submission
 from pravah.model.job import Event, Failure, Job
 from pravah.model.ledger import Worker
 from pravah.model.status import JobStatus
-from pravah.remote.forms import read_event, read_failure, read_job, read_worker
-from pravah.remote.places import require_absolute
+from pravah.remote.forms import (
+    read_event,
+    read_failure,
+    read_job,
+    read_mention,
+    read_undone,
+    read_worker,
+)
+from pravah.remote.places import require_absolute, require_absolute_path
 from pravah.remote.streams import lines, server_sent
 from pravah.remote.transport import Transport, segment
 
@@ -33,6 +41,8 @@ _MEDIA_TYPES: Mapping[str, str] = {
     "csv": "text/csv",
     "parquet": "application/vnd.apache.parquet",
 }
+# By `jobs.story.End`, whose module loads nothing but for whoever asks.
+_EITHER_END: Mapping[str, str] = {"source": "/why", "output": "/which"}
 _EVENTS = "text/event-stream"
 
 
@@ -85,6 +95,18 @@ class RemoteJobs:
         # Sent twice it could open two rounds.
         return read_job(self._transport.send("POST", f"{_path(job)}/retry", query=query).form)
 
+    def change(self, job: str, settings: Mapping[str, Any]) -> Job:
+        """Change priority, limits or `on_error` of a job; its workers follow within a second."""
+        answer = self._transport.send("PATCH", _path(job), body=settings, repeatable=True)
+        return read_job(answer.form)
+
+    def undo(self, job: str, *, dry_run: bool = False) -> Undone:
+        """Have the outputs of an ended job taken back, as far as they are as it left them."""
+        query = {"dry_run": "true"} if dry_run else None
+        # Sent twice it would tell of outputs that are gone, and not that it has removed them.
+        answer = self._transport.send("POST", f"{_path(job)}/undo", query=query, repeatable=dry_run)
+        return read_undone(answer.form)
+
     def delete(self, job: str) -> None:
         """Remove an ended job from the ledger; its outputs stay."""
         self._transport.send("DELETE", _path(job))
@@ -135,6 +157,13 @@ class RemoteJobs:
                     return  # it is told as it is now, behind all that has happened so far
                 yield read_event(form)
 
+    def story(self, path: bytes, end: End, jobs: int) -> Iterator[Mention]:
+        """Give each of the latest jobs that knows a file; looks into so many that may."""
+        require_absolute_path(path, self._transport.url)
+        asked = _EITHER_END[end]
+        name = {"path": path.decode()} if _is_text(path) else {"path_b64": b64encode(path).decode()}
+        return map(read_mention, self._transport.pages(asked, {**name, "jobs": jobs}))
+
     def workers(self) -> list[Worker]:
         """List who works on the jobs of the server's ledger."""
         return [read_worker(form) for form in self._transport.pages("/workers")]
@@ -144,18 +173,6 @@ class RemoteJobs:
         return job.status == JobStatus.RUNNING and not any(w.present for w in self.workers())
 
     # What servers do not offer
-
-    def change(self, job: str, settings: Mapping[str, Any]) -> Job:  # noqa: ARG002
-        """Refuse to change a job that is worked on."""
-        raise self._not_offered("set")
-
-    def undo(self, job: str, *, dry_run: bool = False) -> Undone:  # noqa: ARG002
-        """Refuse to take outputs back."""
-        raise self._not_offered("undo")
-
-    def story(self, path: bytes, end: End, jobs: int) -> Iterator[Mention]:  # noqa: ARG002
-        """Refuse to search jobs for a file."""
-        raise self._not_offered("why")
 
     def write_account(self, job: str, path: Path) -> None:  # noqa: ARG002
         """Refuse to write the account of each file as Parquet; NDJSON is `files`."""
@@ -175,6 +192,14 @@ class RemoteJobs:
             f"the server {self._transport.url} does not offer `{what}`",
             hint="on the server's own host: add `--local`, with its DATABASE_URL",
         )
+
+
+def _is_text(path: bytes) -> bool:
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _path(job: str) -> str:

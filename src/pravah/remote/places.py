@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pravah.errors import NotYetError, SpecError
+from pravah.model.uri import shown_path
 
 if TYPE_CHECKING:
     from pravah.model.spec import JobSpec
@@ -23,11 +24,21 @@ def require_absolute(spec: JobSpec, url: str) -> None:
         )
     for path in _paths(spec):
         if not _ABSOLUTE.match(path):
-            raise SpecError(
-                f"`{path}` is relative, and the server {url} has a working directory of its own",
-                kind="relative_path",
-                hint="write the whole path, as the server sees it; or add `--local`",
-            )
+            raise _relative(path, url)
+
+
+def require_absolute_path(path: bytes, url: str) -> None:
+    """Refuse a relative path to a file that the server is asked about."""
+    if not path.startswith(b"/"):
+        raise _relative(shown_path(path), url)
+
+
+def _relative(path: str, url: str) -> SpecError:
+    return SpecError(
+        f"`{path}` is relative, and the server {url} has a working directory of its own",
+        kind="relative_path",
+        hint="write the whole path, as the server sees it; or add `--local`",
+    )
 
 
 def _paths(spec: JobSpec) -> Iterator[str]:

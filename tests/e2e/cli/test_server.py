@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ def failing(remote: Cli, data: Path) -> dict[str, Any]:
 
 def seen(ran: Ran) -> tuple[int, str, str]:
     """Give what a command showed, but for how long ago things are."""
-    return ran.code, re.sub(r"\d+ ?s( ago)?\b", "T", ran.out), ran.err
+    return ran.code, re.sub(r"\d+ ?(s|min)( ago)?\b", "T", ran.out), ran.err
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
@@ -147,14 +148,47 @@ def test_root_that_is_not_allowed_is_forbidden(remote: Cli) -> None:
 
 
 def test_what_servers_do_not_offer_is_told(remote: Cli, failing: dict[str, Any]) -> None:
-    for words in (
-        ["jobs", "undo", failing["id"], "-y"],
-        ["jobs", "set", failing["id"], "priority=1"],
-    ):
-        ran: Ran = remote(*words)
-        assert ran.code == 2
-        assert "does not offer" in ran.err
-        assert "--local" in ran.err
+    ran = remote("jobs", "report", failing["id"], "-o", remote.directory / "report.parquet")
+    assert ran.code == 2
+    assert "does not offer" in ran.err
+    assert "--local" in ran.err
+
+
+def test_story_of_a_file_is_the_same_here_and_on_the_server(remote: Cli, data: Path) -> None:
+    out = remote.directory / "out"
+    odd = os.fsencode(data) + b"/\xff.csv"
+    with open(odd, "wb") as file:
+        file.write(b"odd")
+    job = remote.job(data, "--to", out, "-s", "copy")
+    for words in (["why", data / "a.csv"], ["which", out / "a.csv"], ["why", odd]):
+        there, here = remote(*words, "--json"), remote(*words, "--json", "--local")
+        assert seen(there) == seen(here), words
+        assert [mention["job"]["id"] for mention in there.objects()] == [job["id"]]
+        # What is at the path today only the server's host can tell.
+        there, here = remote(*words), remote(*words, "--local")
+        assert seen(there)[1].splitlines()[1:] == seen(here)[1].splitlines()[1:]
+        assert here.out.startswith(there.out.splitlines()[0])
+    unknown, unknown_here = (remote("why", data / "no", *local) for local in ([], ["--local"]))
+    assert seen(unknown) == seen(unknown_here)
+    assert unknown.code == 3
+    assert remote("why", "a.csv").code == 2
+    assert remote("why", "/etc/passwd").code == 4
+
+
+def test_limits_are_changed_and_outputs_taken_back_on_the_server(remote: Cli, data: Path) -> None:
+    out = remote.directory / "out"
+    job = remote.job(data, "--to", out, "-s", "copy")
+    set_there = remote("jobs", "set", job["id"], "priority=3", "limits.tasks=2", "--json")
+    assert set_there.code == 2  # it has ended, as it would be said here
+    assert set_there.err == remote("jobs", "set", job["id"], "priority=3", "--local").err
+    count = job["counts"]["done"]
+    would = remote("jobs", "undo", job["id"], "--dry-run", "--json")
+    assert seen(would) == seen(remote("jobs", "undo", job["id"], "--dry-run", "--json", "--local"))
+    assert (would.objects()[0]["removed"], len(list(out.rglob("*.csv")))) == (count, 2)
+    undone = remote("jobs", "undo", job["id"], "-y", "--json")
+    assert (undone.code, undone.objects()[0]["removed"]) == (0, count)
+    assert list(out.rglob("*.csv")) == []
+    assert remote("jobs", "undo", job["id"], "--dry-run", "--json").objects()[0]["gone"] == count
 
 
 def test_server_that_is_not_there_is_one_line_and_exit_code_7(cli: Cli) -> None:

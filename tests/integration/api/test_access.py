@@ -72,9 +72,11 @@ def test_scopes_open_what_they_are_for(locked: Server) -> None:
     assert (refused.status_code, refused.json()["kind"]) == (403, "scope_missing")
     job_id = locked.create("copy", headers=submitter)
     assert locked.client.get(f"/jobs/{job_id}", headers=reader).status_code == 200
-    for verb in ("cancel", "pause", "resume", "retry"):
+    for verb in ("cancel", "pause", "resume", "retry", "undo"):
         assert locked.client.post(f"/jobs/{job_id}/{verb}", headers=reader).status_code == 403
     assert locked.client.delete(f"/jobs/{job_id}", headers=reader).status_code == 403
+    change = locked.client.patch(f"/jobs/{job_id}", json={"priority": 1}, headers=reader)
+    assert change.status_code == 403
     assert locked.client.get("/metrics", headers=reader).status_code == 200
     assert locked.client.get("/metrics", headers=AS_ADMIN).status_code == 200
 
@@ -83,17 +85,23 @@ def test_jobs_of_another_team_are_not_there(locked: Server) -> None:
     locked.workspace.fill(1)
     red, blue, none = (locked.key(team=team) for team in ("red", "blue", ""))
     job_id = locked.create("count", sink=None, headers=red)
+    locked.workspace.jobs.work(locked.create("copy", headers=red))
     assert locked.client.get(f"/jobs/{job_id}", headers=red).json()["labels"] == {"team": "red"}
     for other in (blue, none):
         paths = ["", "/files", "/failures", "/results", "/report", "/tasks", "/events"]
         answers = [locked.client.get(f"/jobs/{job_id}{path}", headers=other) for path in paths]
         answers += [
             locked.client.post(f"/jobs/{job_id}/{verb}", headers=other)
-            for verb in ("cancel", "pause", "resume", "retry")
+            for verb in ("cancel", "pause", "resume", "retry", "undo")
         ]
         answers.append(locked.client.delete(f"/jobs/{job_id}", headers=other))
+        change = {"priority": 1}
+        answers.append(locked.client.patch(f"/jobs/{job_id}", json=change, headers=other))
         assert {(a.status_code, a.json()["kind"]) for a in answers} == {(404, "job_not_found")}
         assert locked.client.get("/jobs", headers=other).json()["items"] == []
+        source = {"path": str(locked.workspace.source / "d0" / "f00000.txt")}
+        assert locked.client.get("/why", params=source, headers=red).json()["items"] != []
+        assert locked.client.get("/why", params=source, headers=other).json()["items"] == []
         listed = locked.spec("copy", source={"uri": [], "files_from": f"job:{job_id}"})
         refused = locked.client.post("/jobs", json=listed, headers=other)
         assert (refused.status_code, refused.json()["kind"]) == (404, "job_not_found")
@@ -214,6 +222,35 @@ def test_roots_of_a_key_are_narrower_than_the_servers(locked: Server) -> None:
     outside = locked.spec("count", sink=None, source="/etc")
     assert locked.client.post("/jobs", json=outside, headers=wider).status_code == 403
     assert locked.client.post("/jobs", json=locked.spec("copy"), headers=wider).status_code == 201
+
+
+def test_story_and_undo_reach_no_further_than_the_roots(locked: Server) -> None:
+    locked.workspace.fill(1)
+    source = locked.workspace.source / "d0" / "f00000.txt"
+    everything, own = locked.key(), locked.key(roots=(str(locked.workspace.source),))
+    job_id = locked.create("copy", headers=everything)
+    locked.workspace.jobs.work(job_id)
+    (output,) = (path for path in locked.workspace.sink.rglob("*.txt"))
+    link = locked.workspace.source / "link"
+    link.symlink_to("/etc")
+
+    def ask(route: str, path: object, headers: dict[str, str]) -> tuple[int, Any]:
+        answer = locked.client.get(route, params={"path": str(path)}, headers=headers)
+        return answer.status_code, answer.json().get("kind")
+
+    assert ask("/why", source, own) == (200, None)
+    assert ask("/which", output, everything) == (200, None)
+    for path in (output, "/etc/passwd", f"{link}/passwd", f"{source}/../../../x"):
+        assert ask("/which", path, own) == (403, "root_not_allowed")
+        assert ask("/why", path, own) == (403, "root_not_allowed")
+    assert ask("/why", "relative", own) == (422, "invalid_request")
+    undo = f"/jobs/{job_id}/undo"
+    for params in ({}, {"dry_run": "true"}):
+        refused = locked.client.post(undo, params=params, headers=own)
+        assert (refused.status_code, refused.json()["kind"]) == (403, "root_not_allowed")
+    assert output.exists()
+    assert locked.client.post(undo, headers=everything).json()["removed"] == 1
+    assert not output.exists()
 
 
 def test_connection_that_the_key_does_not_name_is_refused(locked: Server) -> None:

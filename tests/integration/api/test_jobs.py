@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pravah.model.keys import KeyLimits
 from tests.integration.api.serving import Server
 
 
@@ -101,6 +102,24 @@ def test_retry_of_one_group_leaves_the_others(working: Server) -> None:
     )
     other = working.client.post(f"/jobs/{job_id}/retry", params={"group": "x"})
     assert (other.status_code, other.json()["kind"]) == (422, "invalid_request")
+
+
+def test_limits_change_while_a_job_is_worked_on(working: Server) -> None:
+    working.workspace.fill(40, size_bytes=3000)
+    job_id = working.create("copy", limits={"read_rate": "1kB/s"})
+    path = f"/jobs/{job_id}"
+    change = {"priority": 7, "limits": {"read_rate": "100MB/s", "tasks": 3}}
+    changed = working.client.patch(path, json=change)
+    assert changed.status_code == 200, changed.text
+    assert (changed.json()["priority"], changed.json()["spec"]["limits"]["tasks"]) == (7, 3)
+    assert working.ended(job_id)["counts"]["done"] == 40
+    for body in ({"source": "/etc"}, {"limits": {"memory": "9GiB"}}, {"limits": 5}, [], {}):
+        refused = working.client.patch(path, json=body)
+        assert 400 <= refused.status_code < 500, body
+    assert working.client.patch(path, json={"priority": "x"}).status_code in (409, 422)
+    least = working.key(limits=KeyLimits(priority=0))
+    over = working.client.patch(path, json={"priority": 1}, headers=least)
+    assert (over.status_code, over.json()["kind"]) == (403, "limit_exceeded")
 
 
 def test_dry_run_tells_what_would_be_done_and_creates_nothing(server: Server) -> None:
