@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pravah import tracing
 from pravah.errors import LedgerError, SettingError
 from pravah.model.units import read_duration
 from pravah.settings import Settings
@@ -102,6 +103,7 @@ class Application:
 
     def close(self) -> None:
         """End what was started and close what was opened."""
+        tracing.flush()
         if self._runner is not None:
             self._runner.end()
         if "ledger" in self.__dict__:
@@ -128,7 +130,13 @@ class LedgerFacts:
 
 def application(settings: Settings | None = None) -> Application:
     """Wire the application of these settings; by default those of environment and `.env`."""
-    return Application(settings or Settings())
+    chosen = settings or Settings()
+    endpoint = chosen.get(tracing.ENDPOINT)
+    if endpoint is not None and not tracing.configure(str(endpoint)):
+        from pravah.jobs import log
+
+        log.info("traces go nowhere: `pip install pravah[otel]`", endpoint=endpoint)
+    return Application(chosen)
 
 
 def remote_application(settings: Settings) -> RemoteApplication | None:

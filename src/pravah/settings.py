@@ -157,6 +157,7 @@ SETTINGS = (
         "PRAVAH_URL", None, "a server that `run`, `plan`, `jobs` and `workers` act on", server_url
     ),
     Setting("PRAVAH_API_KEY", None, "the key that is sent to this server", secret=True),
+    Setting("OTEL_EXPORTER_OTLP_ENDPOINT", None, "where traces go, by OTLP/HTTP; unset: nowhere"),
     Setting("PRAVAH_DEV", "false", "a build without optimisation is meant", _flag),
 )
 

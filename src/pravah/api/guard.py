@@ -16,11 +16,13 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
+from pravah import tracing
 from pravah.api.problems import Problem, bug, problem_of
 from pravah.api.service import Service
 from pravah.api.uploads import LASTS_S
 from pravah.jobs import log
 from pravah.model.ids import new_id
+from pravah.tracing import Span, Trace
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -113,11 +115,14 @@ class Guard:
         template = str(getattr(route, "path", "none"))
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._service.metrics.note(template, method, exchange.status or 499, took_s)
+        if exchange.trace is not None:
+            _write_span(exchange, method, template)
         log.debug(
             f"{scope['method']} {scope['path']}",
             status=exchange.status or "gone",
             duration_ms=round(took_s * 1000, 1),
             request=exchange.request_id,
+            trace=exchange.trace.trace_id if exchange.trace else None,
             caller=exchange.caller,
             client=(scope.get("client") or ("-",))[0],
         )
@@ -137,6 +142,10 @@ class _Exchange:
         sent = self.headers.get("x-request-id", "")
         self.request_id = sent if _REQUEST_ID.match(sent) else f"req_{new_id()}"
         scope.setdefault("state", {})["request_id"] = self.request_id
+        self.parent = Trace.parse(self.headers.get("traceparent"))
+        self.trace = _own_place(self.parent)
+        if self.trace is not None:
+            scope["state"]["traceparent"] = str(self.trace)
         self.began_s = time.monotonic()
         self.status: int | None = None
         self.caller: str | None = None
@@ -191,6 +200,38 @@ class _Exchange:
             return
         request = Request(self._scope)
         await problem.response(request.url.path)(self._scope, self._receive, self.send)
+
+
+def _own_place(parent: Trace | None) -> Trace | None:
+    """Give the place of a request in its client's trace, or in a new one where traces are kept."""
+    if parent is not None:
+        return parent.child() if tracing.enabled() else parent
+    return Trace.about(new_id()) if tracing.enabled() else None
+
+
+def _write_span(exchange: _Exchange, method: str, template: str) -> None:
+    if not tracing.enabled() or exchange.trace is None:
+        return
+    ended_ns = time.time_ns()
+    status = exchange.status or 499
+    tracing.write(
+        Span(
+            name=f"{method} {template}",
+            place=exchange.trace,
+            parent=exchange.parent,
+            began_ns=ended_ns - round((time.monotonic() - exchange.began_s) * 1e9),
+            ended_ns=ended_ns,
+            # Named as OpenTelemetry's conventions for HTTP have it; nothing of what was sent.
+            attributes={
+                "http.request.method": method,
+                "http.route": template,
+                "http.response.status_code": status,
+                "pravah.request": exchange.request_id,
+            },
+            error=f"answered with {status}" if status >= 500 else None,
+            serves=True,
+        )
+    )
 
 
 def too_large(most_bytes: int) -> Problem:

@@ -17,7 +17,7 @@ from pravah.api.multipart import MEDIA_TYPE
 from pravah.api.orders import Order, audit, over
 from pravah.api.parameters import Flag, JobId, Limit
 from pravah.api.schemas import documented, json_answer, page_answer, reference
-from pravah.api.service import Service, caller_of, request_id_of, service_of
+from pravah.api.service import Service, caller_of, request_id_of, service_of, traceparent_of
 from pravah.api.specs import read_json, read_spec
 from pravah.jobs.service import Reuse
 from pravah.model.ledger import JobFilter
@@ -108,7 +108,13 @@ async def create_job(
     `multipart/form-data`: they are its source, and live as long as the job.
     """
     service, caller = service_of(request), caller_of(request)
-    order = Order(service, caller, request_id_of(request), Reuse(reuse.value))
+    order = Order(
+        service,
+        caller,
+        request_id_of(request),
+        Reuse(reuse.value),
+        traceparent=traceparent_of(request),
+    )
     if service.uploads.meant(request.method, request.url.path, request.headers):
         return await _create_with_files(request, order, idempotency_key, dry_run=dry_run)
     body = await request.body()

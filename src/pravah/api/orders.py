@@ -35,6 +35,7 @@ class Order:
     request_id: str
     reuse: Reuse = Reuse.NOTHING
     upload: Upload | None = None
+    traceparent: str | None = None
 
     def carry_out(self, spec_of: Callable[[], JobSpec], key: str | None) -> Response:
         """Create the job, or give the answer that this key has got before."""
@@ -89,7 +90,7 @@ class Order:
             spec = over(spec, path_uri(bytes(place)))
         try:
             submission = self.service.jobs.create(
-                spec, reuse=self.reuse, job_id=job_id, origin=origin(self.caller, self.request_id)
+                spec, reuse=self.reuse, job_id=job_id, origin=self._origin()
             )
         except LedgerError:
             raise  # it may be there, and needs its files
@@ -99,6 +100,10 @@ class Order:
         what = "job resumed" if submission.resumed else "job created"
         audit(what, self.caller, self.request_id, job=submission.job.id)
         return submission
+
+    def _origin(self) -> dict[str, str]:
+        traced = {"traceparent": self.traceparent} if self.traceparent else {}
+        return origin(self.caller, self.request_id) | traced
 
     def _check_quota(self) -> None:
         most = self.caller.limits.unfinished_jobs

@@ -99,6 +99,11 @@ def caller_of(request: Request) -> Caller:
     return cast("Caller", request.state.caller)
 
 
+def traceparent_of(request: Request) -> str | None:
+    """Give the place of a request in a trace, for the job that it creates."""
+    return getattr(request.state, "traceparent", None)
+
+
 def request_id_of(request: Request) -> str:
     """Give the id under which the log knows a request."""
     return cast("str", request.state.request_id)

@@ -26,6 +26,7 @@ from pravah.model.ledger import (
 )
 from pravah.model.uri import shown_uri
 from pravah.runner.frames import Message
+from pravah.tracing import Trace
 
 Record = Mapping[str, Any]
 
@@ -52,6 +53,8 @@ class Attempt:
     # How far the call was when it last got on, and when that was seen.
     moved: int = -1
     moved_s: float = field(default_factory=time.monotonic)
+    # What its span hangs from; None where nobody wants spans.
+    trace: Trace | None = None
 
     @property
     def draining(self) -> bool:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pravah.jobs import log
+from pravah.jobs import log, traces
 from pravah.jobs.suspicion import FATAL_DEATHS
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def claimed(lease: Lease, *, alone: bool) -> None:
 
 def ended(attempt: Attempt, how: str, error: Mapping[str, str] | None = None) -> None:
     """Tell the end of an attempt: `finished`, `given back`, `split`, `lease lost`, `failed`."""
+    traces.attempt_ended(attempt, how, error)
     lease, counts = attempt.lease, attempt.counts
     log.outcome(
         "task ended",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pravah.errors import STORE_HINTS, EngineError, LedgerBusyError, StatusError
 from pravah.jobs import attempt as attempts
-from pravah.jobs import chronicle, log
+from pravah.jobs import chronicle, log, traces
 from pravah.jobs.attempt import Attempt
 from pravah.jobs.autopsy import Death
 from pravah.jobs.failure_guard import stop_if_exceeded
@@ -211,7 +211,8 @@ class Crew:
         )
 
     def _start(self, lease: Lease, job: Job, *, alone: bool) -> None:
-        attempt = Attempt(next(self._calls), lease, alone=alone)
+        trace = traces.place_of(self._ledger, job)
+        attempt = Attempt(next(self._calls), lease, alone=alone, trace=trace)
         self._make_ready(job)
         try:
             for message in attempts.opening(self._ledger, job, attempt):

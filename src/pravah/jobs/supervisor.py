@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import partial
 
 from pravah.errors import LedgerBusyError, LedgerError, StatusError
-from pravah.jobs import chronicle, log
+from pravah.jobs import chronicle, log, traces
 from pravah.jobs.crew import Crew
 from pravah.jobs.observer import Observer, Pace
 from pravah.jobs.runner_process import RunnerProcess
@@ -306,6 +306,7 @@ class Supervisor:
             self._paces.pop(lease.job_id, None)
             self._stopping.discard(lease.job_id)
             chronicle.stopped(closed)
+            traces.job_ended(self._ledger, closed)
             if job_id is None:
                 self._observer.on_end(closed)
         return bool(leases)
