@@ -178,7 +178,11 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "JobChange": {
         "type": "object",
-        "properties": {"priority": {"type": "integer"}, "limits": _MAP, "on_error": _MAP},
+        "properties": {
+            "priority": {"type": "integer", "minimum": -1000, "maximum": 1000},
+            "limits": {"$ref": "#/components/schemas/Limits"},
+            "on_error": {"$ref": "#/components/schemas/OnError"},
+        },
         "additionalProperties": False,
         "minProperties": 1,
     },
