@@ -20,6 +20,7 @@ from pravah import tracing
 from pravah.api.problems import Problem, bug, problem_of
 from pravah.api.service import Service
 from pravah.api.uploads import LASTS_S
+from pravah.errors import PravahError
 from pravah.jobs import log
 from pravah.model.ids import new_id
 from pravah.tracing import Span, Trace
@@ -79,6 +80,10 @@ class Guard:
             await exchange.answer(problem)
         except ClientDisconnect:
             pass  # there is nobody to tell
+        except PravahError as error:
+            # Before any route: the ledger, which has the keys, is away for a moment.
+            log.error(f"{scope['method']} {scope['path']}: {error}", kind=error.kind)
+            await exchange.answer(problem_of(error))
         except Exception as error:  # noqa: BLE001 - the last resort: no traceback reaches a client
             _tell_bug(scope, error)
             meant = problem_of(error)
