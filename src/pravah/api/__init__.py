@@ -2,11 +2,14 @@
 
 Who asks comes first, then what is asked for:
 
-- `guard`: around everything: request ids, who may come in, sizes, rates, the access log
+- `guard`: around everything: request ids, who may come in, sizes, rates, the access log, spans
+- `cors`: around the guard, where the operator names origins whose pages may call
 - `callers`: keys become callers; `containment`: how far a caller's jobs may reach
-- `jobs`, `steering`, `accounts`, `results`, `events`, `processors`, `workers`, `health`,
-  `metrics`, `pages`: the routes, one module per noun
-- `specs`: bodies become job specs; `dry_run`: what a job would do, in a process of its own
+- `jobs`, `steering`, `undo`, `accounts`, `results`, `events`, `stories`, `processors`, `workers`,
+  `health`, `metrics`, `pages`: the routes, one module per noun
+- `orders`: a `POST /jobs` carried out once, however often it is sent
+- `specs`: bodies become job specs; `multipart`: bodies in parts become files, `uploads`: where
+  these lie, and for how long; `dry_run`: what a job would do, in a process of its own
 - `problems`: errors in the form of RFC 9457; `schemas`: the wire forms as JSON Schema
 - `cursors`, `threads`, `streams`: pages, work off the event loop, long answers
 - `service`: what the routes share; `application`: all of it put together
