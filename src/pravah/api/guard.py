@@ -95,6 +95,9 @@ class Guard:
         headers = exchange.headers
         if _doubled(headers, "authorization") or _doubled(headers, "host"):
             raise Problem(400, "invalid_request", "a header is given twice that can be there once")
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # A proxy that believes the other one sees another request (RFC 9112, section 6.3).
+            raise Problem(400, "invalid_http", "the body has two lengths, which need not agree")
         if scope["path"] not in PUBLIC:
             authorization = headers.get("authorization")
             callers = self._service.callers

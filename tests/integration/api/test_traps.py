@@ -228,6 +228,12 @@ def test_what_is_no_http_is_refused(server: Server) -> None:
     with connected(server) as raw:
         raw.sendall(doubled)
         assert b" 400 " in raw.recv(1 << 16)
+    two = head("POST", "/jobs", "Content-Length: 5", "Transfer-Encoding: chunked")
+    with connected(server) as raw:
+        raw.sendall(two + b"0\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = read_all(raw)
+        assert b" 400 " in answer.partition(b"\r\n")[0]
+        assert answer.count(b"HTTP/1.1") == 1
     assert server.client.get("/livez").status_code == 200
 
 
