@@ -204,11 +204,12 @@ class Crew:
         return not self._undead
 
     def _active(self, kind: TaskKind) -> int:
-        """Count attempts that need their slot: a finished one only says goodbye."""
-        return sum(
-            a.lease.kind == kind and not a.finished and not a.lease.small
-            for a in self._attempts.values()
-        )
+        """Count attempts that need their slot: a finished one only says goodbye.
+
+        Small ones have slots of their own; where these are full, they take those of the others.
+        """
+        working = [a for a in self._attempts.values() if a.lease.kind == kind and not a.finished]
+        return len(working) - min(SMALL_SLOTS, sum(a.lease.small for a in working))
 
     def _start(self, lease: Lease, job: Job, *, alone: bool) -> None:
         trace = traces.place_of(self._ledger, job)
