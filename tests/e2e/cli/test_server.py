@@ -184,7 +184,7 @@ def test_limits_are_changed_and_outputs_taken_back_on_the_server(remote: Cli, da
     count = job["counts"]["done"]
     would = remote("jobs", "undo", job["id"], "--dry-run", "--json")
     assert seen(would) == seen(remote("jobs", "undo", job["id"], "--dry-run", "--json", "--local"))
-    assert (would.objects()[0]["removed"], len(list(out.rglob("*.csv")))) == (count, 2)
+    assert (would.objects()[0]["removed"], len(list(out.rglob("*.csv")))) == (count, 3)
     undone = remote("jobs", "undo", job["id"], "-y", "--json")
     assert (undone.code, undone.objects()[0]["removed"]) == (0, count)
     assert list(out.rglob("*.csv")) == []
