@@ -40,7 +40,7 @@ LARGE_TEAM = JOBS * 3 // 4
 SUBMITTED_S = 40.0 if FULL else 6.0
 STRIKES = 20 if FULL else 6
 # A file takes a thread of the engine while it waits: the rate bounds jobs a second, so many wait.
-FILE_BYTES, RATE = 6_000, "20kB/s" if FULL else "2kB/s"
+FILE_BYTES, RATE = 6_000, "20kB/s" if FULL else "8kB/s"
 # What is left when the chaos ends is worked off in less than that.
 END_S = 2_400.0 if FULL else 600.0
 
