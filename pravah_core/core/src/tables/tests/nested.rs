@@ -131,7 +131,7 @@ fn document() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(|fields| Value::from_iter(fields)),
+            prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(Value::from_iter),
         ]
     })
 }
