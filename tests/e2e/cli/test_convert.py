@@ -6,6 +6,7 @@ import json
 from datetime import date, datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
@@ -119,6 +120,23 @@ def test_nested_values_stay_json(cli: Cli) -> None:
             first, second = csv.DictReader(file)
         assert json.loads(first["tags"]) == ["a", "b"]
         assert second["tags"] == ""
+
+
+def test_nested_values_become_lists_and_structs_that_other_engines_read(cli: Cli) -> None:
+    rows: list[dict[str, object]] = [{"id": 0, "tags": [], "who": None}]
+    for n in range(1, 50):
+        who = {"age": n, "at": [{"x": n / 2}]}
+        rows.append({"id": n, "tags": ["ä", None][: n % 3], "who": who})
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (cli.directory / "a.ndjson").write_text(text)
+    step = "{convert: {format: parquet, nested: structs}}"
+    cli.ok("run", "a.ndjson", "-s", step, "--to", "a.parquet")
+    assert pyarrow.parquet.read_table(cli.directory / "a.parquet").to_pylist() == rows
+    found = duckdb.read_parquet(str(cli.directory / "a.parquet")).fetchall()
+    assert [list(row) for row in found] == [list(row.values()) for row in rows]
+    cli.ok("run", "a.parquet", "-s", "convert:ndjson", "--to", "back.ndjson")
+    back = (cli.directory / "back.ndjson").read_text().splitlines()
+    assert [json.loads(line) for line in back] == rows
 
 
 def test_bad_rows_fail_alone_with_their_line(cli: Cli, tables: Path) -> None:

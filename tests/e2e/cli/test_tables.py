@@ -19,6 +19,8 @@ from typing import Any
 import duckdb
 import polars as pl
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
 import pytest
 from pyarrow import ipc, parquet
 
@@ -179,19 +181,141 @@ def test_random_tables_come_through_every_format_with_equal_values(
             engine.execute("set timezone = 'UTC'")
             found = engine.read_parquet(str(path)).fetchall()
             assert [list(row) for row in found] == table.rows, name
-            texts = [[written(cell) or None for cell in row] for row in table.rows]
-            lines = cli.directory / "3-ndjson" / f"{name}.ndjson"
-            objects = [json.loads(line) for line in lines.read_text().splitlines()]
-            assert [list(map(_as_text, row.values())) for row in objects] == texts, name
-            assert json.loads((cli.directory / "4-json" / f"{name}.json").read_text()) == objects
-        with (cli.directory / "7-csv" / f"{name}.csv").open(newline="") as file:
-            names, *rows = csv.reader(file)
-        assert (names, [[cell or None for cell in row] for row in rows]) == (table.names, texts)
+        check_text_forms(cli.directory, name, table)
 
 
-def _as_text(value: object) -> str | None:
-    """Give a value of JSON as a CSV cell; dates and times are text there already."""
-    return written(value) or None
+def as_read(cell: object, kind: str) -> object:
+    """Give a value as it is in JSON: what is no number and no boolean is text."""
+    return written(cell) if kind == "VARCHAR" and cell is not None else cell
+
+
+def check_text_forms(place: Path, name: str, table: Table) -> None:
+    """Have others read what has gone through JSON, in which dates and times are text."""
+    kinds = [SIMPLE.get(column.split("_")[0], ("VARCHAR", pa.string())) for column in table.names]
+    meant = [
+        [as_read(cell, kind) for cell, (kind, _) in zip(row, kinds, strict=True)]
+        for row in table.rows
+    ]
+    lines, array, arrow, text = (
+        place / there / f"{name}.{there.split('-')[1]}"
+        for there in ("3-ndjson", "4-json", "6-arrow", "7-csv")
+    )
+    objects = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert json.loads(array.read_text()) == objects
+    schema = pa.schema(list(zip(table.names, [kind for _, kind in kinds], strict=True)))
+    columns = {column: kind for column, (kind, _) in zip(table.names, kinds, strict=True)}
+    parse = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
+    block = pyarrow.json.ReadOptions(block_size=1 << 23)
+    with ipc.open_file(arrow) as file:
+        read = file.read_all()
+    assert read.schema.equals(schema)
+    texts = [[None if cell is None else written(cell) for cell in row] for row in meant]
+    as_text = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(table.names, pa.string()),
+        strings_can_be_null=True,
+        null_values=[""],
+    )
+    whole = pyarrow.csv.ReadOptions(block_size=1 << 23)
+    newlines = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    with duckdb.connect() as engine:
+
+        def read_json(path: Path) -> list[Any]:
+            found = engine.read_json(str(path), columns=columns, maximum_object_size=1 << 24)
+            return found.fetchall()
+
+        for rows, found in (
+            (meant, [list(row.values()) for row in objects]),
+            (meant, _rows(pyarrow.json.read_json(lines, block, parse))),
+            (
+                meant,
+                read_json(lines),
+            ),
+            (
+                meant,
+                read_json(array),
+            ),
+            (meant, _rows(read)),
+            (meant, engine.from_arrow(read).fetchall()),
+            (texts, _rows(pyarrow.csv.read_csv(text, whole, newlines, as_text))),
+            (texts, engine.execute(CSV_QUESTION, [str(text)]).fetchall()),
+        ):
+            assert [list(row) for row in found] == rows, name
+
+
+# Types that JSON has, as DuckDB and pyarrow call them.
+SIMPLE = {
+    "int": ("BIGINT", pa.int64()),
+    "real": ("DOUBLE", pa.float64()),
+    "flag": ("BOOLEAN", pa.bool_()),
+}
+CSV_QUESTION = """
+    from read_csv(?, all_varchar = true, header = true, delim = ',', quote = '"', escape = '"',
+        max_line_size = 20000000, buffer_size = 80000000, auto_detect = true, parallel = false)
+"""
+
+
+def _rows(table: pa.Table) -> list[list[object]]:
+    return [list(row.values()) for row in table.to_pylist()]
+
+
+def told(cell: object, quote: str, escape: str) -> str:
+    """Write a value as a CSV cell: text within quotes, which are escaped or else doubled."""
+    if not isinstance(cell, str):
+        return written(cell)
+    text = cell.replace(escape, escape * 2) if escape else cell
+    return quote + text.replace(quote, (escape or quote) + quote) + quote
+
+
+def encodable(cell: object, encoding: str) -> object:
+    """Leave characters out of a text that its encoding has not."""
+    return cell.encode(encoding, "ignore").decode(encoding) if isinstance(cell, str) else cell
+
+
+def test_dialects_and_encodings_that_must_be_told_give_equal_values(cli: Cli) -> None:
+    dialects = [
+        ("latin1", "|", "'", "\\"),
+        ("shift_jis", ";", '"', ""),
+        ("utf-16", ",", "'", ""),
+        ("windows-1252", "\t", '"', "\\"),
+    ]
+    for at, (encoding, delimiter, quote, escape) in enumerate(dialects):
+        source = cli.directory / f"{at}-there"
+        source.mkdir()
+        meant = {}
+        for number in range(max(TABLES // 8, 1)):
+            table = Table.random(7 * number + at)
+            for row in table.rows:
+                row[:] = [encodable(cell, encoding) for cell in row]
+            meant[f"t{number:04}"] = table
+            with (source / f"t{number:04}.csv").open("w", newline="", encoding=encoding) as file:
+                file.write("by somebody\nin a hurry\n# names\n")
+                file.write(delimiter.join(table.names) + "\n#no row\n")
+                for row in table.rows:
+                    cells = (told(cell, quote, escape) for cell in row)
+                    file.write(delimiter.join(cells) + "\n")
+        params = {
+            "format": "parquet", "encoding": encoding, "quote": quote, "delimiter": delimiter,
+            "comment": "#", "skip_lines": 2,
+        } | ({"escape": escape} if escape else {})  # fmt: skip
+        job = cli.job(source, "--to", f"{at}-out/", "-s", json.dumps({"convert": params}))
+        assert job["counts"]["failed"] == 0, cli.ok("jobs", "failures", job["id"]).out
+        for name, table in meant.items():
+            path = cli.directory / f"{at}-out" / f"{name}.parquet"
+            assert parquet.read_table(path).to_pylist() == table.values, (encoding, name)
+
+
+def test_files_without_a_byte_have_no_columns_in_any_format(cli: Cli) -> None:
+    source = cli.directory / "there"
+    source.mkdir()
+    kinds = ("csv", "tsv", "ndjson", "json", "parquet", "arrow", "avro", "xlsx")
+    for kind in kinds:
+        (source / f"{kind}.{kind}").write_bytes(b"")
+    job = cli.job(source, "--to", "out/", "--path", "{name}.csv", "-s", "convert:csv")
+    files = cli.ok("jobs", "files", job["id"], "--json").objects()
+    found = {Path(file["path"]).stem: file["error"]["kind"] for file in files}
+    text = dict.fromkeys(("csv", "tsv", "ndjson", "json"), "no_columns")
+    assert found == text | {kind: found[kind] for kind in kinds[4:]}
+    assert set(found.values()) <= {"no_columns", "truncated_input", "corrupt_input"}
 
 
 @pytest.mark.skipif(not CORPORA.exists(), reason="there are no corpora")

@@ -161,7 +161,7 @@ impl Bench<'_> {
             Decision::Publish(publishing) => publishing,
             Decision::Skip(row) => return Ok((self.skip_all(*row, members)?, Vec::new())),
         };
-        let mut target = Target::new(self, item, publishing);
+        let mut target = Target::new(self, item, publishing).keeping(self.kept_by_each(members.clone()));
         if self.sink.is_some() {
             target.begin(&output_name, None)?; // an empty output is an output
         }
@@ -263,6 +263,24 @@ impl Bench<'_> {
         let row = Row { bytes_in: read.bytes, source: Some(before), racy, several_names, ..Row::done(index) };
         let row = Row { records, rows: counts, ..row };
         Ok((row, looked))
+    }
+
+    /// What each of several outputs keeps: that of the newest file, which is looked for ahead, as outputs end before
+    /// the last file has been read. What is gone meanwhile is told by whoever reads it.
+    fn kept_by_each(&self, members: Range<u32>) -> Option<Attributes> {
+        if !self.plan.expands() || !self.keeps_attributes() {
+            return None;
+        }
+        let mut opened = OpenedLast::default();
+        let times = members.filter_map(|index| {
+            let directory = self.source_directory(index, &mut opened).ok()?;
+            let found = directory.fingerprint(self.manifest.name(index as usize)).ok()?;
+            Some((found.modified_ns, index))
+        });
+        let (_, newest) = times.max()?;
+        let directory = self.source_directory(newest, &mut OpenedLast::default()).ok()?;
+        let (_, looked) = directory.open(self.manifest.name(newest as usize)).ok()?.look().ok()?;
+        Some(looked)
     }
 
     fn source_directory(&self, index: u32, opened: &mut OpenedLast) -> Result<Arc<dyn SourceDirectory>> {

@@ -19,6 +19,8 @@ pub enum Tag {
     Empty,
     /// A date that may stand among times, as its midnight.
     Day,
+    /// A list or an object, as JSON; text where nobody wants its parts.
+    Nested,
 }
 
 /// The type of a column that was read from text.
@@ -86,7 +88,7 @@ impl Candidates {
         match tag {
             Tag::Null | Tag::Empty => Self::ALL,
             Tag::Bare => Self { types: candidates(cell), has_values: true },
-            Tag::Text => Self { types: 0, has_values: true },
+            Tag::Text | Tag::Nested => Self { types: 0, has_values: true },
             Tag::Day => Self { types: bit(ColumnType::Date) | bit(ColumnType::Timestamp), has_values: true },
         }
     }
@@ -100,6 +102,11 @@ impl Candidates {
     pub fn merge(&mut self, other: Self) {
         self.types &= other.types;
         self.has_values |= other.has_values;
+    }
+
+    /// Whether there was anything but nulls.
+    pub fn have_values(&self) -> bool {
+        self.has_values
     }
 
     /// Whether no cell to come can change the decision.

@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     Error, Result,
-    tables::{BadRows, Compression, Declared, Delimited, Format, ReadOptions, SheetChoice, Statistics, WriteOptions},
+    tables::{
+        BadRows, Compression, Declared, Delimited, Format, Nested, ReadOptions, SheetChoice, Statistics, WriteOptions,
+    },
 };
 
 /// The registry's line.
@@ -72,6 +74,9 @@ struct Parameters {
     /// Types of columns of text and of sheets by name, where they shall not be inferred.
     #[serde(default)]
     types: Declared,
+    /// What lists and objects in NDJSON and JSON become.
+    #[serde(default)]
+    nested: Nested,
     /// What becomes of rows that can't be read: those of another length, and values that a declared type can't hold.
     #[serde(default)]
     #[schemars(extend("finds" = ["drop", "quarantine"]))]
@@ -202,8 +207,8 @@ fn build(params: &Map<String, Value>) -> Result<Box<dyn Processor>> {
     let delimited = delimited(&given)?;
     write.delimiter = delimited.delimiter.unwrap_or(write.delimiter);
     let encoding = given.encoding.as_deref().map(encoding).transpose()?;
-    let (types, bad_rows, sheet) = (given.types, given.on_bad_row, given.sheet);
-    let read = ReadOptions { format: given.from, delimited, encoding, types, bad_rows, sheet };
+    let (types, nested, bad_rows, sheet) = (given.types, given.nested, given.on_bad_row, given.sheet);
+    let read = ReadOptions { format: given.from, delimited, encoding, types, nested, bad_rows, sheet };
     Ok(Box::new(Convert { read, write }))
 }
 

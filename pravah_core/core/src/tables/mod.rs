@@ -23,7 +23,7 @@ mod writers;
 pub(crate) mod xlsx;
 
 pub use format::Format;
-pub use options::{BadRows, Compression, Declared, Delimited, ReadOptions, Statistics, WriteOptions};
+pub use options::{BadRows, Compression, Declared, Delimited, Nested, ReadOptions, Statistics, WriteOptions};
 pub use read::ReadTable;
 pub(crate) use text::{JsonObject, data_type};
 pub use write::WriteTable;

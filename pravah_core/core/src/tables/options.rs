@@ -23,6 +23,8 @@ pub struct ReadOptions {
     pub encoding: Option<&'static encoding_rs::Encoding>,
     /// Types that shall not be inferred.
     pub types: Declared,
+    /// What lists and objects in JSON become.
+    pub nested: Nested,
     /// What becomes of rows that can't be read.
     pub bad_rows: BadRows,
     /// Which sheet of a workbook is read; none: the first one.
@@ -35,6 +37,7 @@ impl ReadOptions {
         self.format.is_some()
             || self.encoding.is_some()
             || !self.types.is_empty()
+            || self.nested != Nested::Text
             || self.bad_rows != BadRows::Fail
             || self.sheet.is_some()
             || self.delimited.is_read_only_given()
@@ -70,6 +73,17 @@ impl Default for Delimited {
     fn default() -> Self {
         Self { delimiter: None, quote: Some(b'"'), escape: None, comment: None, skip_lines: 0, has_header: true }
     }
+}
+
+/// What lists and objects become that are read from JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Nested {
+    /// Text, which is their JSON
+    #[default]
+    Text,
+    /// Lists and structs, whose parts have types as columns have them
+    Structs,
 }
 
 /// What becomes of a row that can't be read.

@@ -1,6 +1,7 @@
 //! Tables through steps: values come through every pair of formats, pieces do not matter, bad input is typed.
 
 mod avro;
+mod nested;
 mod random;
 mod xlsx;
 

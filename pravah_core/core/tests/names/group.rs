@@ -101,6 +101,21 @@ fn file_larger_than_the_target_has_an_output_of_its_own() {
 }
 
 #[test]
+fn outputs_of_too_many_files_are_cut_where_names_have_numbers_and_refused_elsewhere() {
+    let most = 1 << 18;
+    let task: Vec<Entry> = (0..=most).map(|number| entry(format!("{number:06}").as_bytes())).collect();
+    let counts = |path: &str| {
+        let mut counts = BTreeMap::new();
+        for (output, _) in all(&merging(json!({}), path), std::slice::from_ref(&task)) {
+            *counts.entry(output.unwrap_or_else(|kind| kind)).or_default() += 1;
+        }
+        counts
+    };
+    assert_eq!(counts("all-{index}"), BTreeMap::from([("all-0".to_owned(), most), ("all-1".to_owned(), 1)]));
+    assert_eq!(counts("all"), BTreeMap::from([("group_too_large".to_owned(), most + 1)]));
+}
+
+#[test]
 fn links_and_what_the_scan_could_not_read_stay_in_the_books() {
     let plan = merging(json!({"group_by": "{dir}"}), "{dir}/all");
     let link = Entry { kind: Kind::Symlink, ..entry(b"a/link") };

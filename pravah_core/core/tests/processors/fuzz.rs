@@ -26,6 +26,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
         "csv" => vec![TABLE.to_vec(), b"a;b\r\n'x;\r\n\xef\xbb\xbf".to_vec()],
         "parquet" | "arrow" | "avro" | "json" | "ndjson" => [vec![converted(target)], samples(target)].concat(),
+        "nested" => vec![b"{\"a\":[1,{\"b\":\"x\\n\"}],\"c\":{\"d\":null,\"e\":[[]]}}\n{\"a\":[],\"c\":{}}\n".to_vec()],
         "xlsx" => samples("xlsx"),
         "headers" => samples("").into_iter().map(|sample| [b"\0", &sample[..]].concat()).collect(),
         "types" => samples(""),

@@ -27,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "csv", run: |bytes| table("csv", bytes) },
     Target { name: "ndjson", run: |bytes| table("ndjson", bytes) },
     Target { name: "json", run: |bytes| table("json", bytes) },
+    Target { name: "nested", run: nested },
     Target { name: "parquet", run: |bytes| table("parquet", bytes) },
     Target { name: "arrow", run: |bytes| table("arrow", bytes) },
     Target { name: "avro", run: |bytes| table("avro", bytes) },
@@ -43,6 +44,12 @@ pub const TARGETS: &[Target] = &[
 /// Read a table of this format.
 fn table(format: &str, bytes: &[u8]) {
     run("convert", json!({"from": format, "format": "csv", "on_bad_row": "drop"}), "a", bytes);
+}
+
+/// Read objects with lists and structs of their own.
+fn nested(bytes: &[u8]) {
+    let params = json!({"from": "ndjson", "format": "parquet", "nested": "structs", "on_bad_row": "drop"});
+    run("convert", params, "a", bytes);
 }
 
 /// Read the headers of a file whose name the first byte tells.

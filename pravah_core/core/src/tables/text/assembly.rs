@@ -144,7 +144,7 @@ impl Assembly {
     }
 
     fn survey(&self, piece: &Piece) -> Result<(Extent, Survey)> {
-        let mut surveyor = Surveyor::new(self.grammar.names());
+        let mut surveyor = Surveyor::new(self.grammar.names(), self.options.nested);
         let extent = self.grammar.read(piece, &mut surveyor);
         if surveyor.is_too_wide {
             let most = super::csv::MOST_COLUMNS;

@@ -31,6 +31,8 @@ pub enum Fault {
     NeverClosed,
     /// It takes more memory than a row may.
     TooLarge,
+    /// Its lists have nearly empty objects of so many fields that these take more memory than a piece may.
+    TooSparse,
     /// A cell is not UTF-8.
     NotUtf8 { column: String },
     /// A cell is nothing that its column can hold.
@@ -59,7 +61,7 @@ impl Fault {
         match self {
             Self::Ragged { .. } => Error::CsvRaggedRow(message),
             Self::BehindQuote { .. } | Self::NeverClosed => Error::CsvBadQuotes(message),
-            Self::TooLarge => Error::UnsupportedInput(message),
+            Self::TooLarge | Self::TooSparse => Error::UnsupportedInput(message),
             Self::NotUtf8 { .. } | Self::BadText { .. } => Error::InvalidUtf8(message),
             Self::Value { .. } => match format {
                 Format::Ndjson => Error::NdjsonBadValue(message),
@@ -89,6 +91,10 @@ impl Fault {
                 let why = if format.is_delimited() { ", which a quote that is never closed makes, too" } else { "" };
                 format!("the row at line {line} has more than {most} MiB{why}")
             }
+            Self::TooSparse => format!(
+                "the row at line {line} has lists of nearly empty objects, which together have too many fields to be \
+                 structs; `types` declares their column as text"
+            ),
             Self::NotUtf8 { column } => {
                 format!("line {line}, column `{column}`: the text is not UTF-8; `encoding` tells what it is")
             }

@@ -2,7 +2,7 @@
 //!
 //! - `cut`: where pieces end; `encoding`: other text than UTF-8
 //! - `csv`, `ndjson`, `json`, `sheet`: the rows of a piece; `rows`: who takes them; `fault`: what may be wrong with them
-//! - `survey`: which types columns may have; `typed`, `columns`: rows with types
+//! - `survey`, `shape`: which types columns may have; `typed`, `columns`, `nested`: rows with types
 //! - `assembly`: what happens in order
 
 mod assembly;
@@ -13,7 +13,9 @@ mod encoding;
 mod fault;
 mod json;
 mod ndjson;
+mod nested;
 mod rows;
+mod shape;
 pub mod sheet;
 mod survey;
 mod typed;

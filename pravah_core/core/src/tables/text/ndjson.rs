@@ -64,22 +64,37 @@ fn bad_json(error: &serde_json::Error) -> Fault {
 fn give(row: JsonObject<'_>, sink: &mut impl RowSink) -> Result<(), Fault> {
     for (expected, (name, value)) in row.0.into_iter().enumerate() {
         let Some(column) = sink.column(expected, &name) else { continue };
-        let value = value.get();
-        let is_new = match value.as_bytes() {
-            b"null" => sink.cell(column, Tag::Null, b""),
-            [b'"', text @ .., b'"'] if !text.contains(&b'\\') => sink.cell(column, Tag::Text, text),
-            [b'"', ..] => {
-                let text: String = serde_json::from_str(value).map_err(|error| bad_json(&error))?;
-                sink.cell(column, Tag::Text, text.as_bytes())
-            }
-            [b'{' | b'[', ..] => sink.cell(column, Tag::Text, value.as_bytes()),
-            _ => sink.cell(column, Tag::Bare, value.as_bytes()),
-        };
-        if !is_new {
+        let (tag, text) = told(value)?;
+        if !sink.cell(column, tag, &text) {
             return Err(Fault::Twice { name: name.into_owned() });
         }
     }
     Ok(())
+}
+
+/// What a value is, and its text: without quotes and escapes where it is text.
+pub fn told(value: &RawValue) -> Result<(Tag, Cow<'_, [u8]>), Fault> {
+    let value = value.get();
+    Ok(match value.as_bytes() {
+        b"null" => (Tag::Null, Cow::Borrowed(b"")),
+        [b'"', text @ .., b'"'] if !text.contains(&b'\\') => (Tag::Text, Cow::Borrowed(text)),
+        [b'"', ..] => {
+            let text: String = serde_json::from_str(value).map_err(|error| bad_json(&error))?;
+            (Tag::Text, Cow::Owned(text.into_bytes()))
+        }
+        [b'{' | b'[', ..] => (Tag::Nested, Cow::Borrowed(value.as_bytes())),
+        _ => (Tag::Bare, Cow::Borrowed(value.as_bytes())),
+    })
+}
+
+/// The values of a list, which is JSON.
+pub fn values_of(list: &[u8]) -> Result<Vec<&RawValue>, Fault> {
+    serde_json::from_slice(list).map_err(|error| bad_json(&error))
+}
+
+/// The fields of an object, which is JSON.
+pub fn fields_of(object: &[u8]) -> Result<Vec<(Cow<'_, str>, &RawValue)>, Fault> {
+    serde_json::from_slice(object).map(|object: JsonObject<'_>| object.0).map_err(|error| bad_json(&error))
 }
 
 /// The fields of an object, in order, with their values as they are written.

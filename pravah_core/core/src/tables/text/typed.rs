@@ -6,9 +6,12 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, Schema, SchemaRef};
 
 use super::{
-    columns::{Column, Expected, data_type},
+    columns::Expected,
+    csv::MOST_COLUMNS,
     fault::{BadRow, Fault},
+    nested::{Filling, MOST_CELLS},
     rows::RowSink,
+    shape::Wanted,
     survey::Survey,
 };
 use crate::{
@@ -21,14 +24,17 @@ use crate::{
 #[derive(Debug)]
 pub struct Typing {
     pub schema: SchemaRef,
-    expected: Vec<Expected>,
+    wanted: Vec<Wanted>,
+    /// Rows of a piece, at most.
+    most_rows: usize,
     positions: HashMap<String, usize>,
 }
 
 impl Typing {
     /// No columns.
     pub fn none() -> Self {
-        Self { schema: Arc::new(Schema::empty()), expected: Vec::new(), positions: HashMap::new() }
+        let (schema, wanted) = (Arc::new(Schema::empty()), Vec::new());
+        Self { schema, wanted, most_rows: usize::MAX, positions: HashMap::new() }
     }
 
     /// Decide, by what was found and what was declared.
@@ -40,17 +46,21 @@ impl Typing {
             return Err(Error::UnsupportedInput(format!("`types` names the column `{unknown}`, which is not there")));
         }
         let columns = survey.names.iter().zip(&survey.columns);
-        let expected: Vec<_> = columns
-            .map(|(name, candidates)| match declared.get(name) {
-                Some(&column_type) => Expected { column_type, is_declared: true },
-                None => Expected { column_type: candidates.decide(), is_declared: false },
+        let wanted: Vec<_> = columns
+            .map(|(name, shape)| match declared.get(name) {
+                Some(&column_type) => Wanted::Flat(Expected { column_type, is_declared: true }),
+                None => shape.decide(),
             })
             .collect();
-        let fields = survey.names.iter().zip(&expected);
-        let fields: Vec<_> =
-            fields.map(|(name, expected)| Field::new(name, data_type(expected.column_type), true)).collect();
+        let leaves: usize = wanted.iter().map(Wanted::leaves).sum();
+        if leaves > MOST_COLUMNS {
+            let told = format!("the objects have more than {MOST_COLUMNS} different fields, nested ones counted");
+            return Err(Error::UnsupportedInput(told));
+        }
+        let fields = survey.names.iter().zip(&wanted);
+        let fields: Vec<_> = fields.map(|(name, wanted)| Field::new(name, wanted.data_type(), true)).collect();
         let positions = survey.names.iter().cloned().zip(0..).collect();
-        Ok(Self { schema: Arc::new(Schema::new(fields)), expected, positions })
+        Ok(Self { schema: Arc::new(Schema::new(fields)), wanted, most_rows: MOST_CELLS / leaves, positions })
     }
 }
 
@@ -66,7 +76,7 @@ pub struct Typed {
 /// Makes the columns of one piece.
 pub struct Typer {
     typing: Arc<Typing>,
-    columns: Vec<Column>,
+    columns: Vec<Filling>,
     rows: usize,
     bad: Vec<BadRow>,
     /// What is wrong with the row under way.
@@ -83,7 +93,7 @@ impl Typer {
     pub fn new(typing: &Arc<Typing>, checks_text: bool, stops_at_bad: bool) -> Self {
         Self {
             typing: Arc::clone(typing),
-            columns: typing.expected.iter().copied().map(Column::new).collect(),
+            columns: typing.wanted.iter().map(Filling::new).collect(),
             rows: 0,
             bad: Vec::new(),
             fault: None,
@@ -95,7 +105,14 @@ impl Typer {
 
     /// Give the batch.
     pub fn finish(self) -> Result<Typed> {
-        let arrays: Vec<ArrayRef> = self.columns.into_iter().map(Column::finish).collect::<Result<_>>()?;
+        if self.rows > self.typing.most_rows {
+            return Err(Error::UnsupportedInput(format!(
+                "it has {} columns, and rows that mention few of them: more than {} rows in a piece of 1 MiB",
+                self.columns.len(),
+                self.typing.most_rows
+            )));
+        }
+        let arrays: Vec<ArrayRef> = self.columns.into_iter().map(Filling::finish).collect::<Result<_>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.typing.schema), arrays, &options)
             .map_err(|error| Error::CorruptInput(error.to_string()))?;
@@ -120,20 +137,27 @@ impl RowSink for Typer {
 
     #[inline]
     fn cell(&mut self, column: usize, tag: Tag, cell: &[u8]) -> bool {
-        let columns = &mut self.columns[column];
-        if columns.len() > self.rows {
+        let filling = &mut self.columns[column];
+        if filling.len() > self.rows {
             return false;
         }
-        while columns.len() < self.rows {
-            columns.push_null(); // of rows that had no such field
+        while filling.len() < self.rows {
+            filling.push_null(); // of rows that had no such field
         }
-        let Expected { column_type, is_declared } = columns.expected;
+        let Filling::Flat(flat) = filling else {
+            match filling.push(tag, cell) {
+                Ok(fits) => self.is_misfit |= !fits,
+                Err(fault) => self.fault = Some(fault),
+            }
+            return true;
+        };
+        let Expected { column_type, is_declared } = flat.expected;
         if self.checks_text && column_type == ColumnType::Text && std::str::from_utf8(cell).is_err() {
-            columns.push_null();
+            flat.push_null();
             self.fault = Some(Fault::NotUtf8 { column: self.name(column) });
             return true;
         }
-        if !columns.push(tag, cell) {
+        if !flat.push(tag, cell) {
             if is_declared {
                 let (column, value) = (self.name(column), cell.to_vec());
                 self.fault = Some(Fault::Value { column, value, wanted: column_type.name() });
@@ -168,6 +192,6 @@ impl RowSink for Typer {
     }
 
     fn wants_more(&self) -> bool {
-        !self.is_misfit && (self.bad.is_empty() || !self.stops_at_bad)
+        !self.is_misfit && self.rows <= self.typing.most_rows && (self.bad.is_empty() || !self.stops_at_bad)
     }
 }

@@ -1,5 +1,7 @@
 //! What processors say they need is what they take: Rust's heap is counted (codec contexts are measured beside them).
 
+mod workbook;
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     sync::atomic::{AtomicUsize, Ordering},
@@ -86,32 +88,62 @@ fn rows(size_bytes: usize) -> Bytes {
     rows.into()
 }
 
+/// Objects with lists and objects in them.
+fn documents(size_bytes: usize) -> Bytes {
+    let mut lines = Vec::new();
+    while lines.len() < size_bytes {
+        let id = lines.len();
+        let user = json!({"name": format!("name {}", id % 977), "ages": [id % 90, null, 7]});
+        let line = json!({"id": id, "user": user, "lines": [{"n": 1, "of": {"x": 0.5}}, {"n": id, "of": null}, {}]});
+        lines.extend_from_slice(format!("{line}\n").as_bytes());
+    }
+    lines.into()
+}
+
 fn converting(from: &str, format: &str) -> Pipeline {
-    let params = Map::from_iter([("from".to_owned(), json!(from)), ("format".to_owned(), json!(format))]);
+    let params = json!({"from": from, "format": format, "nested": "structs"}).as_object().cloned().unwrap_or_default();
     Pipeline::new(&[StepConfig { name: "convert".to_owned(), params }]).expect("built")
 }
 
 fn check_convert(small: usize, large: usize) {
-    let formats = ["csv", "ndjson", "json", "parquet", "arrow"];
+    let formats = ["csv", "ndjson", "json", "parquet", "arrow", "avro"];
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("built");
     for size_bytes in [small, large] {
+        let alone = [(Workers::NONE, 1)];
+        let both = [(Workers::NONE, 1), (Workers::new(&pool, 4), 4)];
         for from in formats {
-            let mut file = Vec::new();
-            let keep = &mut |event| {
-                if let Event::Bytes(bytes) = event {
-                    file.extend_from_slice(&bytes);
-                }
-                Ok(())
-            };
-            converting("csv", from).run_whole(Bytes::new(), rows(size_bytes), keep).expect("converted");
-            let file = Bytes::from(file);
-            for format in formats {
-                let pipeline = converting(from, format);
-                let peak = peak(&pipeline, &file, 1 << 20, Workers::NONE);
-                let need = pipeline.need(b"a.csv", file.len() as u64, 1);
-                assert!(peak <= need, "{from} of {} bytes to {format} took {peak}, said {need}", file.len());
-            }
+            let ways = if from == "avro" { &both[..] } else { &alone };
+            check_conversions((from, &converted(from, rows(size_bytes))), &formats, ways);
+        }
+        check_conversions(("ndjson", &documents(size_bytes)), &["ndjson", "parquet"], &both);
+        check_conversions(("xlsx", &workbook::workbook(size_bytes)), &["ndjson", "parquet"], &both);
+    }
+}
+
+fn check_conversions((from, file): (&str, &Bytes), formats: &[&str], ways: &[(Workers<'_>, u64)]) {
+    for format in formats {
+        let pipeline = converting(from, format);
+        for &(workers, blocks) in ways {
+            let peak = peak(&pipeline, file, 1 << 20, workers);
+            let need = pipeline.need(b"a.csv", file.len() as u64, blocks);
+            let told = format!("{from} of {} bytes to {format} took {peak} with {blocks} blocks", file.len());
+            println!("{told}, said {need}");
+            assert!(peak <= need, "{told}, said {need}");
         }
     }
+}
+
+/// Rows of CSV in another format.
+fn converted(format: &str, rows: Bytes) -> Bytes {
+    let mut file = Vec::new();
+    let keep = &mut |event| {
+        if let Event::Bytes(bytes) = event {
+            file.extend_from_slice(&bytes);
+        }
+        Ok(())
+    };
+    converting("csv", format).run_whole(Bytes::new(), rows, keep).expect("converted");
+    file.into()
 }
 
 /// Steps that work on rows, between files of CSV, and what cuts a file into several.
