@@ -11,6 +11,7 @@ settings that lead to it.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ctypes
 import gc
@@ -206,6 +207,8 @@ def _environment(server: ObjectServer, directory: Path) -> dict[str, str]:
         "MINIO_UPDATE": "off",
         # A small disk that is also the system's is enough for tests.
         "MINIO_CI_CD": "on",
+        # Without a key of its own it refuses to encrypt.
+        "MINIO_KMS_SECRET_KEY": f"test:{base64.b64encode(bytes(32)).decode()}",
         "ROOT_ACCESS_KEY": server.access_key,
         "ROOT_SECRET_KEY": server.secret_key,
         "VGW_REGION": server.region,

@@ -248,8 +248,8 @@ def look_at_store(uri: str) -> Literal["object", "prefix", "nothing"]:
 def check_store(uri: str) -> str:
     """Try what a job needs of a prefix; gives what came of it as JSON."""
 
-def put_object(uri: str, descriptor: int, owner: str) -> None:
-    """Put an open file at a URI, in the name of a job."""
+def put_object(uri: str, descriptor: int, owner: str, options: str) -> None:
+    """Put an open file at a URI, in the name of a job; `options` is JSON."""
 
 def remove_object(uri: str, owner: str) -> bool:
     """Remove what a job has put at a URI; tells whether that was there."""

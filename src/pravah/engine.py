@@ -382,16 +382,24 @@ def check_store(uri: str) -> dict[str, Any]:
     return checkup
 
 
-def put_object(uri: str, descriptor: int, owner: str) -> None:
-    """Put an open file at a URI in the name of a job, unless something else stands there."""
+def put_object(uri: str, descriptor: int, job_id: str, options: dict[str, Any]) -> None:
+    """Put an open file at a URI in the name of a job, unless something else stands there.
+
+    `options` say how the job's sink has objects kept.
+    """
     with translated():
-        _core.put_object(uri, descriptor, owner)
+        _core.put_object(uri, descriptor, _owner(job_id), json.dumps(options))
 
 
-def remove_object(uri: str, owner: str) -> bool:
+def remove_object(uri: str, job_id: str) -> bool:
     """Remove what a job has put at a URI; tell whether that was there."""
     with translated():
-        return _core.remove_object(uri, owner)
+        return _core.remove_object(uri, _owner(job_id))
+
+
+def _owner(job_id: str) -> str:
+    """Give the name that an object of this job carries: that of task 0, which is closing."""
+    return f".pravah-{job_id}-0-0-0"
 
 
 def look_back(unit: bytes | None) -> int | None:

@@ -172,6 +172,14 @@ pub enum Error {
         /// The file system's limit.
         limit_bytes: usize,
     },
+    /// An output that is larger than what the store can hold.
+    #[error("the output would have {size_bytes} bytes, and an object has at most {limit_bytes}")]
+    OutputTooLarge {
+        /// The output's size.
+        size_bytes: u64,
+        /// The store's limit.
+        limit_bytes: u64,
+    },
     /// A parameter that its processor does not take.
     #[error("{step}: {message}")]
     InvalidParameter {
@@ -250,6 +258,7 @@ impl Error {
             Self::UnsupportedName(_) => "unsupported_name",
             Self::Store { kind, .. } => kind,
             Self::NameTooLong { .. } => "name_too_long",
+            Self::OutputTooLarge { .. } => "output_too_large",
             Self::InvalidParameter { .. } => "invalid_parameter",
             Self::UnknownProcessor(_) => "unknown_processor",
             Self::Panicked(_) => "processor_panicked",

@@ -16,7 +16,7 @@ use crate::{
     pipeline::Pipeline,
     processors::{is_expanding, is_partitioning, is_reducing},
     scan::{FilterRules, Glob, Links},
-    stores::s3::is_object_uri,
+    stores::s3::{ObjectOptions, is_object_uri},
 };
 
 /// One job, as far as the engine is concerned. Immutable; the same for all of its tasks.
@@ -149,6 +149,9 @@ pub struct SinkPlan {
     /// What of a source, beside its content, its output keeps.
     #[serde(default)]
     pub preserve: Vec<Preserve>,
+    /// How objects are kept, where the sink is in an object store.
+    #[serde(default)]
+    pub s3: Option<ObjectOptions>,
 }
 
 impl SinkPlan {
@@ -190,6 +193,10 @@ pub enum Preserve {
     Links,
     /// Directories without entries are made, too.
     EmptyDirs,
+    /// What an object's own metadata says.
+    Metadata,
+    /// An object's tags.
+    Tags,
 }
 
 /// What becomes of entries whose outputs would get one name.

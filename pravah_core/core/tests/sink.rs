@@ -20,7 +20,8 @@ fn each(case: impl Fn(&Case, Publish)) {
             let uri = format!("file://{}/sink", directory.path().display());
             let (overwrite, verify, preserve) = (Overwrite::Changed, Verify::Size, Vec::new());
             let (path, on_collision) = (None, OnCollision::Fail);
-            let plan = SinkPlan { uri, only: None, path, on_collision, overwrite, durability, verify, preserve };
+            let plan =
+                SinkPlan { uri, only: None, path, on_collision, overwrite, durability, verify, preserve, s3: None };
             let sink = open_sink(&plan, Temporaries::Nameless).expect("opens");
             case(&Case { directory, sink }, publish);
         }
@@ -185,7 +186,7 @@ fn verify_content_of_an_output_that_was_damaged_is_verify_failed() {
         let uri = format!("file://{}/sink", directory.path().display());
         let (overwrite, durability, verify) = (Overwrite::Always, Durability::Batch, Verify::Content);
         let (path, on_collision, preserve) = (None, OnCollision::Fail, Vec::new());
-        let plan = SinkPlan { uri, only: None, path, on_collision, overwrite, durability, verify, preserve };
+        let plan = SinkPlan { uri, only: None, path, on_collision, overwrite, durability, verify, preserve, s3: None };
         let sink = open_sink(&plan, Temporaries::Named).expect("opens");
         let case = Case { directory, sink };
         let output = case.stage(&case.open(""), "name", b"content", publish);

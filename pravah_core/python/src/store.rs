@@ -39,12 +39,14 @@ pub fn look_at_store(py: Python<'_>, uri: &str) -> PyResult<&'static str> {
     }
 }
 
-/// Put what an open descriptor leads to at a URI, in the name of a job.
+/// Put what an open descriptor leads to at a URI, in the name of a job and as its sink says (`options`, JSON).
 #[pyfunction]
-pub fn put_object(py: Python<'_>, uri: &str, descriptor: i32, owner: &str) -> PyResult<()> {
+pub fn put_object(py: Python<'_>, uri: &str, descriptor: i32, owner: &str, options: &str) -> PyResult<()> {
+    let options = serde_json::from_str(options);
+    let options = options.map_err(|error| raise(&Error::InvalidPlan(format!("sink.s3: {error}"))))?;
     // SAFETY: the caller keeps its descriptor open during the call, and it is not closed here.
     let file = ManuallyDrop::new(unsafe { File::from_raw_fd(descriptor) });
-    py.detach(|| ask::put_file(uri, &file, owner)).map_err(|error| raise(&error))
+    py.detach(|| ask::put_file(uri, &file, owner, options)).map_err(|error| raise(&error))
 }
 
 /// Remove what a job has put at a URI; tells whether that was there.

@@ -55,6 +55,10 @@ def closing(job: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
     rows = list(_speed_rows(job, report.get("bottleneck")))
     if report.get("durability") == "none":
         rows.append(("durability", "none: outputs survive a kill, but not a power cut"))
+    if report.get("fencing") == "weak":
+        rows.append(("fencing", "weak: the object store ignores conditions of writes"))
+    if copies := report.get("copies"):
+        rows.append(("copies", _copies(copies)))
     if results := report.get("results"):
         rows.append(("results", f"{count(results['count'])} in {from_uri(results['uri'])}"))
     if "rows" in job:
@@ -66,6 +70,12 @@ def closing(job: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
         rows.append(("error", printable(str(job["error"].get("message", "")))))
     rows.append(("report", f"pravah jobs report {job['id']} -o report.parquet"))
     return pairs(rows, indent="  ")
+
+
+def _copies(copies: Mapping[str, int]) -> str:
+    """Write who made the copies: `12 by the store itself, 3 streamed`."""
+    streamed = f", {count(copies['streamed'])} streamed" if copies["streamed"] else ""
+    return f"{count(copies['server'])} by the store itself{streamed}"
 
 
 def _rows(books: Mapping[str, int]) -> str:

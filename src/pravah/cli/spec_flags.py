@@ -139,7 +139,10 @@ class SpecFlags:
     verify: Annotated[Verify | None, Option(help="How outputs are checked (default: size).")] = None
     preserve: Annotated[
         list[str] | None,
-        Option(metavar="WHAT", help="mtime (default), mode, owner, links, empty_dirs; repeatable."),
+        Option(
+            metavar="WHAT",
+            help="mtime (default), mode, owner, links, empty_dirs; metadata, tags; repeatable.",
+        ),
     ] = None
     in_place: Annotated[
         bool, Option("--in-place", help="Replace each source by its output; no sink.")

@@ -20,16 +20,18 @@ def check_access(plan: Mapping[str, Any]) -> None:
         for root in plan["roots"]:
             check_writable(uri_path(root["uri"]), "replace files in", "change its permissions")
         return
-    if (uri := target(plan)) is not None and is_object_uri(uri):
+    if (uri := target(plan)) is None:
+        return
+    if is_object_uri(uri):
         from pravah import engine
 
         engine.look_at_store(f"{uri.rstrip('/')}/")
-        return
-    if (sink := written_to(plan)) is None:
-        return
-    check_writable(sink, "write to the sink", "name another `--to`, or change its permissions")
-    if isinstance(plan["after"], dict):
-        check_writable(uri_path(plan["after"]["move"]), "move sources to", "change its permissions")
+    else:
+        hint = "name another `--to`, or change its permissions"
+        check_writable(uri_path(uri), "write to the sink", hint)
+    after = plan["after"]
+    if isinstance(after, dict) and not is_object_uri(after["move"]):
+        check_writable(uri_path(after["move"]), "move sources to", "change its permissions")
 
 
 def written_to(plan: Mapping[str, Any]) -> bytes | None:

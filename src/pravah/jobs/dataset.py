@@ -73,7 +73,7 @@ def write_dataset(ledger: Ledger, job: Job, scratch: Path) -> dict[str, Any] | N
 def remove_dataset(ledger: Ledger, job: Job, scratch: Path) -> None:
     """Remove what `write_dataset` has put below the sink, or elsewhere where it is unchanged."""
     if (uri := object_place(job)) is not None and job.results is not None:
-        engine.remove_object(uri, _owner(job))
+        engine.remove_object(uri, job.id)
         return
     path = place(job)
     if path is None or job.results is None:
@@ -94,14 +94,10 @@ def _put_dataset(ledger: Ledger, job: Job, scratch: Path, uri: str) -> dict[str,
     with tempfile.TemporaryFile(dir=scratch) as file:
         count, first = records.write(file.fileno(), _format(job))
         passing("closing.dataset.before_publish")
-        engine.put_object(uri, file.fileno(), _owner(job))
+        options = (job.spec.get("sink") or {}).get("s3") or {}
+        engine.put_object(uri, file.fileno(), job.id, options)
         passing("closing.dataset.after_publish")
     return {"count": count, "uri": shown_uri(uri), "first": [json.loads(line) for line in first]}
-
-
-def _owner(job: Job) -> str:
-    """Give the name that an object of this job carries: that of task 0, which is closing."""
-    return f".pravah-{job.id}-0-0-0"
 
 
 def _is_what_would_be_written(ledger: Ledger, job: Job, scratch: Path, path: Path) -> bool:

@@ -17,7 +17,7 @@ from pravah.jobs.access import check_writable, target, written_to
 from pravah.jobs.places import look
 from pravah.model.dataset import EXTENSIONS, dataset_format
 from pravah.model.ids import shown
-from pravah.model.uri import is_object_uri, shown_path, uri_path
+from pravah.model.uri import is_object_uri, planned_uri, shown_path, shown_uri, uri_path
 from pravah.registry import registry
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def settled(spec: JobSpec) -> JobSpec:
         _refuse_losing_rows(spec)
     if results.uri is None or results.uri.endswith("/"):
         return spec
-    found = look(uri_path(results.uri))
+    found = None if is_object_uri(results.uri) else look(uri_path(results.uri))
     is_directory = found is not None and stat.S_ISDIR(found.st_mode)
     if not is_directory and dataset_format(results.uri):
         return spec
@@ -81,9 +81,9 @@ def _steps(spec: JobSpec) -> list[dict[str, Any]]:
 
 
 def typed_place(spec: JobSpec) -> bytes | None:
-    """Give the file or the directory that a settled spec names; None: it names none."""
+    """Give the local file or directory that a settled spec names; None: it names none."""
     uri = spec.results.uri if spec.results else None
-    return None if uri is None else uri_path(uri)
+    return None if uri is None or is_object_uri(uri) else uri_path(uri)
 
 
 def check_place(spec: JobSpec, begun: Iterable[Job]) -> None:
@@ -93,18 +93,30 @@ def check_place(spec: JobSpec, begun: Iterable[Job]) -> None:
     """
     if spec.results is None or spec.results.uri is None:
         return
-    uri, place = spec.results.uri, uri_path(spec.results.uri)
-    directory = place if uri.endswith("/") else os.path.dirname(place)  # noqa: PTH120 - bytes
-    what = "write the results to"
-    check_writable(directory, what, "name another `--results-to`, or change its permissions")
-    if uri.endswith("/") or look(place) is None:
-        return
-    if not any((job.spec.get("results") or {}).get("uri") == uri for job in begun):
+    uri = spec.results.uri
+    is_taken = _is_taken(uri) if is_object_uri(uri) else _is_taken_on_disk(uri)
+    if is_taken and not any((job.spec.get("results") or {}).get("uri") == uri for job in begun):
         raise SpecError(
-            f"the results go to `{shown_path(place)}`, and a file stands there",
+            f"the results go to `{shown_uri(uri)}`, and a file stands there",
             kind="output_exists",
             hint=_HINT,
         )
+
+
+def _is_taken(uri: str) -> bool:
+    """Look at a place in an object store, which has to be within reach."""
+    # Loads the core, which a plan of local files does without.
+    from pravah import engine
+
+    return engine.look_at_store(planned_uri(uri)) == "object"
+
+
+def _is_taken_on_disk(uri: str) -> bool:
+    place = uri_path(uri)
+    directory = place if uri.endswith("/") else os.path.dirname(place)  # noqa: PTH120 - bytes
+    what = "write the results to"
+    check_writable(directory, what, "name another `--results-to`, or change its permissions")
+    return not uri.endswith("/") and look(place) is not None
 
 
 def place(job: Job) -> Path | None:
@@ -112,6 +124,8 @@ def place(job: Job) -> Path | None:
     if not registry().finds(job.plan["steps"]):
         return None
     if (uri := named(job.spec)) is not None:
+        if is_object_uri(uri):
+            return None
         path = Path(os.fsdecode(uri_path(uri)))
         return path / f"{shown(job.id)}.{form(job.spec)}" if uri.endswith("/") else path
     sink = written_to(job.plan)
@@ -122,10 +136,14 @@ def place(job: Job) -> Path | None:
 
 def object_place(job: Job) -> str | None:
     """Give the URI that a job's findings go to in an object store, as the core reads it."""
-    sink = target(job.plan)
-    if sink is None or not is_object_uri(sink) or not registry().finds(job.plan["steps"]):
+    if not registry().finds(job.plan["steps"]):
         return None
-    if named(job.spec) is not None:
+    if (uri := named(job.spec)) is not None:
+        if not is_object_uri(uri):
+            return None
+        return planned_uri(f"{uri}{shown(job.id)}.{form(job.spec)}" if uri.endswith("/") else uri)
+    sink = target(job.plan)
+    if sink is None or not is_object_uri(sink):
         return None
     return f"{sink.rstrip('/')}/_pravah/{shown(job.id)}/results.{form(job.spec)}"
 

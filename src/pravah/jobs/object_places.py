@@ -19,12 +19,17 @@ from pravah.model.uri import (
     object_uri,
     planned_uri,
     quote,
+    shown_uri,
 )
 from pravah.settings import Settings
 from pravah.stores.connections import connection
 
 if TYPE_CHECKING:
-    from pravah.model.spec import JobSpec, Sink
+    from pravah.model.spec import JobSpec, Move, Sink
+
+
+# What only objects have, and an output keeps of another one.
+_OBJECTS_KEEP = ("metadata", "tags")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +41,12 @@ class ObjectPlace:
     globs: tuple[bytes, ...] = ()
 
 
-def source_place(uri: str) -> ObjectPlace:
-    """Look at a source; SourceMissingError where nothing is there."""
+def source_place(uri: str, after: str | Move) -> ObjectPlace:
+    """Look at a source; SourceMissingError where nothing is there.
+
+    Unless jobs remove what they have done: one that was killed at its end is asked for again when
+    its sources are gone.
+    """
     # Loads the core, which a plan of local files does without.
     from pravah import engine
 
@@ -49,7 +58,7 @@ def source_place(uri: str) -> ObjectPlace:
     if found == "nothing" and (glob := split_glob(key.encode())) is not None:
         above = glob[0].decode().removeprefix(".")
         return ObjectPlace(_shown(name, bucket, above), None, (glob[1],))
-    if found == "nothing" and key.strip("/"):
+    if found == "nothing" and key.strip("/") and after == "keep":
         raise SourceMissingError(
             f"no source `{uri}`",
             hint="there is neither such a key nor one below it; `pravah scan` lists what is there",
@@ -72,6 +81,12 @@ def output_sink(sink: Sink, *, one_file: bool) -> dict[str, Any]:
     return {"uri": planned_uri(_shown(name, bucket, above)), "only": quote(last.encode())}
 
 
+def object_options(sink: Sink) -> dict[str, Any]:
+    """Plan how objects are kept; nothing where nothing is said."""
+    said = sink.s3.model_dump(exclude_none=True, exclude_defaults=True) if sink.s3 else {}
+    return {"s3": said} if said else {}
+
+
 def findings_sink(uri: str) -> str:
     """Plan the prefix of what inspect steps find, where nothing else goes to the sink."""
     return planned_uri(_shown(*object_parts(uri)))
@@ -81,29 +96,85 @@ def refuse_unknown_to_objects(spec: JobSpec) -> None:
     """Refuse what this release can't do with objects, before anything is looked at."""
     sources = [is_object_uri(uri) for uri in spec.source.uri]
     sink = spec.sink.uri if spec.sink else NULL
-    results = (spec.results.uri if spec.results else None) or NULL
     if any(sources) and not all(sources):
         raise _later("sources in object stores and local ones in one job")
     if any(sources) and spec.in_place:
         raise _later("`in_place` in an object store")
     if any(sources) and spec.source.files_from is not None:
         raise _later("`files_from` of objects")
-    if (any(sources) or is_object_uri(sink)) and spec.source.after != "keep":
-        raise _later("`source.after` with an object store")
-    if is_object_uri(results):
-        raise _later("`results.uri` in an object store (without it they go below the sink)")
-    if spec.sink is None or not is_object_uri(sink):
+    _refuse_moving_elsewhere(spec.source.uri, spec.source.after)
+    if spec.sink is None:
+        return
+    _refuse_options_of_others(spec.sink, is_remote=is_object_uri(sink))
+    if not is_object_uri(sink):
         return
     if expansion.expanding_step(spec) is not None:
         raise _later("several outputs of one file in an object store")
     if spec.sink.path is not None and "{hash}" in spec.sink.path:
         raise _later("`{hash}` in the names of objects")
-    if lost := [what for what in spec.sink.preserve if what != "mtime"]:
+    if lost := [what for what in spec.sink.preserve if what not in ("mtime", *_OBJECTS_KEEP)]:
         raise SpecError(
             f"`preserve: {lost[0]}`, and the sink is an object store, which has no such thing",
             kind="preserve_needs_files",
-            hint="objects keep `mtime`",
+            hint="objects keep `mtime`, and `metadata` and `tags` of other objects",
         )
+    if (kept := _of_objects(spec.sink)) and not all(sources):
+        raise SpecError(
+            f"`preserve: {kept[0]}`, and the sources are files, which have no such thing",
+            kind="preserve_needs_objects",
+            hint="`sink.s3` gives objects tags and a content type",
+        )
+
+
+def _refuse_options_of_others(sink: Sink, *, is_remote: bool) -> None:
+    """Refuse what only objects have, where outputs are files."""
+    if is_remote:
+        return
+    if kept := _of_objects(sink):
+        raise SpecError(
+            f"`preserve: {kept[0]}`, and the sink is no object store: files have no such thing",
+            kind="preserve_needs_objects",
+            hint="files keep `mtime`, `mode` and `owner`",
+        )
+    if sink.s3 is not None:
+        raise SpecError(
+            f"`sink.s3` is given, and the sink `{shown_uri(sink.uri)}` is no object store",
+            kind="s3_options_need_objects",
+            hint="leave out `sink.s3`, or name an `s3://BUCKET/PREFIX/`",
+        )
+
+
+def _of_objects(sink: Sink) -> list[str]:
+    return [what for what in sink.preserve if what in _OBJECTS_KEEP]
+
+
+def _refuse_moving_elsewhere(sources: list[str], after: str | Move) -> None:
+    """Refuse a move that is none within one store, or to where a later job would list it again."""
+    if isinstance(after, str):
+        return
+    target = after.move
+    for source in sources:
+        if not is_object_uri(source) and not is_object_uri(target):
+            continue
+        if not (is_object_uri(source) and is_object_uri(target)) or (
+            _identity(source)[0] != _identity(target)[0]
+        ):
+            raise SpecError(
+                f"the sources `{source}` can't be moved to `{target}`, which is in another store",
+                kind="move_to_other_store",
+                hint="objects are moved below another prefix of their own connection, files to "
+                "another directory; `copy` and `--after delete` move to any other store",
+            )
+        if _lies_in(_identity(target), _identity(source)):
+            raise SpecError(
+                f"the sources `{source}` are to be moved to `{target}`, which lies in them",
+                kind="move_to_source",
+                hint="name another prefix after `--after move:`",
+            )
+
+
+def _lies_in(place: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
+    return place[:2] == other[:2] and place[2].startswith(other[2])
 
 
 def refuse_object_overlap(sources: list[str], sink: str) -> None:
@@ -115,11 +186,25 @@ def refuse_object_overlap(sources: list[str], sink: str) -> None:
             raise OverlapError(
                 f"source and sink are the same prefix, `{source}`", hint="name another `--to`"
             )
-        if found[:2] == wanted[:2] and found[2].startswith(wanted[2]):
+        if _lies_in(found, wanted):
             raise OverlapError(
                 f"the source `{source}` lies in the sink `{sink}`",
                 kind="source_below_sink",
                 hint="name a `--to` that does not contain the source",
+            )
+
+
+def refuse_results_in_prefix(spec: JobSpec) -> None:
+    """Refuse a place for the findings where later jobs over the source would list them."""
+    place = spec.results.uri if spec.results else None
+    if place is None or not is_object_uri(place):
+        return
+    for source in filter(is_object_uri, spec.source.uri):
+        if _lies_in(_identity(place), _identity(source)):
+            raise OverlapError(
+                f"the results `{place}` lie in the source `{source}`",
+                kind="results_in_source",
+                hint="name a `--results-to` outside of it",
             )
 
 

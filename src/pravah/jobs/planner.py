@@ -21,8 +21,10 @@ from pravah.jobs import dataset_place, expansion, reduction, source_fate
 from pravah.jobs.locality import Locality
 from pravah.jobs.object_places import (
     findings_sink,
+    object_options,
     output_sink,
     refuse_object_overlap,
+    refuse_results_in_prefix,
     refuse_unknown_to_objects,
     source_place,
 )
@@ -42,7 +44,7 @@ from pravah.registry import registry
 
 if TYPE_CHECKING:
     # Pydantic costs a tenth of a second, and a worker needs only the hash of a stored plan.
-    from pravah.model.spec import JobSpec, Sink, Step
+    from pravah.model.spec import JobSpec, Move, Sink, Source, Step
 
 # Keys of the spec's sink that the engine is told as they are.
 _SINK_OPTIONS = {"path", "on_collision", "overwrite", "durability", "verify", "preserve"}
@@ -94,7 +96,7 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
     refuse_unknown_to_objects(resolved)
     resolved = dataset_place.settled(resolved)
     steps = [_step(step, directory) for step in resolved.steps]
-    roots = _roots(resolved.source.uri)
+    roots = _roots(resolved.source)
     reduction.refuse(resolved)
     expansion.refuse(resolved)
     if resolved.source.files_from is not None:
@@ -114,6 +116,7 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
     place = dataset_place.typed_place(resolved)
     if place is not None:
         _refuse_results_in_source(roots, place)
+    refuse_results_in_prefix(resolved)
     plan: dict[str, Any] = {
         "job": job_id,
         "roots": [root.to_dict(prefixed=len(roots) > 1) for root in roots],
@@ -166,11 +169,11 @@ def _step(step: Step, directory: bytes) -> dict[str, Any]:
     return {"name": step.name, "params": params}
 
 
-def _roots(uris: Iterable[str]) -> list[_Root]:
+def _roots(source: Source) -> list[_Root]:
     """Look at the sources; globs that begin at one directory are one source."""
     roots: dict[bytes | int, _Root] = {}
-    for number, uri in enumerate(uris):
-        root = _root(uri)
+    for number, uri in enumerate(source.uri):
+        root = _object_root(uri, source.after) if is_object_uri(uri) else _root(uri)
         known = roots.get(root.path) if root.globs else None
         if known is not None:
             root = replace(known, globs=(*known.globs, *root.globs))
@@ -178,10 +181,12 @@ def _roots(uris: Iterable[str]) -> list[_Root]:
     return list(roots.values())
 
 
+def _object_root(uri: str, after: str | Move) -> _Root:
+    place = source_place(uri, after)
+    return _Root(place.path.encode(), place.only, None, place.globs)
+
+
 def _root(uri: str) -> _Root:
-    if is_object_uri(uri):
-        place = source_place(uri)
-        return _Root(place.path.encode(), place.only, None, place.globs)
     path = uri_path(uri)
     found = look(path)
     if found is None and (glob := split_glob(path)) is not None:
@@ -254,7 +259,7 @@ def _sink(spec: JobSpec, roots: list[_Root]) -> dict[str, Any] | None:
     if expansion.expanding_step(spec) is not None:
         one_file = False
     if is_object_uri(sink.uri):
-        return {**output_sink(sink, one_file=one_file), **options}
+        return {**output_sink(sink, one_file=one_file), **options, **object_options(sink)}
     path = uri_path(sink.uri)
     found = look(path)
     if found is not None and stat.S_ISDIR(found.st_mode):
@@ -372,7 +377,9 @@ def _refuse_results_in_source(roots: list[_Root], place: bytes) -> None:
 
 def _refuse_moving_to_itself(roots: list[_Root], after: str | dict[str, str]) -> None:
     """Refuse a place for the sources that is where they are."""
-    target = identity(uri_path(after["move"])) if isinstance(after, dict) else None
+    if not isinstance(after, dict) or is_object_uri(after["move"]):
+        return
+    target = identity(uri_path(after["move"]))
     if target is not None and target in [root.identity for root in roots if root.only is None]:
         raise OverlapError(
             f"the sources are to be moved to where they are, `{shown_path(roots[0].path)}`",
@@ -390,6 +397,7 @@ def _spec_hash(plan: dict[str, Any], spec: JobSpec, host: str) -> str:
             "filter": asdict(spec.source.filters),
             "steps": plan["steps"],
             "sink": sink and [sink["uri"], sink["only"], sink["overwrite"], sink["preserve"]],
+            **({"s3": sink["s3"]} if sink and "s3" in sink else {}),
             **_names(plan),
             **({"dataset": plan["dataset"]} if "dataset" in plan else {}),
             **({"results": spec.results.model_dump()} if spec.results else {}),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import SpecError
-from pravah.model.uri import NULL
+from pravah.model.uri import NULL, is_object_uri, planned_uri
 from pravah.registry import registry
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ def after(spec: JobSpec) -> str | dict[str, str]:
             kind="after_without_durability",
             hint="leave out `--durability none`, or `--after`",
         )
-    return wanted if isinstance(wanted, str) else {"move": wanted.move}
+    if isinstance(wanted, str):
+        return wanted
+    return {"move": planned_uri(wanted.move) if is_object_uri(wanted.move) else wanted.move}
 
 
 def follow_symlinks(spec: JobSpec) -> bool:

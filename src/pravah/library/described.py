@@ -13,7 +13,8 @@ from typing import Any, TypeAlias, TypedDict
 
 from pravah.errors import SpecError
 from pravah.model import spec_file
-from pravah.model.spec import JobSpec, Limits, OnError, Part, Sink, Source
+from pravah.model.part import Part
+from pravah.model.spec import JobSpec, Limits, OnError, Sink, Source
 from pravah.model.uri import typed_uri
 from pravah.registry import registry
 
@@ -69,6 +70,7 @@ class Keys(TypedDict, total=False):
     durability: str
     verify: str
     preserve: Sequence[str]
+    s3: Mapping[str, Any]
     # Of `on_error`
     max_attempts: int
     budget: int | str

@@ -27,6 +27,8 @@ class Report:
     slowest: list[dict[str, Any]]
     durability: str | None
     bottleneck: Bottleneck
+    copies: dict[str, int] | None
+    weakly_fenced: bool
 
     @classmethod
     def of(cls, job: Job, summaries: Iterable[Summary]) -> Report:
@@ -40,7 +42,16 @@ class Report:
             tasks_limit=job.spec.get("limits", {}).get("tasks"),
         )
         durability = sink["durability"] if sink else None
-        return cls(job, failures(listed), slowest(listed), durability, narrowest)
+        weakly_fenced = any(summary.get("weak_fencing") for summary in listed)
+        return cls(
+            job,
+            failures(listed),
+            slowest(listed),
+            durability,
+            narrowest,
+            _copies(job),
+            weakly_fenced,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Give the wire form."""
@@ -59,6 +70,8 @@ class Report:
             "slowest": self.slowest,
             "durability": self.durability,
             "results": self.job.results,
+            **({"copies": self.copies} if self.copies else {}),
+            **({"fencing": "weak"} if self.weakly_fenced else {}),
         } | ({"rows": job["rows"]} if "rows" in job else {})
 
 
@@ -77,6 +90,14 @@ def slowest(summaries: Iterable[Summary]) -> list[dict[str, Any]]:
     """Give the files that took longest, of all tasks."""
     files = [file for summary in summaries for file in summary.get("slowest", ())]
     return sorted(files, key=lambda file: -file["duration_s"])[:SLOWEST]
+
+
+def _copies(job: Job) -> dict[str, int] | None:
+    """Tell how many objects the store copied by itself, and how many passed by."""
+    by_server = job.books.reasons.get("done:server_copy", 0)
+    if not by_server:
+        return None
+    return {"server": by_server, "streamed": job.books.counts.done - by_server}
 
 
 def _joined(known: Failure | None, group: Summary) -> Failure:

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     SerializerFunctionWrapHandler,
@@ -30,6 +27,8 @@ from pravah.model import units
 from pravah.model.budget import read_budget
 from pravah.model.dataset import DatasetFormat, dataset_format
 from pravah.model.filters import Filters, check_moment, read_depth
+from pravah.model.object_options import ObjectOptions
+from pravah.model.part import Part
 from pravah.model.spec_errors import spec_error
 from pravah.model.uri import absolute_uri
 
@@ -65,22 +64,7 @@ Depth = Annotated[
 ]
 
 
-class Part(BaseModel):
-    """A part of the spec: immutable, and without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unknown_keys(cls, value: object) -> object:
-        for key in value if isinstance(value, Mapping) else ():
-            if key not in cls.model_fields:
-                meant = get_close_matches(str(key), cls.model_fields, n=1)
-                hint = f"did you mean `{meant[0]}`?" if meant else _listed(cls)
-                raise PydanticCustomError(
-                    "unknown_key", "unknown key `{key}`", {"key": str(key), "hint": hint}
-                )
-        return value
+Kept = Literal["mtime", "mode", "owner", "links", "empty_dirs", "metadata", "tags"]
 
 
 class Move(Part):
@@ -157,7 +141,7 @@ class Step(Part):
     """A configured processor: `NAME`, or one key: parameters."""
 
     name: str
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field({})
 
     @model_validator(mode="before")
     @classmethod
@@ -192,7 +176,8 @@ class Sink(Part):
     overwrite: Literal["changed", "never", "newer", "always", "error"] = "changed"
     durability: Literal["none", "batch", "always"] = "batch"
     verify: Literal["size", "checksum", "content"] = "size"
-    preserve: list[Literal["mtime", "mode", "owner", "links", "empty_dirs"]] = ["mtime"]
+    preserve: list[Kept] = Field(["mtime"])
+    s3: ObjectOptions | None = Field(None, description="How objects are kept, in an object store.")
 
     @model_validator(mode="before")
     @classmethod
@@ -263,7 +248,7 @@ class JobSpec(Part):
     on_error: OnError = OnError()
     limits: Limits = Limits()
     priority: int = Field(0, ge=-1000, le=1000)
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field({})
 
     @model_validator(mode="before")
     @classmethod
@@ -306,7 +291,3 @@ class JobSpec(Part):
                 absolute = absolute_uri(part.uri, directory)
                 copy = copy.model_copy(update={key: part.model_copy(update={"uri": absolute})})
         return copy
-
-
-def _listed(part: type[Part]) -> str:
-    return f"known are {', '.join(part.model_fields)}"

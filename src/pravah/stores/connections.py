@@ -43,6 +43,7 @@ def describe(name: str, renewed: bool) -> str:  # noqa: ARG001, FBT001 - every c
         {
             "endpoint": found.endpoint,
             "region": found.region,
+            "largest_copy_bytes": _largest_copy(settings),
             "credentials": {
                 "access_key_id": keys.access_key_id,
                 "secret_access_key": keys.secret_access_key,
@@ -52,6 +53,16 @@ def describe(name: str, renewed: bool) -> str:  # noqa: ARG001, FBT001 - every c
             },
         }
     )
+
+
+def _largest_copy(settings: Settings) -> int | None:
+    """Give the bytes that one request copies within a store, where that is not Amazon's limit."""
+    typed = settings.text("PRAVAH_S3_LARGEST_COPY_BYTES")
+    if typed is not None and not typed.isdigit():
+        raise SettingError(
+            f"PRAVAH_S3_LARGEST_COPY_BYTES is `{typed}`, a number of bytes is expected"
+        )
+    return int(typed) if typed else None
 
 
 def connection(name: str, settings: Settings) -> Connection:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.cli.bucket import bucket, double, minio_bucket
 from tests.e2e.cli.harness import Cli
+
+__all__ = ["bucket", "cli", "data", "double", "minio_bucket", "settled"]
 
 # A file that changed within the last two seconds may do so again unnoticed: it is never taken
 # for unchanged.

@@ -6,9 +6,13 @@ upload that nobody ends.
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -27,18 +31,14 @@ from tests.s3_double import (
     truncate,
     wrong_length,
 )
+from tests.s3_double.faults import Perform
+from tests.s3_double.messages import Request, Response, S3Error
 from tests.s3_double.objects import etag_of
 from tests.s3_double.store import Stored
 
 # Two parts.
 LARGE_BYTES = (8 << 20) + 1_000
 SMALL = {f"d/{number}": f"{number}\n".encode() * 20 for number in range(12)}
-
-
-@pytest.fixture
-def double() -> Iterator[S3Double]:
-    with S3Double() as started:
-        yield started
 
 
 @pytest.fixture
@@ -224,3 +224,116 @@ def test_store_that_is_away_in_the_middle_is_told_soon(
     assert (job["status"], job["counts"]["failed"]) == ("failed", len(SMALL))
     (failure,) = cli.ok("jobs", "failures", job["id"], "--json").objects()
     assert failure["kind"] == "store_unreachable"
+
+
+@pytest.mark.parametrize(("to", "operation"), [("out", "GetObject"), ("s3", "CopyObject")])
+def test_object_in_an_archive_is_skipped_with_its_reason(
+    cli: Cli, double: S3Double, bucket: str, to: str, operation: str
+) -> None:
+    fill(double, bucket, SMALL)
+    # What asks the server how it copies is let pass.
+    spared = 1 if operation == "CopyObject" else 0
+    double.faults.add(operation, refuse(403, "InvalidObjectState"), times=3, spared=spared)
+    target = f"s3://{bucket}/out/" if to == "s3" else to
+    job = cli.job(f"s3://{bucket}/in/", "--to", target, "-s", "copy")
+    assert job["status"] == "completed"
+    assert (job["counts"]["done"], job["counts"]["skipped"]) == (len(SMALL) - 3, 3)
+    assert job["reasons"]["skipped:archived"] == 3
+
+
+@pytest.mark.parametrize("operation", ["GetObject", "PutObject", "UploadPart"])
+def test_keys_that_expire_in_the_middle_are_renewed(
+    cli: Cli, double: S3Double, files: dict[str, bytes], tmp_path: Path, operation: str
+) -> None:
+    bucket = double.create_bucket()
+    with KeyService(double) as service:
+        # The service stands for that of a container; nothing of the tester's own is looked for.
+        cli.environment |= {
+            "S3_ENDPOINT_URL": double.endpoint,
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": service.url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "HOME": str(tmp_path),
+        }
+        source: Path | str = write(cli.directory / "source", files)
+        target = f"s3://{bucket}/out/"
+        if operation == "GetObject":
+            fill(double, bucket, files)
+            source, target = f"s3://{bucket}/in/", "out"
+        expire = lambda: double.store.expired_tokens.update(service.given)  # noqa: E731
+        double.faults.add(operation, expired(expire))
+        job = cli.job(source, "--to", target, "-s", "copy")
+    assert (job["status"], job["counts"]["done"]) == ("completed", len(files))
+    # Processes ask for themselves: the command's own, and the runner, which renews its keys once.
+    assert 2 < len(service.given) < 6
+    secret = double.secret_key.encode()
+    assert not any(secret in p.read_bytes() for p in cli.home.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("more_bytes", [-1, 0, 1])
+def test_object_of_one_part_is_put_and_a_larger_one_goes_in_parts(
+    cli: Cli, double: S3Double, bucket: str, more_bytes: int
+) -> None:
+    part_bytes = 8 << 20
+    (cli.directory / "a").write_bytes(bytes(part_bytes + more_bytes))
+    (cli.directory / "empty").write_bytes(b"")
+    flags = ("--include", "a", "--include", "empty", "-s", "copy")
+    assert cli.job(".", "--to", f"s3://{bucket}/out/", *flags)["status"] == "completed"
+    assert double.count("CompleteMultipartUpload") == (more_bytes > 0)
+    assert below(double, bucket, b"out/") == {"a": bytes(part_bytes + more_bytes), "empty": b""}
+
+
+def test_file_that_no_object_can_hold_is_refused_before_anything_is_sent(
+    cli: Cli, double: S3Double, bucket: str
+) -> None:
+    with (cli.directory / "huge").open("wb") as file:
+        file.truncate(6 << 40)
+    job = cli.job("huge", "--to", f"s3://{bucket}/out/", "-s", "copy")
+    (failure,) = cli.ok("jobs", "failures", job["id"], "--json").objects()
+    assert failure["kind"] == "output_too_large"
+    assert double.count("CreateMultipartUpload") == 0
+
+
+def expired(expire: Callable[[], object]) -> Act:
+    """Have all keys that were given so far expire, with this very request."""
+
+    def act(_request: Request, _perform: Perform) -> Response:
+        expire()
+        raise S3Error(400, "ExpiredToken")
+
+    return act
+
+
+class KeyService:
+    """Gives keys as the service of a container does, each with another token."""
+
+    def __init__(self, double: S3Double) -> None:
+        self.given: list[str] = []
+
+        class Answers(BaseHTTPRequestHandler):
+            def do_GET(handler) -> None:  # noqa: N805 - beside the service's own self
+                self.given.append(f"token-{len(self.given)}")
+                keys = {
+                    "AccessKeyId": double.access_key,
+                    "SecretAccessKey": double.secret_key,
+                    "Token": self.given[-1],
+                    "Expiration": "2099-01-01T00:00:00Z",
+                }
+                body = json.dumps(keys).encode()
+                handler.send_response(200)
+                handler.send_header("Content-Length", str(len(body)))
+                handler.end_headers()
+                handler.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/keys"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

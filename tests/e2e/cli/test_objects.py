@@ -8,12 +8,11 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.e2e.cli.bucket import Bucket
 from tests.e2e.cli.conftest import RACY_S
 from tests.e2e.cli.harness import Cli
 from tests.object_servers import ObjectServer
@@ -22,56 +21,6 @@ from tests.object_servers import ObjectServer
 NAMES = ("a.txt", "b c.txt", "d/e+f.txt", "d/g%2Fh.txt", "d/é/ü😀.txt", "d/é/#?&=.txt", "empty")
 # More than one part, and not a whole number of them.
 LARGE_BYTES = (20 << 20) + 12_345
-
-
-class Bucket:
-    """A bucket of one test, and the command line with the settings that lead to it."""
-
-    def __init__(self, cli: Cli, server: ObjectServer, client: Any) -> None:
-        self.cli, self.server, self.client = cli, server, client
-        self.name = server.create_bucket()
-        cli.environment |= server.settings()
-
-    def uri(self, key: str = "") -> str:
-        return f"s3://{self.name}/{key}"
-
-    def put(self, key: str, body: bytes = b"content\n") -> None:
-        self.client.put_object(Bucket=self.name, Key=key, Body=body)
-
-    def get(self, key: str) -> bytes:
-        body: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
-        return body
-
-    def keys(self, prefix: str = "") -> list[str]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.name, Prefix=prefix
-        )
-        return [found["Key"] for page in pages for found in page.get("Contents", ())]
-
-    def objects(self, prefix: str) -> dict[str, bytes]:
-        return {key.removeprefix(prefix): self.get(key) for key in self.keys(prefix)}
-
-    def uploads(self, keys: list[str]) -> list[Any]:
-        """List uploads that nobody has ended; MinIO finds them by whole keys only."""
-        return [
-            upload
-            for key in keys
-            for upload in self.client.list_multipart_uploads(Bucket=self.name, Prefix=key).get(
-                "Uploads", ()
-            )
-        ]
-
-
-@pytest.fixture
-def bucket(cli: Cli, object_server: ObjectServer) -> Iterator[Bucket]:
-    with object_server.client() as client:
-        yield Bucket(cli, object_server, client)
-
-
-@pytest.fixture
-def minio_bucket(cli: Cli, minio: ObjectServer) -> Iterator[Bucket]:
-    with minio.client() as client:
-        yield Bucket(cli, minio, client)
 
 
 def write(root: Path, names: tuple[str, ...] = NAMES) -> dict[str, bytes]:
@@ -355,3 +304,30 @@ def test_host_with_an_underscore_is_resolved_by_us(minio_bucket: Bucket) -> None
     ran = bucket.cli("scan", bucket.uri(), env={"S3_ENDPOINT_URL": f"http://pravah_minio:{port}"})
     assert ran.out.splitlines() == [bucket.uri("a")]
     assert ran.err.count("pravah_minio") == 1
+
+
+def test_findings_and_reports_go_to_the_prefix_that_is_named(minio_bucket: Bucket) -> None:
+    bucket, source = minio_bucket, minio_bucket.cli.directory / "input"
+    source.mkdir()
+    (source / "a.csv").write_bytes(b"id,name\n1,x\n")
+    flags = ("-s", "extract_headers", "--results-to", bucket.uri("found/"))
+    job = bucket.cli.job(source, *flags)
+    key = f"found/{job['id']}.ndjson"
+    assert job["results"]["uri"] == bucket.uri(key)
+    (line,) = map(json.loads, bucket.get(key).splitlines())
+    assert line["path"] == str(source / "a.csv")
+    for suffix in (".json", ".ndjson", ".parquet"):
+        for _ in range(2):  # the job's own is replaced
+            bucket.cli.ok("jobs", "report", job["id"], "-o", bucket.uri(f"report{suffix}"))
+    assert json.loads(bucket.get("report.json"))["job"] == job["id"]
+    bucket.put("theirs.json", b"theirs")
+    ran = bucket.cli("jobs", "report", job["id"], "-o", bucket.uri("theirs.json"))
+    assert (ran.code != 0, "another object has the key" in ran.err) == (True, True)
+    assert bucket.get("theirs.json") == b"theirs"
+    named = ("--results-to", bucket.uri("theirs.ndjson"))
+    bucket.put("theirs.ndjson", b"theirs")
+    ran = bucket.cli("run", source, "-s", "extract_headers", *named)
+    assert (ran.code, "a file stands there" in ran.err) == (2, True)
+    ran = bucket.cli("run", bucket.uri("found/"), "-s", "extract_headers", "--results-to",
+                     bucket.uri("found/more/"))  # fmt: skip
+    assert (ran.code, "lie in the source" in ran.err) == (2, True)

@@ -54,9 +54,17 @@ struct Summary {
     reasons: BTreeMap<String, u64>,
     failures: Vec<FailureGroup>,
     slowest: Vec<Slow>,
+    /// Nothing but time held off a worker that had lost its lease.
+    #[serde(skip_serializing_if = "is_false")]
+    weak_fencing: bool,
     /// What became of the rows of tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows: Option<Rows>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The books of rows, under their names in wire forms.
@@ -115,6 +123,11 @@ impl Account {
             self.summary.rows = Some(Rows::from(*sum));
         }
         self.summary.add(row, path);
+    }
+
+    /// Say that nothing but time held off a worker that had lost its lease.
+    pub fn was_weakly_fenced(&mut self) {
+        self.summary.weak_fencing = true;
     }
 
     /// The summary as JSON.

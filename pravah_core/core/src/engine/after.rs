@@ -17,7 +17,8 @@ use crate::{
     pipeline::Pipeline,
     plan::{After, Plan},
     stores::{
-        Keeper, PREFIX, Sink, SinkDirectory, Source, SourceDirectory, Temporaries, open_keeper, open_sink, open_source,
+        Keeper, Moved, PREFIX, Sink, SinkDirectory, Source, SourceDirectory, Temporaries, open_keeper, open_sink,
+        open_source,
     },
 };
 
@@ -39,13 +40,17 @@ pub fn finish_sources(plan: &Plan, task: i64, manifest: &[u8], windows: &[Record
     let job = Job { plan, pipeline: &pipeline, manifest: &manifest, source: &*source, sink: &*sink };
     let mut finisher = Finisher::new(job, keeper.as_deref(), task);
     for window in windows.iter().filter(|window| window.acknowledged) {
-        for row in window.rows()? {
-            finisher.finish(&row, &mut account);
+        for rows in window.rows()?.chunks(TOGETHER) {
+            finisher.look_ahead(rows);
+            rows.iter().for_each(|row| finisher.finish(row, &mut account));
         }
     }
     finisher.settle(&mut account);
     Ok(account)
 }
+
+/// Sources that are looked at, and removed or moved, together: as many as one request of S3 removes.
+const TOGETHER: usize = 1_000;
 
 /// What entries belong to.
 #[derive(Clone, Copy)]
@@ -67,6 +72,8 @@ pub(super) struct Finisher<'j> {
     own: Option<Arc<[StagedPart]>>,
     /// Files of which one name was removed here: that changes the inode's time, and nothing of its content.
     unlinked: HashSet<u64>,
+    /// Sources that are about to go.
+    going: Vec<(u32, Arc<dyn SourceDirectory>)>,
     touched: HashMap<(u64, u64), (u32, Arc<dyn SourceDirectory>)>,
 }
 
@@ -82,6 +89,8 @@ struct Place {
 enum Ended {
     /// It is gone from its place.
     Gone,
+    /// It goes with the next ones.
+    Going,
     /// The output has taken its place.
     Replaced,
     /// It is not the file that was read: it stays.
@@ -91,7 +100,40 @@ enum Ended {
 impl<'j> Finisher<'j> {
     /// Begin; without a keeper sources are removed.
     pub fn new(job: Job<'j>, keeper: Option<&'j dyn Keeper>, task: i64) -> Self {
-        Self { job, keeper, task, place: None, own: None, unlinked: HashSet::new(), touched: HashMap::new() }
+        Self {
+            job,
+            keeper,
+            task,
+            place: None,
+            own: None,
+            unlinked: HashSet::new(),
+            going: Vec::new(),
+            touched: HashMap::new(),
+        }
+    }
+
+    /// Begin to look at the sources of entries, and at their outputs, where that means to wait for a server.
+    fn look_ahead(&mut self, rows: &[Row]) {
+        for row in rows.iter().filter(|row| row.source.is_some() && concerns(row)) {
+            // What goes wrong here is told of when it is the entry's turn.
+            let _ = self.begin_looking(row);
+        }
+    }
+
+    fn begin_looking(&mut self, row: &Row) -> Result<()> {
+        let named = self.job.manifest.named(row.index as usize).read(row.hash);
+        let (directory, output_name) = self.job.plan.output_name(self.job.pipeline, &named)?;
+        let source = self.open(row.index, directory)?;
+        if let Some(source) = source.filter(|_| self.job.source.is_remote()) {
+            source.look_ahead(self.job.manifest.name(row.index as usize));
+        }
+        if row.parts.is_none()
+            && self.job.sink.holds_outputs()
+            && let Some(sink) = self.place.as_ref().and_then(|place| place.sink.as_ref())
+        {
+            sink.ask_ahead(&output_name);
+        }
+        Ok(())
     }
 
     /// Deal with the source of an acknowledged entry.
@@ -100,14 +142,50 @@ impl<'j> Finisher<'j> {
         let ended = match self.try_to(row, read) {
             Ok(Ended::Gone) => Row::done(row.index),
             Ok(Ended::Replaced) => return,
+            Ok(Ended::Going) if self.job.source.is_remote() && self.going.len() < TOGETHER => return,
+            Ok(Ended::Going) => return self.let_go(account),
             Ok(Ended::Changed) => Row::skipped(row.index, "source_changed"),
             Err(error) => failed(row.index, &error),
         };
         account.add(&ended, || self.shown_path(row.index));
     }
 
-    /// Wait until what was removed is so on disk, too.
+    /// Remove or move what is about to go: files at once, as nothing holds that they still are what was looked at.
+    fn let_go(&mut self, account: &mut Account) {
+        let going = std::mem::take(&mut self.going);
+        let name = |index: u32| self.job.manifest.name(index as usize);
+        let ended = match self.keeper {
+            None => {
+                let files: Vec<_> = going.iter().map(|(index, source)| (Arc::clone(source), name(*index))).collect();
+                self.job.source.remove_all(&files)
+            }
+            Some(keeper) => {
+                let moved = |(index, source): &(u32, Arc<dyn SourceDirectory>)| Moved {
+                    from: Arc::clone(source),
+                    name: name(*index),
+                    to: self.kept_directory(*index),
+                    temporary: self.temporary(*index),
+                };
+                keeper.take_all(&going.iter().map(moved).collect::<Vec<_>>())
+            }
+        };
+        for ((index, source), ended) in going.into_iter().zip(ended) {
+            let touched = ended.and_then(|()| source.id());
+            let row = match touched {
+                Ok(id) => {
+                    self.touched.entry(id).or_insert((index, source));
+                    Row::done(index)
+                }
+                Err(Error::ChangedWhileRead(_)) => Row::skipped(index, "source_changed"),
+                Err(error) => failed(index, &error),
+            };
+            account.add(&row, || self.shown_path(index));
+        }
+    }
+
+    /// Let go what is about to, and wait until that is so on disk, too.
     pub fn settle(&mut self, account: &mut Account) {
+        self.let_go(account);
         for (_, (index, directory)) in self.touched.drain() {
             // The new names first: a power cut may leave both, and never none.
             let kept = self.keeper.map_or(Ok(()), |keeper| keeper.settle());
@@ -127,7 +205,7 @@ impl<'j> Finisher<'j> {
         }
         let source = self.open(row.index, directory)?;
         let Some(source) = source else { return Ok(Ended::Gone) };
-        let found = match source.fingerprint(name) {
+        let found = match source.look_to_remove(name) {
             Err(error) if error.is_vanished() => return Ok(Ended::Gone),
             found => found?,
         };
@@ -144,13 +222,9 @@ impl<'j> Finisher<'j> {
             }
         }
         self.own.clone_from(&row.parts);
-        match self.keeper {
-            None => source.remove(name)?,
-            Some(keeper) => keeper.take(&*source, &self.kept_directory(row.index), name, &self.temporary(row.index))?,
-        }
         self.unlinked.insert(read.inode);
-        self.touched.entry(source.id()?).or_insert((row.index, source));
-        Ok(Ended::Gone)
+        self.going.push((row.index, source));
+        Ok(Ended::Going)
     }
 
     fn is_the_one(&self, found: SourceFingerprint, read: SourceFingerprint, several_names: bool) -> bool {

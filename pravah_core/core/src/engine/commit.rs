@@ -12,7 +12,7 @@ use super::{
     after::{Finisher, Job},
     control::Verdict,
     crew::Window,
-    stage::{Bench, failed},
+    stage::{Bench, failed, left},
 };
 use crate::{
     Error, Result,
@@ -208,6 +208,7 @@ impl Committer<'_, '_> {
         }
         let mut outputs = window.outputs.as_mut_slice();
         for alike in window.output_rows.chunk_by(|one, other| one == other) {
+            self.bench.control.get_on();
             let (together, rest) = std::mem::take(&mut outputs).split_at_mut(alike.len());
             outputs = rest;
             let rows = &mut window.rows[alike[0].clone()];
@@ -284,7 +285,7 @@ impl Committer<'_, '_> {
             self.redo.push((row.index, row.attempts));
             row.outcome = Outcome::Redo;
         } else {
-            *row = Row { attempts: row.attempts, ..failed(row.index, failure) };
+            *row = Row { attempts: row.attempts, ..left(row.index, failure) };
         }
     }
 

@@ -263,8 +263,11 @@ impl Crew<'_, '_> {
     /// Ask for the files of a batch, and for what stands at the names of its outputs, without waiting.
     fn begin_fetching(&self, batch: &[Item]) {
         for item in batch.iter().filter(|_| self.is_far()) {
-            if self.bench.source.is_remote() {
-                item.place.source.fetch_ahead(self.bench.manifest.name(item.index as usize));
+            let name = self.bench.manifest.name(item.index as usize);
+            match self.bench.is_copied_there(item.index) {
+                true => item.place.source.look_ahead(name),
+                false if self.bench.source.is_remote() => item.place.source.fetch_ahead(name),
+                false => {}
             }
             if let (Some(sink), Ok((_, name))) = (&item.place.sink, self.bench.output_name(item.index, None)) {
                 sink.look_ahead(&name);
@@ -407,7 +410,7 @@ impl Filling {
         self.record_bytes += row.records.as_ref().map_or(0, String::len);
         self.record_bytes += if row.parts.is_some() { outputs.len() * PART_BYTES } else { 0 };
         for output in outputs {
-            self.held_bytes += output.staged.identity.size_bytes;
+            self.held_bytes += output.directory.held_bytes(output);
             let directory = Some(output.directory.id());
             self.open_files += if directory == self.directory { 1 } else { 2 };
             self.directory = directory;

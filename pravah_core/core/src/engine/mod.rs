@@ -33,6 +33,7 @@ mod parts;
 mod place;
 mod rates;
 pub mod scan_task;
+mod server_copy;
 pub mod shared;
 mod stage;
 mod stream;

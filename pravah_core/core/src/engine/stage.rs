@@ -29,9 +29,9 @@ use crate::{
     naming::ContentHash,
     outcome::{Outcome, RACY_NS, Reason, Row, SourceFingerprint},
     pipeline::{Failure, Pipeline, Workers},
-    plan::{Plan, Preserve},
+    plan::{Plan, Preserve, SinkPlan},
     processors::SourcePath,
-    stores::{Output, Sink, Source, Temporary},
+    stores::{Output, Sink, Source, Temporary, s3::ObjectOptions},
 };
 
 /// Tries of a file for which there was no descriptor, which others hold until their window is published.
@@ -62,6 +62,8 @@ pub struct Bench<'t> {
     pub outputs: Outputs,
     /// What is known of earlier outputs of entries that have several.
     pub families: Families,
+    /// From how many bytes on the sink's store copies entries by itself; none: all pass by here.
+    pub copied_there: Option<u64>,
     /// Where outputs go; none where nothing is published.
     pub sink: Option<&'t dyn Sink>,
     /// Whether nobody else can hold this task's lease while this process lives.
@@ -157,7 +159,7 @@ impl Bench<'_> {
         if self.outputs.are_merged() {
             return self.is_small_output(index);
         }
-        self.manifest.size_bytes(index as usize) <= SMALL_BYTES
+        self.manifest.size_bytes(index as usize) <= SMALL_BYTES || self.is_copied_there(index)
     }
 
     /// Bytes that staging the entry takes at its peak, with so many blocks of each step in work at once.
@@ -191,7 +193,7 @@ impl Bench<'_> {
                 let starved = failure.error.is_starved();
                 return Staged::Again(Item { attempts, starved, ..item });
             }
-            Err(failure) => (failed(item.index, &failure), Vec::new()),
+            Err(failure) => (left(item.index, &failure), Vec::new()),
         };
         row.attempts = attempts;
         row.duration_us = u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX);
@@ -218,6 +220,11 @@ impl Bench<'_> {
             Decision::Publish(publishing) => publishing,
             Decision::Skip(row) => return Ok((*row, Vec::new())),
         };
+        if self.is_copied_there(item.index)
+            && let Some((row, output)) = self.attempt_copy(item, publishing, &output_name)?
+        {
+            return Ok((row, vec![output]));
+        }
         let (row, mut outputs) = match kind {
             Kind::Symlink => self.attempt_link(item, publishing, output_name)?,
             _ => self.attempt_file(item, (publishing, output_name), workers)?,
@@ -240,6 +247,7 @@ impl Bench<'_> {
         let name = self.manifest.name(item.index as usize);
         let mut reading = item.place.source.open(name)?;
         let (before, looked) = reading.look()?;
+        self.refuse_too_large(before.size_bytes)?;
         let racy = is_racy(before.modified_ns.max(before.changed_ns));
         let shared = self.shared_name(item, &before, &looked)?;
         if let Some(shared) = &shared
@@ -251,13 +259,12 @@ impl Bench<'_> {
                 Row { bytes_out: size, source: Some(before), racy, several_names, staged, ..Row::done(item.index) };
             return Ok((row, vec![output]));
         }
-        let kept = Some(looked).filter(|_| self.keeps_attributes());
+        let kept = Some(&looked).filter(|_| self.keeps_attributes()).cloned();
         let (mut memo, mut readings) = (None, 1);
         let (mut target, Read { bytes: bytes_in, hash }) = loop {
-            let mut target = Target::new(self, item, publishing).keeping(kept);
+            let mut target = Target::new(self, item, publishing).keeping(kept.clone());
             if self.sink.is_some() {
-                let kept = Some(&looked).filter(|_| self.keeps_attributes());
-                target.begin(&output_name, kept)?; // an empty output is an output
+                target.begin(&output_name, kept.as_ref())?; // an empty output is an output
             }
             let entry = (item.index, before.size_bytes);
             match self.run(&mut *reading, entry, &mut target, (workers, memo.as_ref())) {
@@ -288,6 +295,15 @@ impl Bench<'_> {
             });
         }
         Ok((Row { staged: outputs.first().map(|output| output.staged), ..row }, outputs))
+    }
+
+    /// Refuse what the sink can't hold, where the output is as large as its source.
+    fn refuse_too_large(&self, size_bytes: u64) -> Result<()> {
+        let is_copied = self.plan.steps.iter().all(|step| step.name == "copy");
+        match self.sink.and_then(Sink::largest_bytes).filter(|limit| is_copied && size_bytes > *limit) {
+            Some(limit_bytes) => Err(Error::OutputTooLarge { size_bytes, limit_bytes }),
+            None => Ok(()),
+        }
     }
 
     /// Tell an output where it goes: into its place under its name, or where the content's hash tells.
@@ -327,7 +343,10 @@ impl Bench<'_> {
     }
 
     pub fn keeps_attributes(&self) -> bool {
-        [Preserve::Mtime, Preserve::Mode, Preserve::Owner].into_iter().any(|what| self.preserves(what))
+        const KEPT: [Preserve; 5] =
+            [Preserve::Mtime, Preserve::Mode, Preserve::Owner, Preserve::Metadata, Preserve::Tags];
+        let keeps_type = |sink: &SinkPlan| sink.s3.as_ref().is_some_and(ObjectOptions::keeps_type);
+        KEPT.into_iter().any(|what| self.preserves(what)) || self.plan.sink.as_ref().is_some_and(keeps_type)
     }
 
     /// The next name for a temporary.
@@ -335,6 +354,14 @@ impl Bench<'_> {
         let (task, counter) = &self.temporaries;
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         Temporary { task: Arc::clone(task), counter: *counter, number }
+    }
+}
+
+/// The row of an entry that can't be worked on: it failed, or it has to be fetched from an archive first.
+pub fn left(index: u32, failure: &Failure) -> Row {
+    match failure.error.kind() {
+        "object_archived" => Row::skipped(index, "archived"),
+        _ => failed(index, failure),
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     outputs::Outputs,
     parts::Families,
     place::Places,
+    server_copy::copied_there,
     stage::Bench,
     takeover, window_open_files,
 };
@@ -23,7 +24,7 @@ use crate::{
     manifest::Manifest,
     outcome::Recorded,
     plan::Plan,
-    stores::{Source, Temporaries, Temporary, open_sink, open_source},
+    stores::{Sink, Source, Temporaries, Temporary, open_sink, open_source},
 };
 
 /// A task as the ledger hands it out.
@@ -119,6 +120,10 @@ impl Engine {
             source: &*source,
             outputs: Outputs::of(plan, &pipeline, &manifest),
             families: Families::default(),
+            copied_there: match task.settle {
+                true => None,
+                false => copied_there(plan, &manifest, &*source, sink.as_deref()),
+            },
             sink: sink.as_deref(),
             kernel_leases: task.kernel_leases,
         };
@@ -167,6 +172,9 @@ impl Run<'_> {
     /// The account of what is acknowledged already, and which entries that are.
     fn acknowledged(&self) -> Result<(Account, HashSet<u32>)> {
         let mut account = Account::default();
+        if self.bench.sink.is_some_and(Sink::is_weakly_fenced) {
+            account.was_weakly_fenced();
+        }
         let mut settled = HashSet::new();
         for window in self.task.windows.iter().filter(|window| window.acknowledged) {
             for row in window.rows()? {

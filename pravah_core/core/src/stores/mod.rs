@@ -31,6 +31,12 @@ pub trait Source: Send + Sync {
     fn reading_bytes(&self) -> u64 {
         0
     }
+
+    /// Remove files whose outputs are acknowledged, as they were looked at by `look_to_remove`; says of each how it
+    /// went, `changed_while_read` where it is another one by now.
+    fn remove_all(&self, files: &[(Arc<dyn SourceDirectory>, &[u8])]) -> Vec<Result<()>> {
+        files.iter().map(|(directory, name)| directory.remove(name)).collect()
+    }
 }
 
 /// A directory of a source.
@@ -43,6 +49,14 @@ pub trait SourceDirectory: Send + Sync {
 
     /// Whether a file's first bytes can be had without waiting for a disk, as far as that is known.
     fn is_near(&self, name: &[u8]) -> bool;
+
+    /// Look at a file that is then removed, or moved.
+    fn look_to_remove(&self, name: &[u8]) -> Result<SourceFingerprint> {
+        self.fingerprint(name)
+    }
+
+    /// Begin to look at a file, where that takes a while.
+    fn look_ahead(&self, _name: &[u8]) {}
 
     /// Have a file fetched from the disk, without waiting for it.
     fn fetch_ahead(&self, name: &[u8]);
@@ -88,7 +102,7 @@ pub trait Reading {
 }
 
 /// What an output may keep of its source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributes {
     /// Modification time, in nanoseconds since 1970.
     pub modified_ns: i64,
@@ -100,17 +114,45 @@ pub struct Attributes {
     pub group: u32,
     /// Names that the file has.
     pub names: u32,
+    /// What an object has beside its content; none: it is a file.
+    pub object: Option<Arc<ObjectAttributes>>,
+}
+
+/// What an object has beside its content, as headers of the request that would make another one like it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectAttributes {
+    /// Names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+    /// Its tags, as a query; none: it has none, or they were not asked for.
+    pub tags: Option<String>,
 }
 
 /// Where sources are moved to once their outputs are acknowledged.
 pub trait Keeper {
     /// Move a file out of its directory, to the same name below this one; `output_exists` if the name is taken.
     ///
-    /// May be repeated after a kill at any instant. `temporary` is used where the file has to be copied.
-    fn take(&self, from: &dyn SourceDirectory, to: &[u8], name: &[u8], temporary: &str) -> Result<()>;
+    /// May be repeated after a kill at any instant.
+    fn take(&self, moved: &Moved<'_>) -> Result<()>;
+
+    /// Move several; says of each how it went.
+    fn take_all(&self, moves: &[Moved<'_>]) -> Vec<Result<()>> {
+        moves.iter().map(|moved| self.take(moved)).collect()
+    }
 
     /// Wait until what was moved here is so on disk, too.
     fn settle(&self) -> Result<()>;
+}
+
+/// A file that is moved.
+pub struct Moved<'m> {
+    /// Where it is.
+    pub from: Arc<dyn SourceDirectory>,
+    /// Its name, which it keeps.
+    pub name: &'m [u8],
+    /// The directory that takes it, below the keeper's.
+    pub to: Vec<u8>,
+    /// A name that is nobody else's: used where it has to be copied.
+    pub temporary: String,
 }
 
 /// Where outputs are published.
@@ -152,6 +194,22 @@ pub trait Sink: Send + Sync {
         false
     }
 
+    /// Most bytes of an output; none: there is no bound of the store's own.
+    fn largest_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether nothing but time holds off a worker that has lost its lease.
+    fn is_weakly_fenced(&self) -> bool {
+        false
+    }
+
+    /// Find out whether the store copies files of a source by itself, by one of them, and from how many bytes on that
+    /// is worth it; none: it can't.
+    fn copies_from(&self, _from: &dyn SourceDirectory, _name: &[u8]) -> Option<u64> {
+        None
+    }
+
     /// Give up what dead attempts have begun of these outputs since a time (nanoseconds since 1970), where that is
     /// found by their names only; gives its number.
     fn abandon(&self, _names: &[Vec<u8>], _since_ns: i64) -> Result<usize> {
@@ -184,6 +242,16 @@ pub trait SinkDirectory: Send + Sync {
 
     /// Begin an output. It is invisible under its final name until it is published.
     fn stage(&self, beginning: &Beginning<'_>) -> Result<Box<dyn Staging>>;
+
+    /// Have the store itself copy a file, once it is published; none: it can't.
+    fn stage_copy(
+        &self,
+        _beginning: &Beginning<'_>,
+        _from: &dyn SourceDirectory,
+        _name: &[u8],
+    ) -> Result<Option<Copied>> {
+        Ok(None)
+    }
 
     /// Stage a symbolic link.
     fn stage_link(
@@ -241,8 +309,23 @@ pub trait SinkDirectory: Send + Sync {
     /// Tell directories apart.
     fn id(&self) -> (u64, u64);
 
+    /// What a staged output counts for, where a window holds so many bytes at most.
+    fn held_bytes(&self, output: &Output) -> u64 {
+        output.staged.identity.size_bytes
+    }
+
     /// The store's own view of this directory.
     fn as_any(&self) -> &dyn Any;
+}
+
+/// A copy that the store will make.
+pub struct Copied {
+    /// The file that is copied, and no other.
+    pub source: SourceFingerprint,
+    /// The copy.
+    pub staged: Staged,
+    /// What the store keeps of it until it is published.
+    pub held: Box<dyn Any + Send>,
 }
 
 /// NAME_MAX of every file system of Linux that counts names in bytes.
@@ -368,6 +451,9 @@ pub enum Temporaries {
 
 /// Open the place that a plan moves its sources to.
 pub fn open_keeper(uri: &str) -> Result<Box<dyn Keeper>> {
+    if s3::is_object_uri(uri) {
+        return Ok(Box::new(s3::ObjectKeeper::open(uri)?));
+    }
     Ok(Box::new(local::LocalKeeper::open(uri)?))
 }
 
@@ -375,7 +461,7 @@ pub fn open_keeper(uri: &str) -> Result<Box<dyn Keeper>> {
 pub fn open_sink(sink: &SinkPlan, temporaries: Temporaries) -> Result<Box<dyn Sink>> {
     match sink.uri.split_once(':') {
         Some(("file", _)) => Ok(Box::new(local::LocalSink::open(sink, temporaries)?)),
-        _ if s3::is_object_uri(&sink.uri) => Ok(Box::new(s3::ObjectSink::open(sink)?)),
+        _ if s3::is_object_uri(&sink.uri) => Ok(Box::new(s3::ObjectSink::open(sink, temporaries)?)),
         Some(("null", _)) => Ok(Box::new(null::NullSink)),
         _ => Err(Error::InvalidPlan(format!("no store for the sink `{}`", sink.uri))),
     }

@@ -104,7 +104,7 @@ impl Reading for Zeros {
 
     fn look(&self) -> Result<(SourceFingerprint, Attributes)> {
         let modified_ns = self.fingerprint.modified_ns;
-        Ok((self.fingerprint, Attributes { modified_ns, mode: 0o644, user: 0, group: 0, names: 1 }))
+        Ok((self.fingerprint, Attributes { modified_ns, mode: 0o644, user: 0, group: 0, names: 1, object: None }))
     }
 
     fn as_any(&self) -> &dyn Any {

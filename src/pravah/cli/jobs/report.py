@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from pravah.cli.figures import duration, size
 from pravah.cli.names import from_path, printable
 from pravah.cli.render import Column, pairs, table
 from pravah.errors import ForbiddenError, SpecError
+from pravah.model.uri import absolute_uri, is_object_uri, planned_uri
 
 if TYPE_CHECKING:
     from pravah.cli.application import AnyJobs
@@ -28,17 +30,18 @@ def report(
     console: Console,
     *,
     output: Annotated[
-        Path | None,
+        str | None,
         Option(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write the report (.json), or the account of each file (.ndjson, .parquet).",
+            help="Write the report (.json), or the account of each file (.ndjson, .parquet): to a "
+            "file, or an s3://BUCKET/KEY.",
         ),
     ] = None,
 ) -> None:
     """Print a job's report, or write it to a file."""
-    if output is not None and output.suffix not in SUFFIXES:
+    if output is not None and Path(output).suffix not in SUFFIXES:
         raise SpecError(
             f"can't tell the format of `{printable(os.fsencode(output))}`",
             hint=f"its name may end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}",
@@ -46,7 +49,10 @@ def report(
     with existing(console) as application:
         found = application.jobs.get(job)
         if output is not None:
-            _write(application.jobs, found.id, output)
+            if is_object_uri(output):
+                _put(application.jobs, found.id, output)
+            else:
+                _write(application.jobs, found.id, Path(output))
             console.say(f"wrote {printable(os.fsencode(output))}")
             return
         closing = application.jobs.report(found.id)
@@ -68,6 +74,18 @@ def _write(jobs: "AnyJobs", job_id: str, output: Path) -> None:
         raise ForbiddenError(
             f"can't write `{printable(os.fsencode(output))}`: {str(error.strerror).lower()}"
         ) from error
+
+
+def _put(jobs: "AnyJobs", job_id: str, uri: str) -> None:
+    """Write to a file, and put that whole; an object that this job has not put there stays."""
+    from pravah import engine
+
+    planned = planned_uri(absolute_uri(uri, b"/"))
+    with tempfile.TemporaryDirectory() as directory:
+        written = Path(directory) / f"report{Path(uri).suffix}"
+        _write(jobs, job_id, written)
+        with written.open("rb") as file:
+            engine.put_object(planned, file.fileno(), job_id, {})
 
 
 def _write_lines(output: Path, lines: Iterable[bytes]) -> None:

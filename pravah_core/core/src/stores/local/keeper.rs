@@ -19,7 +19,7 @@ use super::{sink::make_below, source::LocalDirectory, walk};
 use crate::{
     Error, Result,
     plan::file_path,
-    stores::{Keeper, SourceDirectory},
+    stores::{Keeper, Moved},
 };
 
 const MOVE: &str = "move the source";
@@ -43,8 +43,9 @@ impl LocalKeeper {
 }
 
 impl Keeper for LocalKeeper {
-    fn take(&self, from: &dyn SourceDirectory, to: &[u8], name: &[u8], temporary: &str) -> Result<()> {
-        let from = from.as_any().downcast_ref::<LocalDirectory>();
+    fn take(&self, moved: &Moved<'_>) -> Result<()> {
+        let Moved { name, to, temporary, .. } = moved;
+        let from = moved.from.as_any().downcast_ref::<LocalDirectory>();
         let LocalDirectory { descriptor: from, .. } =
             from.ok_or_else(|| Error::InvalidPlan("a source of another store".into()))?;
         let root = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(Error::system(MOVE))?;

@@ -194,6 +194,7 @@ impl Reading for LocalFile {
             user: stat.stx_uid,
             group: stat.stx_gid,
             names: stat.stx_nlink,
+            object: None,
         };
         Ok((fingerprint(&stat), attributes))
     }

@@ -4,6 +4,7 @@ use std::{fs::File, os::unix::fs::FileExt};
 
 use super::{
     objects::{Depth, MTIME, OWNER, Only, file_time},
+    options::{ObjectOptions, Rules},
     place::Place,
     refusal::Refusal,
     runtime::wait,
@@ -41,8 +42,9 @@ pub fn look(uri: &str) -> Result<Named> {
 
 /// Put a file at a URI: in place of what this owner has put there, or where nothing is.
 ///
-/// `owner` is the job's, as in [`crate::stores::Temporary`]; what any other has put there stays.
-pub fn put_file(uri: &str, file: &File, owner: &str) -> Result<()> {
+/// `owner` is the job's, as in [`crate::stores::Temporary`]; what any other has put there stays. `options` are those
+/// of the job's sink.
+pub fn put_file(uri: &str, file: &File, owner: &str, options: ObjectOptions) -> Result<()> {
     let place = Place::of(uri)?;
     let key = place.prefix.clone();
     let asked = format!("put {}", place.shown_key(&key));
@@ -50,7 +52,8 @@ pub fn put_file(uri: &str, file: &File, owner: &str) -> Result<()> {
     let metadata = file.metadata().map_err(Error::io("look at the output"))?;
     let modified_ns = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
     let modified_ns = modified_ns.and_then(|time| i64::try_from(time.as_nanos()).ok()).unwrap_or_default();
-    let headers = vec![(OWNER.to_owned(), owner.to_owned()), (MTIME.to_owned(), file_time(modified_ns))];
+    let mut headers = Rules::of_options(options).headers(&key, None);
+    headers.extend([(OWNER.to_owned(), owner.to_owned()), (MTIME.to_owned(), file_time(modified_ns))]);
     let only = match wait(place.head(&key)).map_err(failed)? {
         None => Only::IfFree,
         Some(seen) if super::publish::is_of_job(&seen.owner, owner) => Only::InPlaceOf(seen.etag),

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -23,8 +23,10 @@ use hyper_util::{
 use tokio::time::timeout;
 
 use super::{
+    abilities::Abilities,
     answers::Element,
     connection::{Credentials, Description, Fresh, description},
+    copies::LARGEST_BYTES,
     limit::Limit,
     refusal::{Refusal, lower},
     signature::{Signed, encoded_path, encoded_query, sign},
@@ -35,6 +37,8 @@ use crate::{Error, Result};
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(60);
 const SLOW_BYTES_PER_S: u64 = 64 << 10;
+/// The rate at which a busy server still copies.
+const SLOW_COPY_BYTES_PER_S: u64 = 8 << 20;
 /// Tries where the server is away, and where it has too much to do: half a second in all, and half a minute.
 const TRIES: u32 = 4;
 const BUSY_TRIES: u32 = 9;
@@ -56,6 +60,10 @@ pub struct Request {
     /// Lower-case names and values.
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
+    /// Bytes that the server moves by itself to fulfil it.
+    pub moved_bytes: u64,
+    /// When it has to be over; none: as its size tells.
+    pub deadline: Option<Instant>,
 }
 
 /// An answer, whole.
@@ -78,8 +86,13 @@ pub struct Client {
     endpoint: Option<String>,
     region: String,
     credentials: Mutex<Arc<Credentials>>,
+    /// Held by who asks for other credentials.
+    renewing: tokio::sync::Mutex<()>,
     http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
     limit: Limit,
+    /// What its server can't do, as far as that is found out.
+    pub abilities: Abilities,
+    largest_copy_bytes: u64,
     /// What the server's clock is ahead of ours, in seconds, once that was too much.
     skew_s: AtomicI64,
 }
@@ -97,13 +110,17 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20))
             .build(connector);
+        let abilities = Abilities::new(description.endpoint.is_none());
         Ok(Self {
             name: name.to_owned(),
             endpoint: description.endpoint.map(|endpoint| endpoint.trim_end_matches('/').to_owned()),
             region: description.region,
             credentials: Mutex::new(Arc::new(description.credentials)),
+            renewing: tokio::sync::Mutex::default(),
             http,
             limit: Limit::new(),
+            abilities,
+            largest_copy_bytes: description.largest_copy_bytes.unwrap_or(LARGEST_BYTES),
             skew_s: AtomicI64::new(0),
         })
     }
@@ -111,6 +128,11 @@ impl Client {
     /// What tells this connection's buckets from those of others.
     pub fn endpoint(&self) -> String {
         self.endpoint.clone().unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", self.region))
+    }
+
+    /// Bytes of the largest object, or part of one, that a request may copy.
+    pub fn largest_copy_bytes(&self) -> u64 {
+        self.largest_copy_bytes
     }
 
     /// Where the credentials were found, for people.
@@ -122,7 +144,8 @@ impl Client {
     pub async fn send(&self, request: &Request) -> Result<Answer, Refusal> {
         let (mut tries, mut renewed, mut set, begun) = (0, false, false, Instant::now());
         loop {
-            let refusal = match self.once(request).await {
+            let used = self.valid().await?;
+            let refusal = match self.once(request, &used).await {
                 Ok(answer) => return Ok(answer),
                 Err(refusal) => refusal,
             };
@@ -130,7 +153,7 @@ impl Client {
             let is_expired = matches!(refusal.code.as_str(), "ExpiredToken" | "TokenRefreshRequired");
             if is_expired && !renewed {
                 renewed = true;
-                self.renew().await?;
+                self.renew(&used).await?;
                 continue;
             }
             if refusal.code == "RequestTimeTooSkewed" && !set {
@@ -138,7 +161,8 @@ impl Client {
                 continue;
             }
             let most = if refusal.is_overload() { BUSY_TRIES } else { TRIES };
-            if !refusal.is_transient() || tries >= most || begun.elapsed() > PATIENCE {
+            let is_late = request.deadline.is_some_and(|end| Instant::now() >= end) || begun.elapsed() > PATIENCE;
+            if !refusal.is_transient() || tries >= most || is_late {
                 return Err(refusal);
             }
             tokio::time::sleep(pause(tries, refusal.retry_after_s)).await;
@@ -146,13 +170,13 @@ impl Client {
     }
 
     /// Send a request once, when it is its turn.
-    async fn once(&self, request: &Request) -> Result<Answer, Refusal> {
-        if self.known().expires_at_s.is_some_and(|end_s| end_s - now_s() < RENEW_AHEAD_S) {
-            self.renew().await?;
-        }
+    async fn once(&self, request: &Request, credentials: &Credentials) -> Result<Answer, Refusal> {
         let _pass = self.limit.enter().await;
-        let signed = self.signed(request)?;
-        let longest = ANSWER + Duration::from_secs(request.body.len() as u64 / SLOW_BYTES_PER_S);
+        let signed = self.signed(request, credentials)?;
+        let longest = request.body.len() as u64 / SLOW_BYTES_PER_S + request.moved_bytes / SLOW_COPY_BYTES_PER_S;
+        let longest = ANSWER + Duration::from_secs(longest);
+        let longest =
+            request.deadline.map_or(longest, |end| longest.min(end.saturating_duration_since(Instant::now())));
         let answer = timeout(longest, self.exchange(signed)).await;
         let answer = answer
             .unwrap_or_else(|_| Err(Refusal::local("timeout", format!("no answer within {} s", longest.as_secs()))));
@@ -182,20 +206,22 @@ impl Client {
         Err(refusal(head.status.as_u16(), &answer))
     }
 
-    fn signed(&self, request: &Request) -> Result<http::Request<Full<Bytes>>, Refusal> {
+    fn signed(&self, request: &Request, credentials: &Credentials) -> Result<http::Request<Full<Bytes>>, Refusal> {
         let (scheme, host, path) = self.place(request);
         let (path, query) = (encoded_path(&path), encoded_query(&request.query));
         let time_s = now_s() as i64 + self.skew_s.load(Ordering::Relaxed);
         let (method, region) = (request.method.as_str(), self.region.as_str());
         let mut headers = request.headers.clone();
         let signed = Signed { method, host: &host, path: &path, query: &query, region, time_s };
-        sign(&signed, &self.known(), &mut headers);
+        sign(&signed, credentials, &mut headers);
         let mark = if query.is_empty() { "" } else { "?" };
         let broken = |error: String| Refusal::local("broken_request", error);
         let uri: Uri =
             format!("{scheme}://{host}{path}{mark}{query}").parse().map_err(|error| broken(format!("{error}")))?;
         let mut built = http::Request::builder().method(request.method.clone()).uri(uri);
         for (name, value) in &headers {
+            let value =
+                HeaderValue::from_bytes(value.as_bytes()).map_err(|error| broken(format!("{name}: {error}")))?;
             built = built.header(name, value);
         }
         built.body(Full::new(request.body.clone())).map_err(|error| broken(error.to_string()))
@@ -216,7 +242,22 @@ impl Client {
         }
     }
 
-    async fn renew(&self) -> Result<(), Refusal> {
+    /// Credentials that do not expire soon.
+    async fn valid(&self) -> Result<Arc<Credentials>, Refusal> {
+        let known = self.known();
+        if known.expires_at_s.is_none_or(|end_s| end_s - now_s() >= RENEW_AHEAD_S) {
+            return Ok(known);
+        }
+        self.renew(&known).await?;
+        Ok(self.known())
+    }
+
+    /// Ask for other credentials than those that were used: once for all requests that found them expired.
+    async fn renew(&self, used: &Arc<Credentials>) -> Result<(), Refusal> {
+        let _one = self.renewing.lock().await;
+        if !Arc::ptr_eq(&self.known(), used) {
+            return Ok(());
+        }
         let name = self.name.clone();
         let asked = tokio::task::spawn_blocking(move || description(&name, Fresh::Renewed)).await;
         let told = asked.unwrap_or_else(|error| Err(Error::Panicked(error.to_string())));

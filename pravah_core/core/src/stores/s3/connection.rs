@@ -25,6 +25,9 @@ pub struct Description {
     pub region: String,
     /// Who sends them.
     pub credentials: Credentials,
+    /// Bytes of the largest object that a request copies within the store; none: Amazon's limit.
+    #[serde(default)]
+    pub largest_copy_bytes: Option<u64>,
 }
 
 /// Who sends requests.

@@ -2,23 +2,33 @@
 //!
 //! - [`connection`], `client`, `signature`, `limit`, `refusal`, `answers`, `runtime`: requests, and what comes of them
 //! - `place`, `objects`, `uploads`: a prefix of a bucket, and what is asked of the objects below it
+//! - `looks`, `copies`, `removals`: what is asked of many at once, and what the server does by itself
+//! - `options`, `content_type`, `abilities`: what objects get beside their content, and what servers can't
 //! - [`ask`], [`checkup`]: what is asked outside of a job
-//! - [`ObjectLister`], [`ObjectSource`], [`ObjectSink`]: how they are listed, read and published
+//! - [`ObjectLister`], [`ObjectSource`], [`ObjectSink`], [`ObjectKeeper`]: how they are listed, read, published, moved
 //!
 //! Nothing here decides about jobs, and no thread of the pool waits here: who opens a file that was awaited finds it
 //! in memory, and what is staged stays there, or is sent by threads of the network's own.
 
+mod abilities;
 mod answers;
 pub mod ask;
 pub mod checkup;
 mod client;
 pub mod connection;
+mod content_type;
+mod copies;
+mod keeper;
 mod limit;
 mod lister;
+mod looks;
 mod objects;
+mod options;
 mod place;
 mod publish;
+mod reading;
 mod refusal;
+mod removals;
 mod runtime;
 mod signature;
 mod sink;
@@ -26,7 +36,9 @@ mod source;
 mod staging;
 mod uploads;
 
+pub use keeper::ObjectKeeper;
 pub use lister::ObjectLister;
+pub use options::ObjectOptions;
 pub use place::is_object_uri;
 pub use sink::ObjectSink;
 pub use source::ObjectSource;

@@ -1,14 +1,18 @@
 //! What is asked of objects: pages of keys, their bytes, a look at one, another one put in its place.
 
+use std::{sync::Arc, time::Instant};
+
 use bytes::Bytes;
 use http::Method;
 
 use super::{
-    answers::{Page, header_time_ns},
+    answers::{Element, Page, header_time_ns},
     client::{Answer, Request},
+    options::tags_as_query,
     place::Place,
     refusal::Refusal,
 };
+use crate::stores::ObjectAttributes;
 
 /// What a look at an object shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +27,12 @@ pub struct Seen {
     pub owner: String,
     /// The modification time of the file that it was made from, in nanoseconds since 1970.
     pub file_modified_ns: Option<i64>,
+    /// What else it has beside its content.
+    pub attributes: Arc<ObjectAttributes>,
+    /// Where and how the server keeps it: storage class and encryption, as the headers that ask for them.
+    pub placement: Headers,
+    /// How many tags it has.
+    pub tags: usize,
 }
 
 /// What has to hold for an object to be put.
@@ -32,6 +42,24 @@ pub enum Only {
     IfFree,
     /// What has the key is this one, by its ETag.
     InPlaceOf(String),
+    /// Nothing: the server holds no write to anything. Nothing of it is sent after this instant.
+    Until(Option<Instant>),
+}
+
+impl Only {
+    /// What never holds.
+    pub fn never() -> Self {
+        Self::InPlaceOf("\"00000000000000000000000000000000\"".to_owned())
+    }
+
+    /// Have a request hold to it.
+    pub fn bind(&self, request: &mut Request) {
+        match self {
+            Self::IfFree => request.headers.push(("if-none-match".to_owned(), "*".to_owned())),
+            Self::InPlaceOf(etag) => request.headers.push(("if-match".to_owned(), etag.clone())),
+            Self::Until(deadline) => request.deadline = *deadline,
+        }
+    }
 }
 
 /// Where an object's owner is named: job, task, token counter and number of the output, as in a temporary's name.
@@ -94,11 +122,21 @@ impl Place {
         }
     }
 
+    /// Ask for an object's tags, as a header gives them.
+    pub async fn tags(&self, key: &str) -> Result<Option<String>, Refusal> {
+        let request = Request { query: vec![("tagging", String::new())], ..self.request(Method::GET, key) };
+        let answer = self.client.send(&request).await?;
+        let unread = || Refusal::local("broken", "the object's tags can't be read".to_owned());
+        let tagging = Element::read(&answer.body).ok_or_else(unread)?;
+        let tags = tagging.all("TagSet").flat_map(|set| set.all("Tag"));
+        Ok(tags_as_query(tags.map(|tag| (tag.text("Key"), tag.text("Value")))))
+    }
+
     /// Put an object; gives its ETag.
     pub async fn put(&self, key: &str, body: Bytes, headers: Headers, only: &Only) -> Result<String, Refusal> {
         let mut request = self.request(Method::PUT, key);
         request.headers = headers;
-        request.headers.push(condition(only));
+        only.bind(&mut request);
         request.headers.push(("x-amz-checksum-crc32c".to_owned(), checksum(&body)));
         request.body = body;
         let answer = self.client.send(&request).await?;
@@ -131,14 +169,6 @@ pub enum Depth {
 /// Names, in lower case, and values.
 pub type Headers = Vec<(String, String)>;
 
-/// The header that makes a request conditional.
-pub fn condition(only: &Only) -> (String, String) {
-    match only {
-        Only::IfFree => ("if-none-match".to_owned(), "*".to_owned()),
-        Only::InPlaceOf(etag) => ("if-match".to_owned(), etag.clone()),
-    }
-}
-
 /// The CRC32C of some bytes, as headers have it.
 pub fn checksum(bytes: &[u8]) -> String {
     use base64::{Engine, prelude::BASE64_STANDARD};
@@ -153,7 +183,29 @@ fn seen(answer: &Answer, size_bytes: u64) -> Seen {
         modified_ns: header_time_ns(answer.header("last-modified")).unwrap_or_default(),
         owner: answer.header(OWNER).to_owned(),
         file_modified_ns: file_time_ns(answer.header(MTIME)),
+        attributes: Arc::new(ObjectAttributes { headers: attributes(answer), tags: None }),
+        placement: placement(answer),
+        tags: answer.header("x-amz-tagging-count").parse().unwrap_or_default(),
     }
+}
+
+/// Headers that another object like this one would be made with, beside those of the owner.
+fn attributes(answer: &Answer) -> Headers {
+    const KEPT: [&str; 5] =
+        ["cache-control", "content-disposition", "content-encoding", "content-language", "content-type"];
+    let is_kept =
+        |name: &str| KEPT.contains(&name) || (name.starts_with("x-amz-meta-") && ![OWNER, MTIME].contains(&name));
+    let kept = answer.headers.iter().filter(|(name, _)| is_kept(name.as_str()));
+    // Others' clients write metadata as it is, and that need not be ASCII.
+    kept.filter_map(|(name, value)| Some((name.as_str().to_owned(), str::from_utf8(value.as_bytes()).ok()?.to_owned())))
+        .collect()
+}
+
+fn placement(answer: &Answer) -> Headers {
+    const NAMES: [&str; 3] =
+        ["x-amz-storage-class", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"];
+    let said = NAMES.into_iter().map(|name| (name.to_owned(), answer.header(name).to_owned()));
+    said.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// Read seconds and their fraction.

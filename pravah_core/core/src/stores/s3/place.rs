@@ -1,11 +1,18 @@
 //! Where objects are: `s3://bucket/prefix`, or `s3+NAME://bucket/prefix` on a connection of that name.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use percent_encoding::percent_decode_str;
 
 use super::{client::Client, connection};
-use crate::{Error, Result, entry::join};
+use crate::{Error, Result, entry::join, stores::PREFIX};
 
 /// A prefix of a bucket, as if it were a directory.
 #[derive(Clone)]
@@ -58,6 +65,14 @@ impl Place {
             return Err(Error::NameTooLong { length_bytes: key.len(), limit_bytes: KEY_BYTES });
         }
         Ok(key)
+    }
+
+    /// A key below this place that nothing has, and that no listing shows as an entry.
+    pub fn probe_key(&self) -> String {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
+        format!("{}_pravah/{PREFIX}probe-{process}-{time}-{number}", self.key_prefix())
     }
 
     /// What all keys below this place begin with.

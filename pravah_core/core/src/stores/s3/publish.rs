@@ -4,8 +4,13 @@
 //! with our own owner's name it is this output, put by a request whose answer was lost; of an earlier lease of the
 //! same job (what has one key in a job is of one entry), it came late, and is replaced; of a later lease, it is we who
 //! are late; anything else is for `overwrite` to decide.
+//!
+//! Where a server ignores conditions, the key is looked at before, and nothing is sent once the lease may have ended.
+
+use std::time::Instant;
 
 use super::{
+    abilities::Fencing,
     objects::{Headers, Only, Seen},
     place::Place,
     refusal::Refusal,
@@ -42,6 +47,9 @@ pub struct Publishing {
     /// What may be replaced, and nothing that came after it; none: whatever has the key.
     pub replaces: Option<Identity>,
     pub size_bytes: u64,
+    pub fencing: Fencing,
+    /// When the last request has to be over, where the lease may end and the server does not see to it.
+    pub deadline: Option<Instant>,
     /// Of the content, where it is read back.
     pub hash: Option<u64>,
 }
@@ -74,7 +82,8 @@ impl Publishing {
     }
 
     async fn attempt(&self, content: &mut Content) -> Result<Ending, Refusal> {
-        let mut found = if self.how == Publish::Replace { self.place.head(&self.key).await? } else { None };
+        let looks_first = self.how == Publish::Replace || self.fencing == Fencing::Weak;
+        let mut found = if looks_first { self.place.head(&self.key).await? } else { None };
         for _ in 0..ROUNDS {
             let only = match &found {
                 None => Only::IfFree,
@@ -86,6 +95,7 @@ impl Publishing {
                 Some(seen) if self.may_replace(seen) => Only::InPlaceOf(seen.etag.clone()),
                 Some(_) => return Ok(Ending::Taken),
             };
+            let only = if self.fencing == Fencing::Weak { Only::Until(self.deadline) } else { only };
             let Err(refusal) = self.send(content, &only).await else { return self.read_back().await };
             // Completed by a request whose answer was lost, or given up by whoever has the task now.
             if refusal.code == "NoSuchUpload" {
@@ -95,7 +105,7 @@ impl Publishing {
                     false => Ok(Ending::Gone),
                 };
             }
-            let is_gone = refusal.is_missing() && matches!(only, Only::InPlaceOf(_));
+            let is_gone = refusal.is_missing() && !matches!(only, Only::IfFree);
             if !refusal.is_precondition() && !is_gone {
                 return Err(refusal);
             }
@@ -110,6 +120,7 @@ impl Publishing {
                 self.place.put(&self.key, bytes.clone(), self.headers.clone(), only).await.map(drop)
             }
             Content::Parts(upload) => upload.complete(only).await,
+            Content::Copied(copy) => copy.run(&self.place, &self.key, &self.headers, only).await,
             Content::Gone => Err(Refusal::local("NoSuchUpload", String::new())),
         }
     }
@@ -182,6 +193,8 @@ impl<'o> Owner<'o> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -207,6 +220,9 @@ mod tests {
             modified_ns: 5,
             owner: ".pravah-j-1-1-1".to_owned(),
             file_modified_ns: None,
+            attributes: Arc::default(),
+            placement: Vec::new(),
+            tags: 0,
         };
         assert!(is_same(&identity_of(&seen), &identity(".pravah-j-1-1-1", 3)));
         assert!(!is_same(&identity_of(&seen), &identity(".pravah-j-1-2-1", 3)));

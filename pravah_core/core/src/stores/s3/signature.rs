@@ -54,11 +54,14 @@ pub fn sign(signed: &Signed<'_>, credentials: &Credentials, headers: &mut Vec<(S
         headers.push(("x-amz-security-token".into(), token.clone()));
     }
     let mut covered: Vec<(&str, &str)> = vec![("host", signed.host)];
-    covered.extend(headers.iter().filter(|(name, _)| name.starts_with("x-amz-")).map(|(n, v)| (n.as_str(), v.trim())));
+    covered
+        .extend(headers.iter().filter(|(name, _)| name.starts_with("x-amz-")).map(|(n, v)| (n.as_str(), v.as_str())));
     covered.sort_unstable();
     let names = covered.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
     let mut lines = String::new();
     covered.iter().for_each(|(name, value)| {
+        // Blanks count once, and at neither end.
+        let value = value.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
         let _ = writeln!(lines, "{name}:{value}");
     });
     let Signed { method, path, query, region, .. } = signed;

@@ -2,34 +2,48 @@
 
 use std::{
     any::Any,
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     mem::replace,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
-use tokio::task::JoinHandle;
-
 use super::{
-    objects::{Depth, Seen},
+    abilities::{Fencing, find_fencing},
+    copies::{Copy, Copying, SOURCE_CHANGED, find_out},
+    looks::{Asks, Looks},
+    objects::{Depth, OWNER, Seen},
+    options::Rules,
     place::Place,
     publish::{Ending, Publishing, identity_of, is_of_job, is_same},
+    reading::{attributes, fingerprint},
     refusal::Refusal,
     runtime::{begin, wait},
-    staging::{Content, Held, ObjectStaging},
-    uploads::{UPLOAD_BYTES, abandon},
+    source::ObjectDirectory,
+    staging::{Content, Held, ObjectStaging, identity},
+    uploads::{LARGEST_UPLOAD_BYTES, UPLOAD_BYTES, abandon},
 };
 use crate::{
     Error, Result,
     outcome::{Identity, Publish, Staged},
     plan::{SinkPlan, Verify},
-    stores::{Beginning, Output, Sink, SinkDirectory, Staging, Standing, Temporary},
+    stores::{
+        Beginning, Copied, Output, Sink, SinkDirectory, SourceDirectory, Staging, Standing, Temporaries, Temporary,
+    },
 };
 
 /// Pages of a directory of outputs that are read to know which names are free; of larger ones each is asked for.
 const PAGES: usize = 20;
+
+/// How many times faster than by us a server copies, at least: measured against one that shares its disk with us.
+const COPIED_FASTER: u64 = 16;
+
+/// Time in which a window is published under a lease that expires, where the server does not fence: a lease holds for
+/// 20 s beyond its last sign of life, which comes every 5 s, and was confirmed just before.
+const WEAK_TIME: Duration = Duration::from_secs(12);
 
 /// A prefix that outputs go below.
 pub struct ObjectSink(Arc<Shared>);
@@ -37,22 +51,23 @@ pub struct ObjectSink(Arc<Shared>);
 struct Shared {
     place: Place,
     verify: Verify,
+    rules: Rules,
+    fencing: OnceLock<Fencing>,
+    /// Leases may end while this process lives.
+    expires: bool,
     /// The owner's name of some output of the job that is worked for: what others of it left is ours.
     owner: OnceLock<String>,
     /// Nothing was below the prefix when the sink was opened.
     is_empty: bool,
     /// A key turned out to be taken that seemed free: what was listed is out of date.
     is_stale: AtomicBool,
-    /// Objects that were asked for ahead, by key.
-    ahead: Mutex<HashMap<String, Looking>>,
+    /// Objects that are looked at ahead.
+    looks: Looks,
 }
-
-/// A look that is on its way.
-type Looking = JoinHandle<Result<Option<Seen>, Refusal>>;
 
 impl ObjectSink {
     /// Open the sink of a plan, and see that it can be reached.
-    pub fn open(sink: &SinkPlan) -> Result<Self> {
+    pub fn open(sink: &SinkPlan, temporaries: Temporaries) -> Result<Self> {
         let place = Place::of(&sink.uri)?;
         let page = wait(place.page(&place.key_prefix(), Depth::AllLevels, None, 1));
         let page = page.map_err(|refusal| refusal.error(&format!("list {}", place.shown(""))))?;
@@ -60,10 +75,13 @@ impl ObjectSink {
         Ok(Self(Arc::new(Shared {
             place,
             verify,
+            rules: Rules::of(sink),
+            fencing: OnceLock::new(),
+            expires: temporaries == Temporaries::Named,
             owner: OnceLock::new(),
             is_empty,
             is_stale: AtomicBool::new(false),
-            ahead: Mutex::default(),
+            looks: Looks::default(),
         })))
     }
 }
@@ -80,6 +98,16 @@ impl Sink for ObjectSink {
 
     fn works_for(&self, job: &str) {
         let _ = self.0.owner.set(Temporary::job_prefix(job).to_string());
+        // What goes wrong here goes wrong again with the first output, which tells of it.
+        let _ = self.0.fencing.set(wait(find_fencing(&self.0.place)).unwrap_or(Fencing::Strong));
+    }
+
+    fn largest_bytes(&self) -> Option<u64> {
+        Some(LARGEST_UPLOAD_BYTES)
+    }
+
+    fn is_weakly_fenced(&self) -> bool {
+        self.0.fencing.get() == Some(&Fencing::Weak)
     }
 
     /// What is read back is read when it is published: before that there is nothing to be read.
@@ -115,6 +143,18 @@ impl Sink for ObjectSink {
 
     fn holds_outputs(&self) -> bool {
         true
+    }
+
+    fn copies_from(&self, from: &dyn SourceDirectory, name: &[u8]) -> Option<u64> {
+        let from = from.as_any().downcast_ref::<ObjectDirectory>()?;
+        let place = &self.0.place;
+        if !Arc::ptr_eq(&from.place.client, &place.client) {
+            return None;
+        }
+        // What goes wrong here goes wrong again where it is told of: with the file itself.
+        let (key, seen) = (from.place.key(name).ok()?, from.look(name).ok()?);
+        let copy = Copy::new(from.place.clone(), key, (seen.etag, seen.size_bytes));
+        wait(find_out(&copy, place)).ok().map(Copying::least_bytes)
     }
 
     fn abandon(&self, names: &[Vec<u8>], since_ns: i64) -> Result<usize> {
@@ -175,16 +215,8 @@ impl ObjectSinkDirectory {
 
     fn seen(&self, name: &[u8]) -> Result<Option<Seen>> {
         let key = self.place.key(name)?;
-        let ahead = self.ahead().remove(&key);
-        let seen = match ahead {
-            Some(asked) => wait(asked).unwrap_or_else(|error| Err(Refusal::local("broken", error.to_string()))),
-            None => wait(self.place.head(&key)),
-        };
+        let seen = self.sink.looks.take(&self.place, &key, Asks::Headers);
         seen.map_err(|refusal| refusal.error(&format!("look at {}", self.place.shown_key(&key))))
-    }
-
-    fn ahead(&self) -> MutexGuard<'_, HashMap<String, Looking>> {
-        self.sink.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin_one(&self, output: &mut Output, how: Publish) -> Result<()> {
@@ -201,6 +233,8 @@ impl ObjectSinkDirectory {
             how,
             replaces: output.replaces,
             size_bytes: output.staged.identity.size_bytes,
+            fencing: self.sink.fencing.get().copied().unwrap_or(Fencing::Strong),
+            deadline: self.sink.expires.then(|| Instant::now() + WEAK_TIME),
             hash: held.hash,
         };
         let content = replace(&mut held.content, Content::Gone);
@@ -232,14 +266,30 @@ impl SinkDirectory for ObjectSinkDirectory {
 
     fn ask_ahead(&self, name: &[u8]) {
         let Ok(key) = self.place.key(name) else { return };
-        let place = self.place.clone();
-        let asked = key.clone();
-        let asking = begin(async move { place.head(&asked).await });
-        self.ahead().insert(key, asking);
+        self.sink.looks.begin(&self.place, &key, Asks::Headers);
     }
 
     fn stage(&self, beginning: &Beginning<'_>) -> Result<Box<dyn Staging>> {
-        Ok(Box::new(ObjectStaging::begin(&self.place, beginning, self.sink.verify)?))
+        Ok(Box::new(ObjectStaging::begin(&self.place, beginning, &self.sink.rules, self.sink.verify)?))
+    }
+
+    fn stage_copy(&self, beginning: &Beginning<'_>, from: &dyn SourceDirectory, name: &[u8]) -> Result<Option<Copied>> {
+        let Some(from) = from.as_any().downcast_ref::<ObjectDirectory>() else { return Ok(None) };
+        if !Arc::ptr_eq(&from.place.client, &self.place.client) {
+            return Ok(None);
+        }
+        let (seen, key, owner) = (from.look(name)?, self.place.key(beginning.name)?, beginning.temporary.name());
+        let mut headers = self.sink.rules.headers(&key, Some(&attributes(&seen)));
+        headers.push((OWNER.to_owned(), owner.clone()));
+        let staged = Staged {
+            temporary: Some(beginning.temporary.number),
+            publish: beginning.publish,
+            identity: identity(&owner, seen.size_bytes),
+        };
+        let source = fingerprint(&seen);
+        let copy = Copy::new(from.place.clone(), from.place.key(name)?, (seen.etag, seen.size_bytes));
+        let held = Held { owner, headers, content: Content::Copied(Box::new(copy)), hash: None, ending: None };
+        Ok(Some(Copied { source, staged, held: Box::new(held) }))
     }
 
     fn stage_link(&self, _: &Temporary, _: Publish, _: &[u8]) -> Result<(Staged, Box<dyn Any + Send>)> {
@@ -270,6 +320,7 @@ impl SinkDirectory for ObjectSinkDirectory {
             Ending::Published => Ok(()),
             Ending::Gone => Err(Error::TemporaryGone),
             Ending::Unequal(how) => Err(Error::VerifyFailed(how)),
+            Ending::Refused(refusal) if refusal.code == SOURCE_CHANGED => Err(Error::ChangedWhileRead(refusal.message)),
             Ending::Refused(refusal) => Err(refusal.error(&format!("put {shown}"))),
             Ending::Taken => {
                 self.sink.is_stale.store(true, Ordering::Relaxed);
@@ -319,6 +370,14 @@ impl SinkDirectory for ObjectSinkDirectory {
 
     fn longest_name(&self) -> Option<usize> {
         None // keys have a bound as a whole
+    }
+
+    /// Parts and copies hold nothing here; but a window waits for them all, and should be there within seconds.
+    fn held_bytes(&self, output: &Output) -> u64 {
+        match output.held.downcast_ref::<Held>() {
+            Some(Held { content: Content::Copied(copy), .. }) => copy.size_bytes / COPIED_FASTER,
+            _ => output.staged.identity.size_bytes,
+        }
     }
 
     fn id(&self) -> (u64, u64) {

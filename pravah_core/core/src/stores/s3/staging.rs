@@ -10,7 +10,9 @@ use tokio::task::JoinHandle;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::{
-    objects::{Headers, MTIME, OWNER, file_time},
+    copies::Copy,
+    objects::{Headers, OWNER},
+    options::Rules,
     place::Place,
     publish::Ending,
     uploads::{PART_BYTES, Upload},
@@ -68,20 +70,20 @@ pub enum Content {
     Whole(Bytes),
     /// In parts on the server.
     Parts(Box<Upload>),
+    /// In another object on the server.
+    Copied(Box<Copy>),
     /// Published, or given up.
     Gone,
 }
 
 impl ObjectStaging {
     /// Begin an output.
-    pub fn begin(place: &Place, beginning: &Beginning<'_>, verify: Verify) -> Result<Self> {
-        let owner = beginning.temporary.name();
-        let mut headers = vec![(OWNER.to_owned(), owner.clone())];
-        if let Some(attributes) = beginning.attributes {
-            headers.push((MTIME.to_owned(), file_time(attributes.modified_ns)));
-        }
+    pub fn begin(place: &Place, beginning: &Beginning<'_>, rules: &Rules, verify: Verify) -> Result<Self> {
+        let (owner, key) = (beginning.temporary.name(), place.key(beginning.name)?);
+        let mut headers = rules.headers(&key, beginning.attributes);
+        headers.push((OWNER.to_owned(), owner.clone()));
         Ok(Self {
-            key: place.key(beginning.name)?,
+            key,
             place: place.clone(),
             owner,
             publish: beginning.publish,

@@ -9,7 +9,8 @@ use tokio::task::JoinHandle;
 
 use super::{
     answers::Element,
-    objects::{Headers, Only, checksum, condition},
+    client::Request,
+    objects::{Headers, Only, checksum},
     place::Place,
     refusal::Refusal,
     runtime::{begin, is_network_thread, wait},
@@ -21,6 +22,9 @@ pub const PART_BYTES: usize = 8 << 20;
 pub const PARTS_AT_ONCE: usize = 4;
 /// Parts of one size, after which they grow: 10,000 are allowed, and 5 TB shall fit.
 const PARTS_OF_A_SIZE: usize = 2_000;
+
+/// Bytes of the largest upload: five rounds of parts, each of which is four times as large as those of the one before.
+pub const LARGEST_UPLOAD_BYTES: u64 = (PART_BYTES * PARTS_OF_A_SIZE * (1 + 4 + 16 + 64 + 256)) as u64;
 
 /// Bytes that an upload keeps, at most, as long as its parts have not grown.
 pub const UPLOAD_BYTES: u64 = (PART_BYTES * (PARTS_AT_ONCE + 2)) as u64;
@@ -43,11 +47,16 @@ struct Part {
 
 impl Upload {
     /// Begin.
-    pub fn begin(place: &Place, key: &str, headers: Headers) -> Result<Self, Refusal> {
+    pub fn begin(place: &Place, key: &str, mut headers: Headers) -> Result<Self, Refusal> {
+        headers.push(("x-amz-checksum-algorithm".to_owned(), "CRC32C".to_owned()));
+        wait(Self::create(place, key, headers))
+    }
+
+    /// Begin, without saying by which checksums parts come.
+    pub async fn create(place: &Place, key: &str, headers: Headers) -> Result<Self, Refusal> {
         let mut request = place.upload_request(Method::POST, key, vec![("uploads", String::new())]);
         request.headers = headers;
-        request.headers.push(("x-amz-checksum-algorithm".to_owned(), "CRC32C".to_owned()));
-        let answer = wait(place.client.send(&request))?;
+        let answer = place.client.send(&request).await?;
         let id = Element::read(&answer.body).map(|answer| answer.text("UploadId").to_owned()).unwrap_or_default();
         if id.is_empty() {
             return Err(Refusal::local("broken", "the server began an upload without an id".to_owned()));
@@ -65,7 +74,7 @@ impl Upload {
     /// Send a part; waits while enough of them are on their way.
     pub fn send(&mut self, body: Bytes) -> Result<(), Refusal> {
         while self.sending.len() >= PARTS_AT_ONCE {
-            self.arrive()?;
+            wait(self.arrive())?;
         }
         let number = self.parts.len() + self.sending.len() + 1;
         let checksum = checksum(&body);
@@ -81,17 +90,40 @@ impl Upload {
         Ok(())
     }
 
+    /// Have the server copy a part, which headers name, of so many bytes; waits while enough are on their way.
+    pub async fn send_copy(&mut self, headers: Headers, moved_bytes: u64) -> Result<(), Refusal> {
+        while self.sending.len() >= PARTS_AT_ONCE {
+            self.arrive().await?;
+        }
+        let number = self.parts.len() + self.sending.len() + 1;
+        let query = vec![("partNumber", number.to_string()), ("uploadId", self.id.clone())];
+        let request = self.place.upload_request(Method::PUT, &self.key, query);
+        let request = Request { headers, moved_bytes, ..request };
+        let client = self.place.client.clone();
+        self.sending.push_back(begin(async move {
+            let answer = client.send(&request).await?;
+            let etag = Element::read(&answer.body).map(|copied| copied.text("ETag").to_owned()).unwrap_or_default();
+            Ok(Part { number, etag, checksum: String::new() })
+        }));
+        Ok(())
+    }
+
     /// Wait until all parts have arrived.
     pub fn settle(&mut self) -> Result<(), Refusal> {
+        wait(self.arrive_all())
+    }
+
+    /// The same, on a thread of the network's own.
+    pub async fn arrive_all(&mut self) -> Result<(), Refusal> {
         while !self.sending.is_empty() {
-            self.arrive()?;
+            self.arrive().await?;
         }
         Ok(())
     }
 
-    fn arrive(&mut self) -> Result<(), Refusal> {
+    async fn arrive(&mut self) -> Result<(), Refusal> {
         let Some(next) = self.sending.pop_front() else { return Ok(()) };
-        let part = wait(next).unwrap_or_else(|error| Err(Refusal::local("broken", error.to_string())))?;
+        let part = next.await.unwrap_or_else(|error| Err(Refusal::local("broken", error.to_string())))?;
         self.parts.push(part);
         Ok(())
     }
@@ -101,16 +133,16 @@ impl Upload {
         let mut body = String::from("<CompleteMultipartUpload>");
         for Part { number, etag, checksum } in &self.parts {
             let etag = etag.replace('"', "&quot;");
-            let _ = write!(
-                body,
-                "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag>\
-                 <ChecksumCRC32C>{checksum}</ChecksumCRC32C></Part>"
-            );
+            let _ = write!(body, "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag>");
+            if !checksum.is_empty() {
+                let _ = write!(body, "<ChecksumCRC32C>{checksum}</ChecksumCRC32C>");
+            }
+            body.push_str("</Part>");
         }
         body.push_str("</CompleteMultipartUpload>");
         let query = vec![("uploadId", self.id.clone())];
         let mut request = self.place.upload_request(Method::POST, &self.key, query);
-        request.headers.push(condition(only));
+        only.bind(&mut request);
         request.body = body.into();
         self.place.client.send(&request).await?;
         self.is_ended = true;

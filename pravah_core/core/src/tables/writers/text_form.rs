@@ -56,7 +56,7 @@ impl Texts {
     pub fn formatted(array: &dyn Array) -> Result<Self, ArrowError> {
         let options = FormatOptions::new().with_display_error(false);
         let formatter = ArrayFormatter::try_new(array, &options)?;
-        Self::of(array, |row, data| Ok(formatter.value(row).write(&mut Behind(data))?))
+        Self::of(array, |row, data| formatter.value(row).write(&mut Behind(data)))
     }
 }
 
