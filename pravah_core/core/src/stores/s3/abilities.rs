@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{copies::Copying, objects::Only, place::Place, refusal::Refusal};
+use super::{copies::Copying, objects::Only, place::Place, refusal::Refusal, removals::Removing};
 
 /// What holds off a worker that has lost its lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub struct Abilities {
     is_amazon: bool,
     copying: Mutex<HashMap<String, Copying>>,
     fencing: Mutex<HashMap<String, Fencing>>,
+    removing: Mutex<HashMap<String, Removing>>,
 }
 
 impl Abilities {
@@ -37,6 +38,17 @@ impl Abilities {
     pub fn copying(&self, bucket: &str) -> Option<Copying> {
         let known = self.copying.lock().unwrap_or_else(PoisonError::into_inner).get(bucket).copied();
         known.or_else(|| self.is_amazon.then_some(Copying::Whole))
+    }
+
+    /// How objects of a bucket are removed; none: not known yet.
+    pub fn removing(&self, bucket: &str) -> Option<Removing> {
+        let known = self.removing.lock().unwrap_or_else(PoisonError::into_inner).get(bucket).copied();
+        known.or_else(|| self.is_amazon.then_some(Removing::Together))
+    }
+
+    /// Keep what was found out.
+    pub fn know_removing(&self, bucket: &str, removing: Removing) {
+        self.removing.lock().unwrap_or_else(PoisonError::into_inner).insert(bucket.to_owned(), removing);
     }
 
     fn fencing(&self, bucket: &str) -> Option<Fencing> {

@@ -4,10 +4,22 @@ use std::fmt::Write;
 
 use http::Method;
 
-use super::{answers::Element, objects::checksum, place::Place, refusal::Refusal};
+use super::{answers::Element, objects::checksum, place::Place, refusal::Refusal, runtime::begin};
 
 /// Keys of one request (Amazon S3 API reference, DeleteObjects).
 pub const MOST_KEYS: usize = 1_000;
+
+/// By which requests objects go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removing {
+    /// By one for many, as it heeds what each has to be; or as no request does.
+    Together,
+    /// By one for each: only that one heeds it, or there is no other.
+    Alone,
+}
+
+/// What no object is.
+const NEVER: &str = "\"00000000000000000000000000000000\"";
 
 /// An object that is to be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,22 +31,55 @@ pub struct Doomed {
 
 /// Remove objects; says of each how it went. What is gone already is no error.
 pub async fn remove_all(place: &Place, doomed: &[Doomed]) -> Vec<Result<(), Refusal>> {
-    let mut ended = Vec::with_capacity(doomed.len());
-    for some in doomed.chunks(MOST_KEYS) {
-        // A document can't hold every key, and some servers know only the single request.
-        let together = match some.len() > 1 && some.iter().all(|one| is_writable(&one.key)) {
-            true => together(place, some).await,
-            false => Err(Refusal { status: Some(501), ..Refusal::local("NotImplemented", String::new()) }),
-        };
-        match together {
+    let mut ended = find_out(place, doomed).await;
+    let removing = place.client.abilities.removing(&place.bucket);
+    let rest = &doomed[ended.len()..];
+    for some in rest.chunks(MOST_KEYS) {
+        // A document can't hold every key.
+        if some.len() < 2 || removing == Some(Removing::Alone) || !some.iter().all(|one| is_writable(&one.key)) {
+            ended.extend(each_alone(place, some).await);
+            continue;
+        }
+        match together(place, some).await {
             Ok(answers) => ended.extend(answers),
-            Err(refusal) if matches!(refusal.status, Some(400 | 405 | 501)) => {
-                for one in some {
-                    ended.push(alone(place, one).await);
-                }
-            }
             Err(refusal) => ended.extend(some.iter().map(|_| Err(refusal.clone()))),
         }
+    }
+    ended
+}
+
+/// Find out how a bucket's objects are removed, by asking wrongly for the first ones: where they go all the same, they
+/// are gone as they were to be. Gives how it went for these.
+async fn find_out(place: &Place, doomed: &[Doomed]) -> Vec<Result<(), Refusal>> {
+    let abilities = &place.client.abilities;
+    let [one, other, ..] = doomed else { return Vec::new() };
+    if abilities.removing(&place.bucket).is_some() || !is_writable(&one.key) {
+        return Vec::new();
+    }
+    let wrong = |of: &Doomed| Doomed { key: of.key.clone(), etag: NEVER.to_owned() };
+    let stays = |answer: &Result<(), Refusal>| answer.as_ref().is_err_and(Refusal::is_precondition);
+    let (removing, ended) = match together(place, &[wrong(one)]).await.as_deref() {
+        Ok([answer]) if stays(answer) => (Removing::Together, 0),
+        Ok([Ok(())]) => match alone(place, &wrong(other)).await {
+            Ok(()) => (Removing::Together, 2),
+            Err(_) => (Removing::Alone, 1),
+        },
+        Err(refusal) if matches!(refusal.status, Some(400 | 405 | 501)) => (Removing::Alone, 0),
+        _ => return Vec::new(), // whatever it is, asked rightly they will tell
+    };
+    abilities.know_removing(&place.bucket, removing);
+    vec![Ok(()); ended]
+}
+
+async fn each_alone(place: &Place, doomed: &[Doomed]) -> Vec<Result<(), Refusal>> {
+    let of = |one: &Doomed| {
+        let (place, one) = (place.clone(), one.clone());
+        begin(async move { alone(&place, &one).await })
+    };
+    let removing: Vec<_> = doomed.iter().map(of).collect();
+    let mut ended = Vec::with_capacity(doomed.len());
+    for one in removing {
+        ended.push(one.await.unwrap_or_else(|error| Err(Refusal::local("broken", error.to_string()))));
     }
     ended
 }
