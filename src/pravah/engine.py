@@ -1,7 +1,7 @@
 """The core, for the rest of Pravah: the only module that imports `pravah._core`.
 
 It adds types and Pravah's errors, and decides nothing. Importing it loads the core, so whoever
-must answer quickly imports it where it is used.
+must answer quickly imports it where it is used. Beyond 500 lines: it is the one door to the core.
 """
 
 from __future__ import annotations

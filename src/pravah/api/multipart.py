@@ -102,7 +102,7 @@ class Reception:
                 hint="send files as `file`, or the spec alone as `application/json`",
             )
         for parent, _, _ in os.walk(self._directory):
-            _sync(parent)
+            sync_directory(Path(parent))
         return Upload(self._directory, self._spec, self._files)
 
     def close(self) -> None:
@@ -295,7 +295,8 @@ def no_room() -> Problem:
     )
 
 
-def _sync(directory: str) -> None:
+def sync_directory(directory: Path) -> None:
+    """Have the names in a directory on disk; Problem where it can't be done."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         _on_disk(lambda: os.fsync(descriptor))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +17,14 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pravah.api.multipart import MEDIA_TYPE, Reception, Upload, boundary_of, no_room
+from pravah.api.multipart import (
+    MEDIA_TYPE,
+    Reception,
+    Upload,
+    boundary_of,
+    no_room,
+    sync_directory,
+)
 from pravah.api.problems import Problem, busy
 from pravah.api.threads import Threads
 from pravah.errors import NotFoundError, PravahError, SettingError
@@ -100,11 +106,9 @@ class Uploads:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        # The first upload of all has made the directories above it, too.
+        for directory in (self._root, self._root.parent, self._root.parent.parent):
+            sync_directory(directory)
         return place
 
     def remove(self, job_id: str) -> None:

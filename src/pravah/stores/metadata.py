@@ -73,8 +73,8 @@ def of_container(settings: Settings) -> Keys | None:
         token = _file(path)
     headers = {"Authorization": token} if token else {}
     asked = urllib.request.Request(url, headers=headers)  # noqa: S310 - the operator's URL
-    answer = json.loads(_answer(asked, _SERVICE_S, "the container's credentials service"))
-    return _keys({**answer, "SessionToken": answer.get("Token", "")}, "the container's service")
+    answer = _answer(asked, _SERVICE_S, "the container's credentials service")
+    return _keys_of_json(answer, "the container's service")
 
 
 def of_machine(settings: Settings) -> Keys | None:
@@ -87,11 +87,10 @@ def of_machine(settings: Settings) -> Keys | None:
         token = _read(f"{base}/latest/api/token", wish, method="PUT")
         proof = {"X-aws-ec2-metadata-token": token}
         role = _read(base + _ROLES, proof).split("\n", 1)[0]
-        answer = json.loads(_read(base + _ROLES + role, proof))
+        answer = _read(base + _ROLES + role, proof)
     except (OSError, http.client.HTTPException, ValueError):
         return None
-    fields = {**answer, "SessionToken": answer.get("Token", "")}
-    return _keys(fields, f"the machine's role `{role}`")
+    return _keys_of_json(answer, f"the machine's role `{role}`")
 
 
 def _read(url: str, headers: dict[str, str], method: str = "GET") -> str:
@@ -115,14 +114,35 @@ def _answer(asked: urllib.request.Request, timeout_s: float, service: str) -> st
         ) from error
 
 
+def _keys_of_json(answer: str, origin: str) -> Keys:
+    try:
+        fields = json.loads(answer)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise _without_keys(origin)
+    return _keys({**fields, "SessionToken": fields.get("Token", "")}, origin)
+
+
 def _keys(fields: dict[str, str], origin: str) -> Keys:
-    end = fields.get("Expiration")
-    return Keys(
-        fields["AccessKeyId"],
-        fields["SecretAccessKey"],
-        fields["SessionToken"] or None,
-        datetime.fromisoformat(end).timestamp() if end else None,
-        origin,
+    key, secret, end = (
+        fields.get(name) for name in ("AccessKeyId", "SecretAccessKey", "Expiration")
+    )
+    if not key or not secret:
+        raise _without_keys(origin)
+    try:
+        ends_s = datetime.fromisoformat(end).timestamp() if end else None
+    except ValueError:
+        raise _without_keys(origin) from None
+    return Keys(key, secret, fields.get("SessionToken") or None, ends_s, origin)
+
+
+def _without_keys(origin: str) -> StoreError:
+    # What was answered may hold a secret.
+    return StoreError(
+        f"the answer of {origin} holds no keys",
+        kind="no_credentials",
+        hint="ask it by hand, as with curl: it has to name `AccessKeyId` and `SecretAccessKey`",
     )
 
 

@@ -10,7 +10,8 @@ import pytest
 from tests.e2e.cli.bucket import Bucket
 from tests.e2e.cli.harness import Cli
 from tests.s3_double import S3Double, ok_with_error, refuse, reset_after, reset_before, slow_down
-from tests.s3_double.faults import meanwhile
+from tests.s3_double.faults import Perform, meanwhile
+from tests.s3_double.messages import Request, Response
 from tests.s3_double.objects import etag_of
 from tests.s3_double.store import Stored
 
@@ -145,6 +146,24 @@ def test_object_that_is_put_meanwhile_stays(cli: Cli, double: S3Double, operatio
     assert job["status"] == "completed"
     assert double.objects(bucket) == {b"in/a": b"later"}
     assert (cli.directory / "out" / "a").read_bytes() == b"read"
+
+
+def test_object_that_is_put_behind_its_copy_stays(cli: Cli, double: S3Double) -> None:
+    cli.environment |= double.settings()
+    bucket = double.create_bucket()
+    for name in ("a", "b"):
+        double.store.buckets[bucket].put(f"in/{name}".encode(), stored(b"read"))
+
+    def change_behind(request: Request, perform: Perform) -> Response:
+        response = perform(request)
+        double.store.buckets[bucket].put(b"in/a", stored(b"later"))
+        return response
+
+    double.faults.add("CopyObject", change_behind, key="gone/a")
+    move = f"move:s3://{bucket}/gone/"
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy", "--after", move)
+    assert job["status"] == "completed"
+    assert double.objects(bucket) == {b"in/a": b"later", b"gone/a": b"read", b"gone/b": b"read"}
 
 
 def test_sources_stay_where_they_may_not_be_removed(cli: Cli, double: S3Double) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from tests.e2e.cli.harness import Cli
 from tests.s3_double import S3Double, refuse
+from tests.s3_double.faults import Perform
+from tests.s3_double.messages import Request, Response
 from tests.s3_double.objects import etag_of
 from tests.s3_double.store import Stored
 
@@ -52,6 +54,26 @@ def test_server_without_conditions_is_told_of_and_loses_nothing(
     assert "weak" in cli.ok("jobs", "report", job["id"]).out
     plain = [seen for seen in double.seen if seen.operation == "PutObject" and seen.key == b"out/a"]
     assert [{"if-match", "if-none-match"} & seen.headers.keys() for seen in plain] == [set()]
+
+
+def test_keys_are_looked_at_where_nobody_may_ask_whether_conditions_hold(
+    cli: Cli, double: S3Double, bucket: str
+) -> None:
+    files = write(cli.directory / "source")
+    double.quirks.honours_conditions = False
+
+    def refuse_and_put(request: Request, perform: Perform) -> Response:
+        double.store.buckets[bucket].put(b"out/b", Stored(b"theirs", etag_of(b"theirs")))
+        return refuse(403, "AccessDenied")(request, perform)
+
+    double.faults.add("PutObject", refuse_and_put, key="*probe*", times=99)
+    job = cli.job("source", "--to", f"s3://{bucket}/out/", "-s", "copy")
+    assert (job["counts"]["done"], job["counts"]["failed"]) == (2, 1)
+    assert double.objects(bucket) == {
+        b"out/a": files["a"],
+        b"out/b": b"theirs",
+        b"out/large": files["large"],
+    }
 
 
 def test_copies_of_a_server_without_conditions_are_looked_at_before(

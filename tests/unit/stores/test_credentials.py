@@ -34,7 +34,8 @@ class Services(BaseHTTPRequestHandler):
         proven = self.headers.get("X-aws-ec2-metadata-token") == "TOKEN"
         answers = {ROLES: "role\n", ROLES + "role": KEYS} if proven else {}
         if self.headers.get("Authorization") == "word":
-            answers["/container"] = KEYS
+            answers |= {"/container": KEYS, "/empty": "{}", "/page": "<html>", "/list": "[]"}
+            answers["/timeless"] = KEYS.replace("2026-01-01T00:00:00Z", "soon")
         self._answer(answers.get(self.path))
 
     def do_POST(self) -> None:
@@ -115,6 +116,18 @@ def test_services_hand_out_keys_that_expire(tmp_path: Path, service: str) -> Non
         assert (keys.access_key_id, keys.session_token) == (key, "T")
         assert keys.expires_at_s == 1_767_225_600
         assert "S" not in repr(keys)
+
+
+@pytest.mark.parametrize("path", ["empty", "page", "list", "timeless"])
+def test_answer_without_keys_is_told(tmp_path: Path, service: str, path: str) -> None:
+    container = {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{service}/{path}",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": "word",
+    }
+    with pytest.raises(StoreError) as raised:
+        find(settings(tmp_path, **container), "S3_", "r")
+    assert (raised.value.kind, raised.value.exit_code) == ("no_credentials", 7)
+    assert raised.value.hint
 
 
 def test_no_keys_anywhere_is_told(tmp_path: Path) -> None:

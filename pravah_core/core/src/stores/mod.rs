@@ -264,13 +264,17 @@ pub trait SinkDirectory: Send + Sync {
     /// Stage another name of a file that was shared; none where there is no such file.
     fn stage_shared(
         &self,
-        temporary: &Temporary,
-        publish: Publish,
-        shared: (&dyn SinkDirectory, &str),
-    ) -> Result<Option<(Staged, Box<dyn Any + Send>)>>;
+        _temporary: &Temporary,
+        _publish: Publish,
+        _shared: (&dyn SinkDirectory, &str),
+    ) -> Result<Option<(Staged, Box<dyn Any + Send>)>> {
+        Ok(None)
+    }
 
     /// Let others stage names of a staged output, by this name in another directory; false if another one is there.
-    fn share(&self, output: &Output, shared: (&dyn SinkDirectory, &str)) -> Result<bool>;
+    fn share(&self, _output: &Output, _shared: (&dyn SinkDirectory, &str)) -> Result<bool> {
+        Ok(true)
+    }
 
     /// Give an output its final name; `output_exists` if `Create` finds the name taken, `temporary_gone` if somebody
     /// has removed what was staged.

@@ -52,19 +52,6 @@ impl SinkDirectory for NullDirectory {
         Ok((Staged { temporary: None, publish, identity: Identity::default() }, Box::new(())))
     }
 
-    fn stage_shared(
-        &self,
-        _: &Temporary,
-        _: Publish,
-        _: (&dyn SinkDirectory, &str),
-    ) -> Result<Option<(Staged, Box<dyn Any + Send>)>> {
-        Ok(None)
-    }
-
-    fn share(&self, _: &Output, _: (&dyn SinkDirectory, &str)) -> Result<bool> {
-        Ok(true)
-    }
-
     fn publish(&self, _: &mut Output, _: Publish) -> Result<()> {
         Ok(())
     }

@@ -46,10 +46,13 @@ pub enum Only {
     Until(Option<Instant>),
 }
 
+/// The ETag of no object.
+pub const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
+
 impl Only {
     /// What never holds.
     pub fn never() -> Self {
-        Self::InPlaceOf("\"00000000000000000000000000000000\"".to_owned())
+        Self::InPlaceOf(NO_ETAG.to_owned())
     }
 
     /// Have a request hold to it.

@@ -47,7 +47,8 @@ pub struct Publishing {
     /// What may be replaced, and nothing that came after it; none: whatever has the key.
     pub replaces: Option<Identity>,
     pub size_bytes: u64,
-    pub fencing: Fencing,
+    /// None: nobody could tell.
+    pub fencing: Option<Fencing>,
     /// When the last request has to be over, where the lease may end and the server does not see to it.
     pub deadline: Option<Instant>,
     /// Of the content, where it is read back.
@@ -82,7 +83,7 @@ impl Publishing {
     }
 
     async fn attempt(&self, content: &mut Content) -> Result<Ending, Refusal> {
-        let looks_first = self.how == Publish::Replace || self.fencing == Fencing::Weak;
+        let looks_first = self.how == Publish::Replace || self.fencing != Some(Fencing::Strong);
         let mut found = if looks_first { self.place.head(&self.key).await? } else { None };
         for _ in 0..ROUNDS {
             let only = match &found {
@@ -95,7 +96,7 @@ impl Publishing {
                 Some(seen) if self.may_replace(seen) => Only::InPlaceOf(seen.etag.clone()),
                 Some(_) => return Ok(Ending::Taken),
             };
-            let only = if self.fencing == Fencing::Weak { Only::Until(self.deadline) } else { only };
+            let only = if self.fencing == Some(Fencing::Weak) { Only::Until(self.deadline) } else { only };
             let Err(refusal) = self.send(content, &only).await else { return self.read_back().await };
             // Completed by a request whose answer was lost, or given up by whoever has the task now.
             if refusal.code == "NoSuchUpload" {

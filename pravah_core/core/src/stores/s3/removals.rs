@@ -4,7 +4,13 @@ use std::fmt::Write;
 
 use http::Method;
 
-use super::{answers::Element, objects::checksum, place::Place, refusal::Refusal, runtime::begin};
+use super::{
+    answers::Element,
+    objects::{NO_ETAG, checksum},
+    place::Place,
+    refusal::Refusal,
+    runtime::begin,
+};
 
 /// Keys of one request (Amazon S3 API reference, DeleteObjects).
 pub const MOST_KEYS: usize = 1_000;
@@ -17,9 +23,6 @@ pub enum Removing {
     /// By one for each: only that one heeds it, or there is no other.
     Alone,
 }
-
-/// What no object is.
-const NEVER: &str = "\"00000000000000000000000000000000\"";
 
 /// An object that is to be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +59,7 @@ async fn find_out(place: &Place, doomed: &[Doomed]) -> Vec<Result<(), Refusal>> 
     if abilities.removing(&place.bucket).is_some() || !is_writable(&one.key) {
         return Vec::new();
     }
-    let wrong = |of: &Doomed| Doomed { key: of.key.clone(), etag: NEVER.to_owned() };
+    let wrong = |of: &Doomed| Doomed { key: of.key.clone(), etag: NO_ETAG.to_owned() };
     let stays = |answer: &Result<(), Refusal>| answer.as_ref().is_err_and(Refusal::is_precondition);
     let (removing, ended) = match together(place, &[wrong(one)]).await.as_deref() {
         Ok([answer]) if stays(answer) => (Removing::Together, 0),

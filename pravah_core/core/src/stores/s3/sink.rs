@@ -98,8 +98,10 @@ impl Sink for ObjectSink {
 
     fn works_for(&self, job: &str) {
         let _ = self.0.owner.set(Temporary::job_prefix(job).to_string());
-        // What goes wrong here goes wrong again with the first output, which tells of it.
-        let _ = self.0.fencing.set(wait(find_fencing(&self.0.place)).unwrap_or(Fencing::Strong));
+        // Where it can't be found out, keys are looked at and writes are conditional, both.
+        if let Ok(found) = wait(find_fencing(&self.0.place)) {
+            let _ = self.0.fencing.set(found);
+        }
     }
 
     fn largest_bytes(&self) -> Option<u64> {
@@ -233,7 +235,7 @@ impl ObjectSinkDirectory {
             how,
             replaces: output.replaces,
             size_bytes: output.staged.identity.size_bytes,
-            fencing: self.sink.fencing.get().copied().unwrap_or(Fencing::Strong),
+            fencing: self.sink.fencing.get().copied(),
             deadline: self.sink.expires.then(|| Instant::now() + WEAK_TIME),
             hash: held.hash,
         };
@@ -294,19 +296,6 @@ impl SinkDirectory for ObjectSinkDirectory {
 
     fn stage_link(&self, _: &Temporary, _: Publish, _: &[u8]) -> Result<(Staged, Box<dyn Any + Send>)> {
         Err(Error::UnsupportedName("an object store has no links".to_owned()))
-    }
-
-    fn stage_shared(
-        &self,
-        _: &Temporary,
-        _: Publish,
-        _: (&dyn SinkDirectory, &str),
-    ) -> Result<Option<(Staged, Box<dyn Any + Send>)>> {
-        Ok(None)
-    }
-
-    fn share(&self, _: &Output, _: (&dyn SinkDirectory, &str)) -> Result<bool> {
-        Ok(true)
     }
 
     fn publish(&self, output: &mut Output, publish: Publish) -> Result<()> {

@@ -106,6 +106,7 @@ fn doomed<'f>(of: &'f Arc<dyn SourceDirectory>, name: &[u8]) -> Result<(&'f Obje
     let directory = of.as_any().downcast_ref::<ObjectDirectory>();
     let directory = directory.ok_or_else(|| Error::InvalidPlan("a source of another store".into()))?;
     let etag = directory.kept(name)?.etag;
+    directory.all_kept().remove(&directory.id_of(name)?);
     Ok((directory, Doomed { key: directory.place.key(name)?, etag }))
 }
 
@@ -130,11 +131,18 @@ impl ObjectDirectory {
         seen.ok_or_else(|| Error::system("open the source")(Errno::NOENT))
     }
 
-    /// Give an object as it was looked at last, which is forgotten; without that, look at it.
+    /// Give an object as it was looked at when it was to go: what has come to its key since is another one.
     pub fn kept(&self, name: &[u8]) -> Result<Seen> {
-        let id = (self.place.bucket.clone(), self.place.key(name)?);
-        let kept = self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let kept = self.all_kept().get(&self.id_of(name)?).cloned();
         kept.map_or_else(|| self.look(name), Ok)
+    }
+
+    fn all_kept(&self) -> MutexGuard<'_, HashMap<(String, String), Seen>> {
+        self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn id_of(&self, name: &[u8]) -> Result<(String, String)> {
+        Ok((self.place.bucket.clone(), self.place.key(name)?))
     }
 
     fn ahead(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Ahead>> {
@@ -201,8 +209,8 @@ impl SourceDirectory for ObjectDirectory {
 
     fn look_to_remove(&self, name: &[u8]) -> Result<SourceFingerprint> {
         let seen = self.look(name)?;
-        let (id, found) = ((self.place.bucket.clone(), self.place.key(name)?), fingerprint(&seen));
-        self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(id, seen);
+        let found = fingerprint(&seen);
+        self.all_kept().insert(self.id_of(name)?, seen);
         Ok(found)
     }
 
