@@ -170,7 +170,7 @@ async def get_job(request: Request, job_id: JobId) -> Response:
     service, caller = service_of(request), caller_of(request)
 
     def look() -> dict[str, Any]:
-        return service.application.ledger.watched(service.find(caller, job_id)).to_dict()
+        return service.watched(caller, job_id).to_dict()
 
     return JSONResponse(await service.quick.run(look))
 

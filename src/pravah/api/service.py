@@ -15,12 +15,14 @@ from pravah.api.schemas import JOB_NAME_PATTERN
 from pravah.api.threads import Threads
 from pravah.api.uploads import Uploads
 from pravah.errors import NotFoundError
+from pravah.model.ids import is_whole, typed
 
 if TYPE_CHECKING:
     from fastapi import Request
 
     from pravah.bootstrap import Application
     from pravah.jobs.service import JobService
+    from pravah.model.job import Job
 
 _JOB_NAME = re.compile(JOB_NAME_PATTERN)
 # What takes milliseconds, and what may take seconds, do not wait for each other. Together with
@@ -70,16 +72,23 @@ class Service:
 
     def find(self, caller: Caller, job: str) -> str:
         """Give the id of a job that there is for a caller; those of other teams are not there."""
-        missing = NotFoundError(
-            f"no job `{job[:60]}`", kind="job_not_found", hint="`GET /jobs` lists the latest"
-        )
         if not _JOB_NAME.match(job):
-            raise missing
+            raise _missing(job)
         try:
             return self.jobs.find(job, caller.team)
         except NotFoundError:
             # The command line's message names the ledger.
-            raise missing from None
+            raise _missing(job) from None
+
+    def watched(self, caller: Caller, job: str) -> Job:
+        """Give a job that there is for a caller; one look into the ledger where its id is whole."""
+        job_id = typed(job)
+        if job_id is None or not is_whole(job_id):
+            job_id = self.find(caller, job)
+        try:
+            return self.application.ledger.watched(job_id, caller.team)
+        except NotFoundError:
+            raise _missing(job) from None
 
     def close(self) -> None:
         """Begin nothing more."""
@@ -87,6 +96,12 @@ class Service:
         self.uploads.close()
         self.quick.close()
         self.slow.close()
+
+
+def _missing(job: str) -> NotFoundError:
+    return NotFoundError(
+        f"no job `{job[:60]}`", kind="job_not_found", hint="`GET /jobs` lists the latest"
+    )
 
 
 def service_of(request: Request) -> Service:

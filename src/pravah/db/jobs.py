@@ -105,10 +105,11 @@ def get(
     job_id: str,
     location: str,
     summed: Callable[[Connection, Row[Any]], Books] | None = None,
+    team: str | None = None,
 ) -> Job:
-    """Give a job with its books, which `summed` gives where it is told."""
+    """Give a job, of a team or of any, with its books, which `summed` gives where it is told."""
     row = connection.execute(query("get_job"), {"id": job_id}).first()
-    if row is None:
+    if row is None or team not in (None, row.share):
         raise missing(job_id, location)
     return _job(row, books(connection, job_id) if summed is None else summed(connection, row))
 

@@ -84,9 +84,9 @@ class DatabaseLedger(ABC):
         """Give a job with its books."""
         return self._read(jobs.get, job_id, self.location)
 
-    def watched(self, job_id: str) -> Job:
-        """Give a job whose books many ask for: they may be a tenth of a second old."""
-        return self._read(jobs.get, job_id, self.location, self._recent_books)
+    def watched(self, job_id: str, team: str | None = None) -> Job:
+        """Give a job, of a team or of any, whose books may be a tenth of a second old."""
+        return self._read(jobs.get, job_id, self.location, self._recent_books, team)
 
     def status(self, job_id: str) -> tuple[JobStatus, Request | None]:
         """Give a job's status and what was asked of it."""

@@ -10,7 +10,8 @@ import time
 # Crockford's base 32: digits and letters without I, L, O and U.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PREFIX = "job_"
-_TYPED = re.compile(r"[0-9A-HJKMNP-TV-Z]{1,26}\Z")
+_LETTERS = 26
+_TYPED = re.compile(rf"[0-9A-HJKMNP-TV-Z]{{1,{_LETTERS}}}\Z")
 
 
 class _Sequence:
@@ -58,3 +59,8 @@ def typed(text: str) -> str | None:
     """
     word = text.strip().rstrip("…").removeprefix(_PREFIX).upper()
     return word if _TYPED.match(word) else None
+
+
+def is_whole(job_id: str) -> bool:
+    """Tell whether an id that was typed is one, and no beginning of some."""
+    return len(job_id) == _LETTERS
