@@ -60,7 +60,7 @@ servers: ## build the object stores that tests run against: MinIO and versitygw
 .PHONY: test
 test: setup servers ## run all tests: Rust, then Python
 	cd pravah_core && cargo test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: sweep
 sweep: setup ## kill jobs SWEEP times (1000) and compare what they leave behind

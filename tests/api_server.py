@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 PATIENCE_S = 60
 
 
 @contextlib.contextmanager
 def serving(environment: Mapping[str, str], directory: Path, *options: str) -> Iterator[str]:
     """Run `pravah serve` until the block ends; give its URL once it is ready."""
-    port = _free_port()
+    port = free_port()
     with (directory / "server.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "pravah", "serve", *options],
@@ -56,10 +57,3 @@ def _is_ready(url: str, process: subprocess.Popen[bytes]) -> bool:
             return bool(answer.status == 200)
         time.sleep(0.05)
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

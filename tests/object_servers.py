@@ -19,7 +19,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -36,6 +35,8 @@ from typing import Any, NoReturn
 import boto3
 import pytest
 from botocore.config import Config
+
+from tests.ports import free_port
 
 BUILT = Path(__file__).parent.parent / ".cache" / "servers"
 KINDS = ("minio", "versitygw")
@@ -158,7 +159,7 @@ def _started(
     kind: str, program: Path, directory: Path, named: int | None, keys: dict[str, str]
 ) -> tuple[subprocess.Popen[bytes], ObjectServer]:
     for attempt in range(_TRIES):
-        port = named or _free_port()
+        port = named or free_port()
         server = ObjectServer(kind, f"http://127.0.0.1:{port}", **keys)
         log = directory / "log"
         # A file and no pipe: nobody reads it while the server runs.
@@ -187,7 +188,7 @@ def _arguments(kind: str, port: int, directory: Path) -> list[str]:
     data = directory / "data"
     data.mkdir(exist_ok=True)
     if kind == "minio":
-        console = f"127.0.0.1:{_free_port()}"
+        console = f"127.0.0.1:{free_port()}"
         return ["server", "--address", f"127.0.0.1:{port}", "--console-address", console, str(data)]
     # Beside the data and not in extended attributes, which not every file system for temporary
     # files has.
@@ -240,13 +241,6 @@ def _missing(kind: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _main() -> None:

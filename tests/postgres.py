@@ -11,9 +11,9 @@ import importlib.util
 import itertools
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ import pg8000.dbapi
 import pytest
 
 from pravah.db.open_postgres import upgrade_postgres
+from tests.ports import free_port
 
 _NOBODY = 65534
+_PATIENCE_S = 60
 _PROGRAMS = ("initdb", "pg_basebackup", "pg_ctl", "postgres")
 
 
@@ -47,7 +49,7 @@ class PostgresServer:
         self.data.mkdir(mode=0o700, exist_ok=True)
         if os.geteuid() == 0:
             os.chown(self.data, _NOBODY, _NOBODY)
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self._migrated = ""
         self._names = (f"test_{number}" for number in itertools.count(1))
         if follows is None:
@@ -91,9 +93,17 @@ class PostgresServer:
         return reached is True
 
     def follow_no_more(self) -> None:
-        """Have this standby get nothing new: it lags from now on."""
+        """Have this standby get nothing new: it lags from now on, behind what it has replayed."""
         self.execute("postgres", "ALTER SYSTEM SET primary_conninfo = ''")
         self.execute("postgres", "SELECT pg_reload_conf()")
+        # The receiver ends a while later, and what it has got is replayed still.
+        idle = """
+            SELECT NOT EXISTS (SELECT 1 FROM pg_stat_wal_receiver)
+              AND pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn()"""
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while not self.execute("postgres", idle)[0][0]:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
 
     def promote(self) -> None:
         """Make a standby the primary, on a timeline of its own."""
@@ -213,10 +223,3 @@ def _unprivileged() -> dict[str, Any]:
     if os.geteuid() != 0:
         return {}
     return {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

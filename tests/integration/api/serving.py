@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import httpx
 
 from pravah.model.keys import ApiKey, Scope, digest, new_secret
 from tests.integration.workspace import Workspace
+from tests.ports import free_port
 
 # Well above what anything here takes on a busy machine.
 PATIENCE_S = 60
@@ -106,13 +106,6 @@ class Server:
         self.client.close()
         self.process.kill()
         self.process.wait()
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def run(*arguments: str, env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
