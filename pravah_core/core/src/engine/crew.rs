@@ -43,7 +43,8 @@ const PART_BYTES: usize = 100;
 const BATCH_ENTRIES: usize = 256;
 /// Batches that are fetched ahead of the one at work: some hundred requests are in flight then.
 const BATCHES_AHEAD: usize = 2;
-/// Bytes of small files that are handed to the pool together: a batch takes a fraction of a window's time.
+/// Bytes of small files that are handed to the pool together, fewer under a limit of the job: a batch takes a
+/// fraction of a window's time.
 const BATCH_BYTES: u64 = 8 << 20;
 /// Large files of one task that are driven at once: where one ends, another one keeps the pool busy.
 const DRIVERS: usize = 2;
@@ -188,7 +189,8 @@ impl Crew<'_, '_> {
             }
             batch_bytes += self.bench.size_bytes(index);
             batch.push(item);
-            if batch.len() >= BATCH_ENTRIES || batch_bytes >= BATCH_BYTES {
+            if batch.len() >= BATCH_ENTRIES || batch_bytes >= BATCH_BYTES.min(self.bench.rates.in_time(WINDOW_TIME / 2))
+            {
                 let next = self.next_batch(&mut fetched, std::mem::take(&mut batch));
                 self.stage_batch(next, drivers, filling)?;
                 batch_bytes = 0;

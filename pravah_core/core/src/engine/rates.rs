@@ -43,6 +43,13 @@ impl Default for Rates {
     }
 }
 
+impl Rates {
+    /// How many bytes both limits let pass in a time; `u64::MAX` where there is none.
+    pub fn in_time(&self, time: Duration) -> u64 {
+        self.read.in_time(time).min(self.write.in_time(time))
+    }
+}
+
 /// The limits of all jobs that are worked on.
 #[derive(Debug, Default)]
 pub struct RatesByJob(Mutex<HashMap<String, Weak<Rates>>>);
@@ -85,6 +92,13 @@ impl Limit {
         let fresh = bytes_per_s.unwrap_or(0);
         if self.bytes_per_s.swap(fresh, Ordering::Relaxed) != fresh {
             *self.passed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    fn in_time(&self, time: Duration) -> u64 {
+        match self.bytes_per_s.load(Ordering::Relaxed) {
+            0 => u64::MAX,
+            rate => u64::try_from(u128::from(rate) * time.as_millis() / 1_000).unwrap_or(u64::MAX),
         }
     }
 
@@ -159,6 +173,15 @@ mod tests {
         assert_eq!(rates.read.bytes_per_s.load(Ordering::Relaxed), 7);
         assert_eq!(rates.write.bytes_per_s.load(Ordering::Relaxed), 0);
         assert!(Arc::ptr_eq(&rates, &jobs.begin("a", Some(7), None)), "tasks of one job share its limits");
+    }
+
+    #[test]
+    fn in_time_is_what_the_stricter_limit_lets_pass() {
+        let rates = Rates::default();
+        assert_eq!(rates.in_time(Duration::from_secs(1)), u64::MAX);
+        rates.read.set(Some(u64::MAX));
+        rates.write.set(Some(10_000));
+        assert_eq!(rates.in_time(Duration::from_millis(250)), 2_500);
     }
 
     #[test]
