@@ -44,6 +44,8 @@ _MEDIA_TYPES: Mapping[str, str] = {
 # By `jobs.story.End`, whose module loads nothing but for whoever asks.
 _EITHER_END: Mapping[str, str] = {"source": "/why", "output": "/which"}
 _EVENTS = "text/event-stream"
+# An undo looks at each output twice, and answers when it has removed the last one.
+_UNDO_TIMEOUT_S = 3600.0
 
 
 class RemoteJobs:
@@ -104,7 +106,13 @@ class RemoteJobs:
         """Have the outputs of an ended job taken back, as far as they are as it left them."""
         query = {"dry_run": "true"} if dry_run else None
         # Sent twice it would tell of outputs that are gone, and not that it has removed them.
-        answer = self._transport.send("POST", f"{_path(job)}/undo", query=query, repeatable=dry_run)
+        answer = self._transport.send(
+            "POST",
+            f"{_path(job)}/undo",
+            query=query,
+            repeatable=dry_run,
+            timeout_s=_UNDO_TIMEOUT_S,
+        )
         return read_undone(answer.form)
 
     def delete(self, job: str) -> None:

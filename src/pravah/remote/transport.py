@@ -99,8 +99,12 @@ class Transport:
         body: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         repeatable: bool = False,
+        timeout_s: float | None = None,
     ) -> Answer:
-        """Have something done; with a key, or where it is `repeatable`, sent again if need be."""
+        """Have something done; with a key, or where it is `repeatable`, sent again if need be.
+
+        The answer may take `timeout_s`, else as long as every other one.
+        """
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         data = None
         if body is not None:
@@ -108,7 +112,9 @@ class Transport:
             data = json.dumps(body).encode("ascii")
         again = repeatable or idempotency_key is not None
         target = _target(path, query)
-        with self._answered(method, target, headers, data, repeatable=again) as answer:
+        with self._answered(
+            method, target, headers, data, repeatable=again, timeout_s=timeout_s
+        ) as answer:
             return Answer(answer.status, _json(answer.read()))
 
     def pages(
@@ -155,11 +161,12 @@ class Transport:
         body: bytes | None = None,
         *,
         repeatable: bool,
+        timeout_s: float | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         """Give an answer that is no problem; its connection is kept once it is read whole."""
         deadline, wait_s = time.monotonic() + PATIENCE_S, _FIRST_WAIT_S
         while True:
-            connection = self._connection()
+            connection = self._connection(timeout_s or self._timeout_s)
             try:
                 answer = self._asked(connection, method, target, headers or {}, body)
             except _BROKEN as error:
@@ -205,16 +212,20 @@ class Transport:
             connection.request(method, self._prefix + target, body, {**self._headers, **headers})
             return connection.getresponse()
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
+            kept = self._idle.pop() if self._idle else None
+        if kept is not None:
+            kept.timeout = timeout_s
+            if kept.sock is not None:
+                kept.sock.settimeout(timeout_s)
+            return kept
         if self._secure:
             context = ssl.create_default_context()
             return http.client.HTTPSConnection(
-                self._host, self._port, timeout=self._timeout_s, context=context
+                self._host, self._port, timeout=timeout_s, context=context
             )
-        return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+        return http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
 
     def _keep(
         self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -42,6 +43,7 @@ class Script:
     def __init__(self) -> None:
         self.answers: list[tuple[int, Any]] = [OK]
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.takes_s = 0.0
         script = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -50,6 +52,7 @@ class Script:
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 script.seen.append((self.command, self.path, dict(self.headers), body))
+                time.sleep(script.takes_s)
                 status, form = script.answers[0]
                 if len(script.answers) > 1:
                     del script.answers[0]
@@ -171,6 +174,18 @@ def test_post_is_sent_again_only_under_its_key(script: Script, client: Transport
     with pytest.raises(ServerError):
         client.send("POST", "/jobs/x/retry")
     assert sum(seen[1] == "/jobs/x/retry" for seen in script.seen) == 1
+
+
+def test_answer_may_take_as_long_as_its_request_says(script: Script) -> None:
+    hasty = Transport(script.url, None, timeout_s=0.2)
+    assert hasty.get("/jobs") == {"ok": True}
+    script.takes_s = 0.5
+    for _ in range(2):
+        assert hasty.send("POST", "/jobs/x/undo", timeout_s=60).form == {"ok": True}
+    assert len(hasty._idle) == 1
+    with pytest.raises(ServerError, match="can't reach"):
+        hasty.send("POST", "/jobs/x/cancel")
+    hasty.close()
 
 
 def test_server_that_is_not_there_is_told_at_once(script: Script) -> None:
