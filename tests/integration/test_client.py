@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import pravah
@@ -51,7 +52,11 @@ def test_client_runs_a_job_and_tells_all_about_it(url: str, data: Path, tmp_path
         assert [record["path"] for record in job.results()] == sorted(
             str(path) for path in data.iterdir()
         )
-        job.results().write(tmp_path / "found.parquet")
+        found = job.results()
+        for _ in range(2):
+            assert pl.DataFrame(found)["path"].to_list() == [r["path"] for r in found]
+        assert len(found) == 2
+        found.write(tmp_path / "found.parquet")
         assert len(client.workers()) == 1
         job.delete()
         with pytest.raises(LookupError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,17 +12,20 @@ from starlette.responses import JSONResponse, Response
 from pravah.api import cursors
 from pravah.api.callers import READER, Caller
 from pravah.api.parameters import JobId, Limit, Outcome
+from pravah.api.problems import Problem
 from pravah.api.schemas import documented, json_answer, page_answer
 from pravah.api.service import Service, caller_of, service_of
 from pravah.api.streams import Stream, opened, rest
 from pravah.jobs.account_page import Place
 
 NDJSON = "application/x-ndjson"
+PARQUET = "application/vnd.apache.parquet"
 
 router = APIRouter(tags=["jobs"], dependencies=[READER])
 
-_FILES = page_answer("File", "Files in the order in which they were listed; all, as NDJSON.")
+_FILES = page_answer("File", "Files in the order in which they were listed; or all of them.")
 _FILES["content"][NDJSON] = {"schema": {"type": "string"}}
+_FILES["content"][PARQUET] = {"schema": {"type": "string", "format": "binary"}}
 
 
 @router.get(
@@ -38,15 +42,17 @@ async def list_files(
     cursor: str | None = None,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
-    """Give a page of the account; with `Accept: application/x-ndjson` all of it, as a stream.
+    """Give a page of the account; all of it, as a stream, where NDJSON or Parquet is accepted.
 
-    A page may have fewer files than asked for, and others behind it: `next_cursor` tells.
+    A page may have fewer files than asked for, and others behind it: `next_cursor` tells. Parquet
+    has files of every outcome.
     """
     service, caller = service_of(request), caller_of(request)
-    if NDJSON in accept:
-        begin = partial(_every_file, service, caller, job_id, outcome)
-        first, begun = await opened(service.slow, begin)
-        return Stream(rest(service.slow, first, begun), media_type=NDJSON)
+    for media_type in (NDJSON, PARQUET):
+        if media_type in accept:
+            begin = partial(_every_file, service, caller, job_id, media_type, outcome)
+            first, begun = await opened(service.slow, begin)
+            return Stream(rest(service.slow, first, begun), media_type=media_type)
     found = cursors.read("files", cursor, int, int)
     place = Place(*found) if found else None
     page = await service.slow.run(_files, service, caller, job_id, outcome, limit, place)
@@ -107,8 +113,20 @@ async def get_report(request: Request, job_id: JobId) -> Response:
     return JSONResponse(await service.slow.run(look))
 
 
-def _every_file(service: Service, caller: Caller, job_id: str, outcome: str | None) -> Any:  # noqa: ANN401
-    return service.jobs.files(service.find(caller, job_id), outcome)
+def _every_file(
+    service: Service, caller: Caller, job_id: str, media_type: str, outcome: str | None
+) -> Iterator[bytes]:
+    found = service.find(caller, job_id)
+    if media_type == NDJSON:
+        return service.jobs.files(found, outcome)
+    if outcome is not None:
+        raise Problem(
+            422,
+            "invalid_request",
+            "`outcome` is no filter of Parquet",
+            hint="it has a column `outcome`; as NDJSON files of one outcome can be had",
+        )
+    return service.jobs.account(found)
 
 
 def _files(

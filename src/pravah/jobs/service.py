@@ -316,6 +316,14 @@ class JobService:
         plan = json.dumps(self._ledger.job(job_id).plan)
         engine.write_account(bytes(path), plan, self._ledger.blobs(job_id))
 
+    def account(self, job: str) -> Iterator[bytes]:
+        """Give the account of each file as Parquet, in pieces."""
+        job_id = self.find(job)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._scratch) as file:
+            self.write_account(job_id, Path(file.name))
+            yield from iter(partial(file.read, _PIECE_BYTES), b"")
+
     def failures(self, job: str) -> list[Failure]:
         """Give the failure groups of a job, the largest first."""
         return failures(self._ledger.summaries(self.find(job)))

@@ -14,6 +14,7 @@ from pravah.model.dataset import EXTENSIONS, DatasetFormat, dataset_format
 
 if TYPE_CHECKING:
     from pravah.engine import Table
+    from pravah.remote.table import ReceivedTable
 
 
 @final
@@ -35,7 +36,7 @@ class Results:
     def __init__(self, job_id: str, where: Where) -> None:
         self._job_id = job_id
         self._where = where
-        self._made: Table | None = None
+        self._made: Table | ReceivedTable | None = None
 
     def __len__(self) -> int:
         return len(self._table())
@@ -70,7 +71,7 @@ class Results:
         with existing(self._where) as application, Path(path).open("wb") as file:
             file.writelines(application.jobs.results(self._job_id, form))
 
-    def _table(self) -> Table:
+    def _table(self) -> Table | ReceivedTable:
         """Give the records with the columns that they have together; found once."""
         if self._made is None:
             with existing(self._where) as application:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pravah.errors import NotYetError
 from pravah.jobs.service import Reuse, Submission
 from pravah.model.job import Event, Failure, Job
 from pravah.model.ledger import Worker
@@ -29,12 +28,12 @@ from pravah.remote.streams import lines, server_sent
 from pravah.remote.transport import Transport, segment
 
 if TYPE_CHECKING:
-    from pravah.engine import Table
     from pravah.jobs.preview import Preview
     from pravah.jobs.story import End, Mention
     from pravah.jobs.undo import Undone
     from pravah.model.dataset import DatasetFormat
     from pravah.model.spec import JobSpec
+    from pravah.remote.table import ReceivedTable
 
 _MEDIA_TYPES: Mapping[str, str] = {
     "ndjson": "application/x-ndjson",
@@ -44,6 +43,7 @@ _MEDIA_TYPES: Mapping[str, str] = {
 # By `jobs.story.End`, whose module loads nothing but for whoever asks.
 _EITHER_END: Mapping[str, str] = {"source": "/why", "output": "/which"}
 _EVENTS = "text/event-stream"
+_ARROW = "application/vnd.apache.arrow.stream"
 # An undo looks at each output twice, and answers when it has removed the last one.
 _UNDO_TIMEOUT_S = 3600.0
 
@@ -180,26 +180,22 @@ class RemoteJobs:
         """Tell whether a job counts as running, and there is no worker that could be at it."""
         return job.status == JobStatus.RUNNING and not any(w.present for w in self.workers())
 
-    # What servers do not offer
+    def write_account(self, job: str, path: Path) -> None:
+        """Write the account of each file as Parquet."""
+        pieces = self._transport.stream(f"{_path(job)}/files", _MEDIA_TYPES["parquet"])
+        with closing(pieces), path.open("wb") as file:
+            file.writelines(pieces)
 
-    def write_account(self, job: str, path: Path) -> None:  # noqa: ARG002
-        """Refuse to write the account of each file as Parquet; NDJSON is `files`."""
-        raise self._not_offered("report as Parquet")
+    def results_table(self, job: str) -> ReceivedTable:
+        """Give the records of inspect steps as a table that speaks Arrow, in the same order."""
+        from pravah.remote.table import ReceivedTable
 
-    def results_table(self, job: str) -> Table:  # noqa: ARG002
-        """Refuse to give findings as a table; `results` gives them as a stream of bytes."""
-        raise self._not_offered("results as a table")
+        return ReceivedTable(self._transport.stream(f"{_path(job)}/results", _ARROW))
 
     def _steer(self, job: str, verb: str, query: Mapping[str, Any] | None = None) -> Job:
         """Ask something of a job; asked twice it is the same."""
         path = f"{_path(job)}/{verb}"
         return read_job(self._transport.send("POST", path, query=query, repeatable=True).form)
-
-    def _not_offered(self, what: str) -> NotYetError:
-        return NotYetError(
-            f"the server {self._transport.url} does not offer `{what}`",
-            hint="on the server's own host: add `--local`, with its DATABASE_URL",
-        )
 
 
 def _is_text(path: bytes) -> bool:

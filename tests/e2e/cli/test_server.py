@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
 from tests.api_server import serving
@@ -147,11 +148,16 @@ def test_root_that_is_not_allowed_is_forbidden(remote: Cli) -> None:
     assert "hint: " in ran.err
 
 
-def test_what_servers_do_not_offer_is_told(remote: Cli, failing: dict[str, Any]) -> None:
-    ran = remote("jobs", "report", failing["id"], "-o", remote.directory / "report.parquet")
-    assert ran.code == 2
-    assert "does not offer" in ran.err
-    assert "--local" in ran.err
+def test_report_as_parquet_is_the_same_here_and_on_the_server(
+    remote: Cli, failing: dict[str, Any]
+) -> None:
+    tables = []
+    for where in ((), ("--local",)):
+        report = remote.directory / "report.parquet"
+        remote.ok("jobs", "report", failing["id"], "-o", report, *where)
+        tables.append(pyarrow.parquet.read_table(report))
+    assert tables[0].num_rows == failing["counts"]["listed"]
+    assert tables[0].equals(tables[1])
 
 
 def test_story_of_a_file_is_the_same_here_and_on_the_server(remote: Cli, data: Path) -> None:

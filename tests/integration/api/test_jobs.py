@@ -33,6 +33,11 @@ def test_job_runs_and_everything_of_it_can_be_read(working: Server) -> None:
     assert files["next_cursor"]
     streamed = client.get(f"/jobs/{job_id}/files", headers={"Accept": "application/x-ndjson"})
     assert len(streamed.text.splitlines()) == 26
+    parquet = {"Accept": "application/vnd.apache.parquet"}
+    table = pq.read_table(io.BytesIO(client.get(f"/jobs/{job_id}/files", headers=parquet).content))
+    assert table.column("outcome").to_pylist().count("done") == 25
+    refused = client.get(f"/jobs/{job_id}/files?outcome=done", headers=parquet)
+    assert (refused.status_code, refused.json()["kind"]) == (422, "invalid_request")
     (failure,) = client.get(f"/jobs/{job_id}/failures").json()["items"]
     assert (failure["id"], failure["count"]) == ("F1", 1)
     assert client.get(f"/jobs/{job_id}/report").json()["failures"][0]["count"] == 1
