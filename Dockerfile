@@ -21,7 +21,8 @@ RUN python3 -m venv /tools && \
 COPY pravah_core pravah_core
 RUN PYO3_BUILD_EXTENSION_MODULE=1 cargo build --manifest-path pravah_core/python/Cargo.toml --release --locked --lib
 COPY pyproject.toml pdm.lock ./
-RUN /tools/bin/pdm export --prod --format requirements --output /wheels/requirements.txt
+RUN mkdir /wheels && \
+    PDM_USE_VENV=false /tools/bin/pdm export --prod --format requirements --output /wheels/requirements.txt
 COPY LICENSE README.md ./
 COPY src src
 RUN /tools/bin/maturin build --profile release --locked --out /wheels
