@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 class Application:
     """Everything wired together, each part made when it is first used."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, connections: int = 2) -> None:
         self.settings = settings
+        self._connections = connections
         self._lock: WorkerLock | None = None
         self._runner: RunnerProcess | None = None
 
@@ -81,7 +82,9 @@ class Application:
             from pravah.db.shared import PostgresLedger
 
             host = self.settings.get("PRAVAH_HOST")
-            return PostgresLedger(self.settings.database_url, str(host) if host else None)
+            return PostgresLedger(
+                self.settings.database_url, str(host) if host else None, self._connections
+            )
         from pravah.db.embedded import SqliteLedger
 
         path = sqlite_path(self.settings.database_url)
@@ -128,15 +131,19 @@ class LedgerFacts:
     size_bytes: int
 
 
-def application(settings: Settings | None = None) -> Application:
-    """Wire the application of these settings; by default those of environment and `.env`."""
+def application(settings: Settings | None = None, connections: int = 2) -> Application:
+    """Wire the application of these settings; by default those of environment and `.env`.
+
+    It keeps so many connections to a shared ledger, where it needs them: workers are many, and a
+    database has room for a hundred.
+    """
     chosen = settings or Settings()
     endpoint = chosen.get(tracing.ENDPOINT)
     if endpoint is not None and not tracing.configure(str(endpoint)):
         from pravah.jobs import log
 
         log.info("traces go nowhere: `pip install pravah[otel]`", endpoint=endpoint)
-    return Application(chosen)
+    return Application(chosen, connections)
 
 
 def remote_application(settings: Settings) -> RemoteApplication | None:

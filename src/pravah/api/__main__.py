@@ -42,6 +42,7 @@ def _serve(given: argparse.Namespace) -> None:
 
     from pravah.api.crew import Workers
     from pravah.api.server import listen, serve
+    from pravah.api.service import THREADS
     from pravah.bootstrap import application
     from pravah.jobs import log
     from pravah.settings import Settings
@@ -50,7 +51,8 @@ def _serve(given: argparse.Namespace) -> None:
     form = str(settings.get("PRAVAH_LOG_FORMAT"))
     log.configure(str(settings.get("LOG_LEVEL")), form)
     listener = listen(str(settings.get("APP_HOST")), int(settings.get("APP_PORT") or 0))
-    opened = application(settings)
+    # To open one takes longer than most answers.
+    opened = application(settings, connections=THREADS)
     try:
         # Opened before anybody is let in: a ledger that can't be used is told of at once.
         opened.ledger.find_ids("0")

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from pravah.model.job import Job
 
 _JOB_NAME = re.compile(JOB_NAME_PATTERN)
-# What takes milliseconds, and what may take seconds, do not wait for each other. Together with
-# feeds and keys they are not many more than a ledger has connections.
+# What takes milliseconds, and what may take seconds, do not wait for each other. Each may have a
+# connection of the ledger, which keeps so many.
 QUICK_THREADS, QUICK_WAITING = 4, 500
 SLOW_THREADS, SLOW_WAITING = 4, 100
 EVENT_THREADS, EVENT_WAITING = 2, 5_000
+THREADS = QUICK_THREADS + SLOW_THREADS + EVENT_THREADS
 
 
 @dataclass(frozen=True, slots=True)

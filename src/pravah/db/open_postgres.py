@@ -20,11 +20,11 @@ _MIGRATION_LOCK = 7_261_004
 _UNDEFINED_TABLE = "42P01"
 
 
-def open_postgres(url: str) -> tuple[Engine, str]:
-    """Open the ledger of a URL; give it with its name for people."""
+def open_postgres(url: str, connections: int) -> tuple[Engine, str]:
+    """Open the ledger of a URL, to keep so many connections; give it with its name for people."""
     read = postgresql_url(url)
     location = location_of(read)
-    engine = postgres_engine(read)
+    engine = postgres_engine(read, connections=connections)
     try:
         check_version(schema_version(engine, location), location)
     except BaseException:

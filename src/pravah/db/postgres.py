@@ -76,8 +76,11 @@ def location_of(url: URL) -> str:
     return shown if host in (url.host, None) else f"{shown} (at {host})"
 
 
-def postgres_engine(url: URL, *, autocommit: bool = True) -> Engine:
-    """Make an engine; with `autocommit` the transactions are begun and ended by `Transactions`."""
+def postgres_engine(url: URL, *, autocommit: bool = True, connections: int = 2) -> Engine:
+    """Make an engine; with `autocommit` the transactions are begun and ended by `Transactions`.
+
+    So many connections stay open once they were needed; others are closed after their use.
+    """
     arguments: dict[str, Any] = {
         "user": url.username or os.environ.get("PGUSER") or "postgres",
         "password": url.password or os.environ.get("PGPASSWORD"),
@@ -97,7 +100,7 @@ def postgres_engine(url: URL, *, autocommit: bool = True) -> Engine:
     return create_engine(
         "postgresql+pg8000://",
         creator=lambda: postgres_driver.connect(arguments),
-        pool_size=2,
+        pool_size=connections,
         max_overflow=4,
         pool_use_lifo=True,
         **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),

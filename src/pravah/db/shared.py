@@ -36,9 +36,9 @@ class PostgresLedger(DatabaseLedger):
 
     kernel_leases = False
 
-    def __init__(self, url: str, host: str | None = None) -> None:
+    def __init__(self, url: str, host: str | None = None, connections: int = 2) -> None:
         self.host = host or platform.node()
-        engine, location = open_postgres(url)
+        engine, location = open_postgres(url, connections)
         self._rollbacks = RollbackWatch()
         self._persistent = PostgresTransactions(
             engine, location, patience_s=_ASKING_S, on_connected=self._rollbacks.look
