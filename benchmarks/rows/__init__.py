@@ -10,6 +10,7 @@ from benchmarks.rows import (
     jobs,
     large_file,
     ledger,
+    objects_list,
     resume,
     scan,
     small_files,
@@ -26,6 +27,7 @@ ROWS: dict[str, Callable[[Lab], list[Contest]]] = {
     "ledger": ledger.contests,
     "jobs": jobs.contests,
     "api": api.contests,
+    "objects-list": objects_list.contests,
     "incremental": incremental.contests,
     "resume": resume.contests,
 }

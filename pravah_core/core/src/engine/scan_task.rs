@@ -1,7 +1,7 @@
 //! One scan task: lists what its unit holds and cuts what it finds into tasks.
 //!
 //! - `unit`, `tree`: what a scan task has to list, as the ledger keeps it
-//! - `frontier`: which of it emitted tasks do not cover yet
+//! - `frontier`: which of it emitted tasks do not cover yet; `ranged`: where that is a range of a directory's names
 //! - `gather`: on the scanner's threads, one whole directory at a time: order, verdicts, what is known already
 //! - `collisions`: names that would become one output
 //! - `named`: paths that a list names
@@ -13,7 +13,7 @@
 //!
 //! Everything listed that is no directory becomes an entry, and so does a directory that can't be read: failures
 //! are found in manifests, never in silence. Memory is bounded: a few directories wait between the scanner's threads
-//! and the cutter, only the one at hand is kept whole, and of those that are still to be listed so many names as one
+//! and the cutter, only the one at hand is kept whole (of prefixes with many pages: a page), and of those that are still to be listed so many names as one
 //! emission may store; more become units of their own, for any worker. Nothing is read of the files but their sizes
 //! and times.
 
@@ -24,6 +24,7 @@ mod frontier;
 mod gather;
 mod known;
 pub mod named;
+mod ranged;
 mod roots;
 mod single;
 mod synthetic;
@@ -34,7 +35,7 @@ pub mod unit;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
         mpsc::sync_channel,
     },
@@ -56,7 +57,7 @@ use crate::{
     Error, Result,
     effort::{self, CallKind, Effort},
     plan::{Plan, Preserve, Root},
-    scan::{Detail, Filter, Filtered, Scanner},
+    scan::{Detail, Filter, Filtered, Lister, Scanner},
     stores::s3::{ObjectLister, is_object_uri},
 };
 
@@ -103,18 +104,20 @@ pub fn run_scan(
     control: &Control,
     on_tasks: &mut dyn FnMut(Emission) -> Verdict,
 ) -> Result<Ending> {
-    Scan { plan, unit, pace: Pace::default() }.run(known, control, on_tasks)
+    Scan { plan, unit, pace: Pace::default(), lister: None }.run(known, control, on_tasks)
 }
 
 struct Scan<'s> {
     plan: &'s Plan,
     unit: &'s Unit,
     pace: Pace,
+    /// Who lists what is in an object store; none: the one that the plan names.
+    lister: Option<Arc<dyn Lister>>,
 }
 
 impl Scan<'_> {
     fn run(&self, known: &[&[u8]], control: &Control, on_tasks: &mut dyn FnMut(Emission) -> Verdict) -> Result<Ending> {
-        let Self { plan, unit, pace } = self;
+        let Self { plan, unit, pace, lister } = self;
         let pipeline = plan.pipeline()?;
         // In place, outputs of an earlier round stand among the sources.
         let outputs_of = plan.in_place.then_some(&pipeline);
@@ -129,6 +132,7 @@ impl Scan<'_> {
             known: &known,
             room: Room::new(&beginning, if single.is_none() { pace.waiting_bytes } else { usize::MAX }),
             marks: beginning.marks(),
+            gathered: Mutex::default(),
             lists_empty: plan.sink.as_ref().is_some_and(|sink| sink.preserves(Preserve::EmptyDirs)),
         };
         let roots = Roots::look(plan, &beginning)?;
@@ -153,9 +157,10 @@ impl Scan<'_> {
             .globs(plan.roots.iter().map(Root::glob).collect::<Result<_>>()?)
             .links(plan.links())
             .skip(roots.skip);
-        let scanner = match plan.roots.iter().any(|root| is_object_uri(&root.uri)) {
-            true => scanner.lister(Arc::new(ObjectLister::of(plan)?)),
-            false => scanner,
+        let scanner = match (lister, plan.roots.iter().any(|root| is_object_uri(&root.uri))) {
+            (Some(lister), _) => scanner.lister(lister.clone()),
+            (None, true) => scanner.lister(Arc::new(ObjectLister::of(plan)?)),
+            (None, false) => scanner,
         };
         walk(plan, scanner, beginning.split(plan), rules, emitter)
     }

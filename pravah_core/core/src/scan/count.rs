@@ -90,7 +90,7 @@ impl Count {
             End::Unreadable(errno) => self.fault(LIST, errno, || directory.path()),
             End::Skipped => self.filtered.add(Reason::Sink),
             End::Loop => self.filtered.add(Reason::Loop),
-            End::Complete | End::Vanished => {}
+            End::Complete | End::Ranged | End::Vanished => {}
         }
     }
 

@@ -1,7 +1,7 @@
 //! Lists directory trees in parallel: names and kinds, and sizes and times where they are asked for.
 //!
 //! - [`Scanner`]: what is listed, and how; starts everything else
-//! - [`remote`]: the same for trees that are on no local disk; [`Lister`] lists them
+//! - [`remote`]: the same for trees that are on no local disk; [`Lister`] lists them; [`span`]: ranges of names
 //! - [`walk`]: threads, stealing of work, one directory after the other; [`Visitor`] takes what they find
 //! - [`directory`], [`descriptors`]: where a directory is, and how it is opened however deep it lies
 //! - [`read`], [`listing`], [`system`]: the entries of one directory, in flat buffers
@@ -23,6 +23,7 @@ mod names;
 mod queue;
 mod read;
 mod remote;
+mod span;
 mod system;
 mod totals;
 mod types;
@@ -44,7 +45,8 @@ pub use format::Format;
 pub use glob::Glob;
 pub use listing::{Listed, Listing};
 pub use names::Names;
-pub use remote::{Item, Lister};
+pub use remote::{At, Item, Lister, Page, Pages};
+pub use span::Span;
 pub use totals::{GroupBy, Total, Totals};
 pub use types::Type;
 pub use walk::{End, Origin, Visitor};

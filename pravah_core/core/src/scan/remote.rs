@@ -1,65 +1,38 @@
-//! Walks trees that are on no local disk: each thread has one directory after the other listed.
+//! Walks trees that are on no local disk: each thread has one directory after the other listed, page by page.
 //!
 //! What is listed, left out and handed over is as in [`super::walk`]; a directory that can't be listed ends the scan,
-//! since it is a store that can't be reached, and not a part of a tree.
+//! since it is a store that can't be reached, and not a part of a tree. Threads without a directory take part in one
+//! that has more pages than one, where its lister can begin at a name ([`ranges`]).
+//!
+//! - [`pages`]: what a lister is asked for, and gives
+//! - [`ranges`], [`sample`]: how the names of one directory are divided among threads
+//! - [`sieve`]: what of a page is listed
+
+mod pages;
+mod ranges;
+mod sample;
+mod sieve;
 
 use std::{
-    collections::HashSet,
-    fmt,
     ops::ControlFlow,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     thread,
 };
 
-use rustix::io::Errno;
+pub(super) use pages::NO_PATH;
+pub use pages::{At, Item, Lister, Page, Pages};
+use ranges::Ranges;
+use sieve::Sieve;
 
 use super::{
-    Detail, Scanner,
+    Scanner, Span,
     directory::Directory,
-    filter::Reason,
-    listing::{Listing, Stat},
     names::Names,
-    read::reason,
     walk::{End, Origin, Visitor},
 };
-use crate::{Error, Result, entry::Kind};
+use crate::{Error, Result};
 
-/// Lists directories that are on no local disk.
-pub trait Lister: fmt::Debug + Send + Sync {
-    /// Hand over what a directory has, in parts, until there is no more or nobody wants it.
-    fn list(
-        &self,
-        root: usize,
-        directory: &[u8],
-        take: &mut dyn FnMut(Vec<Item>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>>;
-
-    /// Whether a directory is where the job's outputs go.
-    fn is_sink(&self, root: usize, directory: &[u8]) -> bool;
-}
-
-/// What a directory has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
-    /// A directory, by its name.
-    Directory(Vec<u8>),
-    /// A file.
-    File {
-        /// Its name; where it is no path: all that tells it from others below its directory.
-        name: Vec<u8>,
-        /// Its size in bytes.
-        size_bytes: u64,
-        /// When it was put there, in nanoseconds since 1970.
-        modified_ns: i64,
-        /// Whether it can be taken for a path.
-        is_path: bool,
-    },
-}
-
-/// What a name has for an error that is no path.
-pub const NO_PATH: Errno = Errno::ILSEQ;
-
-/// Directories that are listed at once: each waits for the server, and takes no CPU.
+/// Requests for pages at once: each thread waits for the server, and takes no CPU.
 pub const THREADS: usize = 16;
 
 /// Run a scan on as many threads as there are visitors; give the visitors back.
@@ -103,42 +76,86 @@ struct Walk<'w> {
     changed: Condvar,
 }
 
-/// What waits, and how many threads may find more.
+/// What waits, what may be divided, and how many threads may find more.
 struct State {
     waiting: Vec<Origin>,
+    /// Ranges that nobody reads yet.
+    parts: Vec<(Arc<Wide>, u64)>,
+    wide: Vec<Arc<Wide>>,
     busy: usize,
     ended: bool,
     failed: Option<Error>,
 }
 
+/// A directory whose names are read in ranges.
+struct Wide {
+    directory: Arc<Directory>,
+    ranges: Mutex<Ranges>,
+}
+
+/// What one thread does next.
+enum Work {
+    Directory(Arc<Directory>),
+    Range(Arc<Wide>, u64),
+}
+
 impl State {
     fn new(mut origins: Vec<Origin>) -> Self {
         origins.reverse(); // the first is taken first
-        Self { waiting: origins, busy: 0, ended: false, failed: None }
+        Self { waiting: origins, parts: Vec::new(), wide: Vec::new(), busy: 0, ended: false, failed: None }
     }
 
-    /// Take the next directory; of several below one the last, as the scanner of local trees does.
-    fn take(&mut self, scanner: &Scanner) -> Option<Arc<Directory>> {
-        match self.waiting.pop()? {
-            Origin::Directory(directory) => Some(directory),
-            Origin::Below(parent, mut names) => {
-                let name = names.pop()?;
-                let directory = Directory::child_of(scanner.filter_of(parent.root()), &parent, name);
-                if !names.is_empty() {
-                    self.waiting.push(Origin::Below(parent, names));
+    /// Take the next thing to do; of several directories below one the last, as the scanner of local trees does.
+    fn take(&mut self, scanner: &Scanner) -> Option<Work> {
+        while self.parts.is_empty() {
+            match self.waiting.pop() {
+                Some(Origin::Directory(directory)) => return Some(Work::Directory(directory)),
+                Some(Origin::Below(parent, mut names)) => {
+                    let Some(name) = names.pop() else { continue };
+                    let directory = Directory::child_of(scanner.filter_of(parent.root()), &parent, name);
+                    if !names.is_empty() {
+                        self.waiting.push(Origin::Below(parent, names));
+                    }
+                    return Some(Work::Directory(directory));
                 }
-                Some(directory)
+                Some(Origin::Ranges(directory, spans)) => {
+                    let (wide, ids) = self.widen(directory, spans);
+                    self.parts.extend(ids.into_iter().map(|id| (wide.clone(), id)));
+                }
+                None => return self.divide(),
             }
         }
+        self.parts.pop().map(|(wide, id)| Work::Range(wide, id))
+    }
+
+    /// Take a part of what somebody else reads.
+    fn divide(&self) -> Option<Work> {
+        self.wide.iter().find_map(|wide| Some(Work::Range(wide.clone(), wide.ranges().divide()?)))
+    }
+
+    fn widen(&mut self, directory: Arc<Directory>, spans: impl IntoIterator<Item = Span>) -> (Arc<Wide>, Vec<u64>) {
+        let (ranges, ids) = Ranges::new(spans);
+        let wide = Arc::new(Wide { directory, ranges: Mutex::new(ranges) });
+        self.wide.push(wide.clone());
+        (wide, ids)
+    }
+}
+
+impl Wide {
+    fn ranges(&self) -> MutexGuard<'_, Ranges> {
+        self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Walk<'_> {
     fn work(&self, visitor: &mut dyn Visitor) {
-        while let Some(directory) = self.next() {
+        while let Some(work) = self.next() {
             let _guard = EndOnPanic(self);
-            let listed = self.list(&directory, visitor);
-            let is_stopped = self.scanner.stop.load(Ordering::Relaxed);
+            let listed = match work {
+                Work::Directory(directory) => self.list(&directory, visitor),
+                Work::Range(wide, id) => self.join(&wide, id, visitor),
+            };
+            let is_stopped = self.is_stopped();
             let mut state = self.state();
             state.busy -= 1;
             match listed {
@@ -153,18 +170,18 @@ impl Walk<'_> {
         }
     }
 
-    /// Wait for a directory; none: everything is listed, or the scan is to end.
-    fn next(&self) -> Option<Arc<Directory>> {
+    /// Wait for something to do; none: everything is listed, or the scan is to end.
+    fn next(&self) -> Option<Work> {
         let mut state = self.state();
         loop {
             if state.ended {
                 return None;
             }
-            if let Some(directory) = state.take(self.scanner) {
+            if let Some(work) = state.take(self.scanner) {
                 state.busy += 1;
-                return Some(directory);
+                return Some(work);
             }
-            if state.busy == 0 && state.waiting.is_empty() {
+            if state.busy == 0 {
                 return None;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -172,31 +189,123 @@ impl Walk<'_> {
     }
 
     fn list(&self, directory: &Arc<Directory>, visitor: &mut dyn Visitor) -> Result<ControlFlow<()>> {
-        let path = directory.relative();
-        if self.lister.is_sink(directory.root(), &path) {
+        let (root, path) = (directory.root(), directory.relative());
+        if self.lister.is_sink(root, &path) {
             return Ok(visitor.end(directory, End::Skipped));
         }
-        let mut sieve = Sieve { scanner: self.scanner, directory, path: path.clone(), known: HashSet::new() };
-        let flow = self.lister.list(directory.root(), &path, &mut |items| {
-            let (mut listing, names) = sieve.take(items);
-            if !visitor.chooses() {
-                self.push(directory, names);
+        let mut pages = self.lister.open(root, &path, At::Beginning)?;
+        let mut page = pages.next()?;
+        if !page.is_last && page.is_ordered && self.lister.can_begin_at_names(root) {
+            let (wide, ids) = self.state().widen(directory.clone(), [Span::WHOLE]);
+            if let Some(id) = ids.first() {
+                return self.read(&wide, *id, &mut *pages, page, visitor);
             }
-            if self.scanner.stop.load(Ordering::Relaxed) {
-                return ControlFlow::Break(());
+        }
+        let mut sieve = Sieve::new(self.scanner, directory);
+        loop {
+            if self.hand_over(directory, &mut sieve, page.items, visitor)?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
-            if listing.is_empty() && listing.filtered.total() == 0 {
-                return ControlFlow::Continue(());
+            if page.is_last {
+                break;
             }
-            visitor.entries(directory, &mut listing)
-        })?;
-        if flow.is_break() || visitor.end(directory, End::Complete).is_break() {
+            page = pages.next()?;
+        }
+        let flow = visitor.end(directory, End::Complete);
+        self.push_chosen(directory, visitor);
+        Ok(flow)
+    }
+
+    /// Begin to read a range of a directory that others may read, too.
+    fn join(&self, wide: &Arc<Wide>, id: u64, visitor: &mut dyn Visitor) -> Result<ControlFlow<()>> {
+        let (directory, after) = (&wide.directory, wide.ranges().after(id));
+        let at = after.as_deref().map_or(At::Beginning, At::After);
+        let mut pages = self.lister.open(directory.root(), &directory.relative(), at)?;
+        let page = pages.next()?;
+        let begins_elsewhere = after.is_some_and(|after| page.begins_before(&after));
+        if begins_elsewhere && wide.ranges().give_back(id) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.read(wide, id, &mut *pages, page, visitor)
+    }
+
+    /// Read a range to its end, wherever that is by then.
+    fn read(
+        &self,
+        wide: &Arc<Wide>,
+        id: u64,
+        pages: &mut dyn Pages,
+        mut page: Page,
+        visitor: &mut dyn Visitor,
+    ) -> Result<ControlFlow<()>> {
+        let (directory, mut sieve) = (&wide.directory, Sieve::new(self.scanner, &wide.directory));
+        loop {
+            if !page.is_ordered {
+                return Err(not_in_order(directory));
+            }
+            let taken = wide.ranges().take(id, &page);
+            self.wake(); // there may be something to divide
+            let items = page.items.drain(taken.items).collect();
+            let mut flow = self.hand_over(directory, &mut sieve, items, visitor)?;
+            if let Some(span) = taken.span.filter(|_| flow.is_continue()) {
+                flow = visitor.end_range(directory, &span);
+                self.push_chosen(directory, visitor);
+            }
+            if flow.is_break() {
+                return Ok(flow);
+            }
+            if taken.is_last {
+                break;
+            }
+            page = pages.next()?;
+        }
+        if !wide.ranges().end(id) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.state().wide.retain(|other| !Arc::ptr_eq(other, wide));
+        let flow = visitor.end(directory, End::Ranged);
+        self.push_chosen(directory, visitor);
+        Ok(flow)
+    }
+
+    fn hand_over(
+        &self,
+        directory: &Arc<Directory>,
+        sieve: &mut Sieve<'_>,
+        items: Vec<Item>,
+        visitor: &mut dyn Visitor,
+    ) -> Result<ControlFlow<()>> {
+        let mut sifted = sieve.sift(items);
+        if !visitor.chooses() {
+            self.push(directory, sifted.names);
+        }
+        if self.is_stopped() {
             return Ok(ControlFlow::Break(()));
         }
-        if let Some(names) = visitor.chosen() {
-            self.push(directory, names);
+        let has_some = !sifted.listing.is_empty() || sifted.listing.filtered.total() > 0;
+        if has_some && visitor.entries(directory, &mut sifted.listing).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        for name in sifted.astray {
+            let mut pages = self.lister.open(directory.root(), &directory.relative(), At::Below(&name))?;
+            loop {
+                let page = pages.next()?;
+                let is_last = page.is_last;
+                if self.hand_over(directory, sieve, page.items, visitor)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                if is_last {
+                    break;
+                }
+            }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn push_chosen(&self, parent: &Arc<Directory>, visitor: &mut dyn Visitor) {
+        if let Some(names) = visitor.chosen() {
+            self.push(parent, names);
+        }
     }
 
     fn push(&self, parent: &Arc<Directory>, names: Names) {
@@ -206,9 +315,19 @@ impl Walk<'_> {
         }
     }
 
+    /// Have those who wait look again; not between their last look and their waiting.
+    fn wake(&self) {
+        drop(self.state());
+        self.changed.notify_all();
+    }
+
     fn stop(&self) {
         self.state().ended = true;
         self.changed.notify_all();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.scanner.stop.load(Ordering::Relaxed)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -227,48 +346,9 @@ impl Drop for EndOnPanic<'_, '_> {
     }
 }
 
-/// Takes what is to be listed of a directory, and leaves out what is not.
-struct Sieve<'s> {
-    scanner: &'s Scanner,
-    directory: &'s Directory,
-    path: Vec<u8>,
-    /// Directories that have come: each is gone into once, whatever a server repeats.
-    known: HashSet<Vec<u8>>,
-}
-
-impl Sieve<'_> {
-    fn take(&mut self, items: Vec<Item>) -> (Listing, Names) {
-        let (mut listing, mut names) = (Listing::default(), Names::default());
-        let with_sizes = self.scanner.detail == Detail::Sizes;
-        for item in items {
-            match item {
-                Item::Directory(name) => {
-                    if let Some(reason) = self.reason(&name, Kind::Directory) {
-                        listing.filtered.add(reason);
-                    } else if self.known.insert(name.clone()) {
-                        names.push(&name);
-                        listing.push(&name, Kind::Directory, with_sizes.then(Stat::default));
-                    }
-                }
-                Item::File { name, size_bytes, modified_ns, is_path } => {
-                    let filter = self.scanner.filter_of(self.directory.root());
-                    let by_look = || filter.judge_look(size_bytes, modified_ns);
-                    if let Some(reason) = self.reason(&name, Kind::File).or_else(by_look) {
-                        listing.filtered.add(reason);
-                        continue;
-                    }
-                    listing.push(&name, Kind::File, with_sizes.then_some(Stat { size_bytes, modified_ns }));
-                    if !is_path {
-                        listing.push_fault(NO_PATH);
-                    }
-                }
-            }
-        }
-        (listing, names)
-    }
-
-    fn reason(&mut self, name: &[u8], kind: Kind) -> Option<Reason> {
-        let filter = self.scanner.filter_of(self.directory.root());
-        reason(filter, (self.directory.is_whole(), self.directory.depth() + 1), &mut self.path, (name, kind))
-    }
+/// Names of a directory that came in order first, and then did not: what was read in ranges may have holes.
+fn not_in_order(directory: &Directory) -> Error {
+    let path = String::from_utf8_lossy(&directory.path()).into_owned();
+    let message = format!("can't list {path}: the server gives keys in another order than that of their bytes");
+    Error::Store { kind: "store_refused", message, is_transient: false }
 }

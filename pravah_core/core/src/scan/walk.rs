@@ -16,7 +16,7 @@ use rustix::{
 };
 
 use super::{
-    Links, Scanner, Skip,
+    Links, Scanner, Skip, Span,
     descriptors::{Descriptors, Hold},
     directory::Directory,
     listing::Listing,
@@ -29,7 +29,8 @@ use crate::{Error, Result};
 
 /// Takes what one thread of a scan finds.
 ///
-/// All parts of a directory, and then its end, come to one visitor, before anything of the next directory.
+/// All parts of a directory, and then its end, come to one visitor, before anything of the next directory. Of one that
+/// is read in ranges this holds for each range; its end comes once, behind all of them.
 /// A visitor that breaks ends the whole scan.
 pub trait Visitor: Send {
     /// Take entries of a directory. A huge directory comes in several parts. The listing may be taken away.
@@ -38,7 +39,12 @@ pub trait Visitor: Send {
     /// Take note that no more comes of a directory. Not called where the scan was stopped in its middle.
     fn end(&mut self, directory: &Arc<Directory>, end: End) -> ControlFlow<()>;
 
-    /// Name the subdirectories to go on with of the directory that has just ended; then none is begun before.
+    /// Take note that no more comes of a range of a directory's names.
+    fn end_range(&mut self, _directory: &Arc<Directory>, _span: &Span) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// Name the subdirectories to go on with of the directory, or range, that has just ended; then none is begun before.
     /// By default each is read as soon as it is found, so that a huge directory keeps no thread waiting.
     fn chosen(&mut self) -> Option<Names> {
         None
@@ -55,6 +61,8 @@ pub trait Visitor: Send {
 pub enum End {
     /// Everything in it was handed over.
     Complete,
+    /// The same, range by range.
+    Ranged,
     /// It can't be opened, or not be read further; roots that are missing too.
     Unreadable(Errno),
     /// It was gone before it could be read: no failure, as a scan a moment later would not have seen it.
@@ -72,12 +80,14 @@ pub enum Origin {
     Directory(Arc<Directory>),
     /// Subdirectories of a directory that is not listed itself.
     Below(Arc<Directory>, Names),
+    /// Some ranges of a directory's names; local directories are not read so.
+    Ranges(Arc<Directory>, Vec<Span>),
 }
 
 impl Origin {
     fn start(self) -> Option<Start> {
         match self {
-            Self::Directory(directory) => Some(Start::Directory(directory)),
+            Self::Directory(directory) | Self::Ranges(directory, _) => Some(Start::Directory(directory)),
             Self::Below(parent, names) => {
                 Brood::new(|| Arc::new(Descriptors::hold_closed(&parent)), names).map(Start::Below)
             }

@@ -47,15 +47,19 @@ impl<'p> Collisions<'p> {
         Self { plan, pipeline, has_outputs, has_directories, in_place: plan.in_place }
     }
 
+    /// Whether a directory has to be known as a whole, so that its outputs can be compared.
+    pub fn compares_directories(&self) -> bool {
+        self.has_outputs && (self.has_directories || self.in_place || self.can_collide())
+    }
+
     /// Find the entries of a whole directory whose outputs collide, by index.
     pub fn find(&self, root: u16, directory: &[u8], listing: &Listing) -> Vec<(u32, Collision)> {
-        if !self.has_outputs {
+        if !self.compares_directories() {
             return Vec::new();
         }
         let of_kind = |wanted| listing.iter().filter(move |listed| listed.kind == wanted).map(|listed| listed.name);
         let directories: HashSet<&[u8]> = of_kind(Kind::Directory).filter(|_| self.has_directories).collect();
-        let can_collide = self.pipeline.names_can_collide() || self.plan.template().is_some();
-        if directories.is_empty() && !can_collide && !self.in_place {
+        if directories.is_empty() && !self.can_collide() && !self.in_place {
             return Vec::new();
         }
         let name = |index: u32, naming: Naming| {
@@ -88,6 +92,10 @@ impl<'p> Collisions<'p> {
         // Whoever has a plain name of its own keeps it, whatever comes near it.
         let mut verdict = |index| still.remove(&index).map_or(Collision::KeepsExtension, Collision::Fails);
         found.into_keys().map(|index| (index, verdict(index))).collect()
+    }
+
+    fn can_collide(&self) -> bool {
+        self.pipeline.names_can_collide() || self.plan.template().is_some()
     }
 }
 

@@ -6,6 +6,9 @@
 //! - it is *at hand* while entries of it lie in the manifest that is being filled;
 //! - when that is cut it is covered: with it goes what was left out of it, so that each is counted once.
 //!
+//! A directory that is listed in ranges of its names waits, is at hand and is covered range by range: what is not
+//! taken of it yet waits.
+//!
 //! What is written with an emission is bounded: the gatherers let only so many directories wait and give the others
 //! *away*, to units of their own, and the manifest at hand is cut when it has entries of many directories.
 
@@ -18,12 +21,13 @@ use std::{
 use super::{
     emitter::Pace,
     gather::Found,
+    ranged::{Ranged, RangedMarks, StoredRange},
     tree::{Mark, TreeBuilder, address},
     unit::{Beginning, Directories, LookBack, Unit},
 };
 use crate::{
     Result,
-    scan::{Directory, Filtered, Names},
+    scan::{Directory, Filtered, Names, Span},
 };
 
 /// Directories that wait, are at hand or were given away.
@@ -32,6 +36,8 @@ pub struct Frontier {
     singles: HashMap<usize, (Arc<Directory>, Mark)>,
     /// Subdirectories that wait, by the address of the directory they are in.
     waiting: HashMap<usize, Waiting>,
+    /// Directories that are listed in ranges, and the ranges that wait, by address.
+    ranged: HashMap<usize, Ranged>,
     at_hand: Vec<Listed>,
     /// Bytes of the paths of what is at hand.
     at_hand_bytes: usize,
@@ -52,9 +58,10 @@ struct Waiting {
     names: HashSet<Box<[u8]>>,
 }
 
-/// A directory whose entries the cutter has taken.
+/// A directory, or a range of its names, whose entries the cutter has taken.
 pub struct Listed {
     directory: Arc<Directory>,
+    span: Option<Span>,
     filtered: Filtered,
     path_bytes: usize,
     is_partly: bool,
@@ -78,6 +85,7 @@ impl Frontier {
         let mut frontier = Self {
             singles: beginning.singles.iter().map(single).collect(),
             waiting: HashMap::new(),
+            ranged: HashMap::new(),
             at_hand: Vec::new(),
             at_hand_bytes: 0,
             held: None,
@@ -90,19 +98,28 @@ impl Frontier {
         for (parent, names) in &beginning.below {
             frontier.wait(parent, names);
         }
+        for Ranged { directory, ranges } in &beginning.ranged {
+            frontier.partly += ranges.iter().filter(|(_, mark)| mark.is_known()).count();
+            let ranged = Ranged { directory: directory.clone(), ranges: ranges.clone() };
+            frontier.ranged.insert(address(directory), ranged);
+        }
         frontier
     }
 
     /// Take note that a directory was listed: what is below it waits, or goes away.
     pub fn list(&mut self, found: &mut Found) -> Listed {
-        let directory = found.at.clone();
-        let mark = self.leave(&directory);
+        let (directory, span) = (found.at.clone(), found.span.clone());
+        let mark = match &span {
+            Some(span) => self.leave_range(&directory, span),
+            None => self.leave(&directory),
+        };
         self.wait(&directory, &found.below);
         let away = take(&mut found.away);
         if !away.is_empty() {
             self.away.push((directory.clone(), away));
         }
-        Listed { directory, filtered: found.filtered, path_bytes: found.path_bytes(), is_partly: mark.is_known() }
+        let (filtered, path_bytes, is_partly) = (found.filtered, found.path_bytes(), mark.is_known());
+        Listed { directory, span, filtered, path_bytes, is_partly }
     }
 
     /// Take note of what the cutter made of a directory.
@@ -199,13 +216,23 @@ impl Frontier {
             names.sort_unstable(); // they compress better, and lie on the disk more or less so
             builder.below(&waiting.parent, names, Mark::Whole);
         }
+        let mut ranges = Vec::new();
+        for Ranged { directory, ranges: waiting } in self.ranged.values() {
+            let node = builder.node(directory);
+            ranges.extend(waiting.iter().map(|(span, mark)| StoredRange::new(node, span, *mark)));
+        }
         for listed in self.at_hand.iter().chain(&self.held) {
-            builder.mark(&listed.directory, if listed.is_partly { Mark::Partly } else { Mark::Listed });
+            let mark = if listed.is_partly { Mark::Partly } else { Mark::Listed };
+            match &listed.span {
+                Some(span) => ranges.push(StoredRange::new(builder.node(&listed.directory), span, mark)),
+                None => builder.mark(&listed.directory, mark),
+            }
         }
         let left_out = self.filtered.iter().filter(|(_, count)| *count > 0);
         let look_back = if self.partly == 0 { LookBack::default() } else { self.look_back };
         let unit = Unit::Directories(Directories {
             tree: builder.finish(),
+            ranges,
             filtered: left_out.map(|(reason, count)| (reason.name().to_owned(), count)).collect(),
             look_back,
             first_file: first_file.map(<[u8]>::to_vec),
@@ -236,6 +263,22 @@ impl Frontier {
             }
         }
         Mark::Whole
+    }
+
+    /// A range of a directory's names waits no more; give what was to be done about it.
+    fn leave_range(&mut self, directory: &Arc<Directory>, span: &Span) -> Mark {
+        if !self.ranged.contains_key(&address(directory)) {
+            let ranges = RangedMarks::whole(self.leave(directory));
+            self.ranged.insert(address(directory), Ranged { directory: directory.clone(), ranges });
+        }
+        let Some(ranged) = self.ranged.get_mut(&address(directory)) else { return Mark::Whole };
+        let (mark, left) = ranged.ranges.take(span).unwrap_or((Mark::Whole, 0));
+        if ranged.ranges.is_empty() {
+            self.ranged.remove(&address(directory));
+        }
+        // What lay in one range that is known lies in so many more now.
+        self.partly += if mark.is_known() { left } else { 0 };
+        mark
     }
 
     fn begin_partly(&mut self, tasks: usize) {

@@ -5,7 +5,7 @@ use std::{
     mem::{swap, take},
     ops::ControlFlow,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
         mpsc::SyncSender,
     },
@@ -16,14 +16,14 @@ use super::{
     frontier::cost,
     known::Known,
     tree::{Mark, address, root_of},
-    unit::Beginning,
+    unit::{Beginning, Marks},
 };
 use crate::{
     Error, Result,
     engine::Control,
     entry::{Entry, Kind, Problem, join},
     naming::Naming,
-    scan::{Directory, End, Filter, Filtered, LIST, LOOK, Listing, Names, Reason, Visitor, fault},
+    scan::{Directory, End, Filter, Filtered, LIST, LOOK, Listing, Names, Reason, Span, Visitor, fault},
 };
 
 /// What is the same for all directories of a scan.
@@ -32,8 +32,10 @@ pub struct Rules<'r> {
     pub collisions: Collisions<'r>,
     pub known: &'r Known,
     pub room: Room,
-    /// What is to be done about the directories that the scan begins with, by address.
-    pub marks: HashMap<usize, Mark>,
+    /// What is to be done about the directories that the scan begins with.
+    pub marks: Marks,
+    /// What has come of directories that are read in ranges and compared as a whole, by address.
+    pub gathered: Mutex<HashMap<usize, Listing>>,
     /// Directories without entries are entries themselves.
     pub lists_empty: bool,
     pub control: &'r Control,
@@ -42,7 +44,11 @@ pub struct Rules<'r> {
 impl Rules<'_> {
     /// What is to be done about a directory.
     pub fn mark(&self, directory: &Arc<Directory>) -> Mark {
-        self.marks.get(&address(directory)).copied().unwrap_or(Mark::Whole)
+        self.marks.of(directory)
+    }
+
+    fn gathered(&self) -> MutexGuard<'_, HashMap<usize, Listing>> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,7 +63,8 @@ impl Room {
     pub fn new(beginning: &Beginning, limit: usize) -> Self {
         let singles = beginning.singles.iter().map(|(directory, _)| cost(directory.name())).sum::<usize>();
         let below = beginning.below.iter().flat_map(|(_, names)| names.iter()).map(cost).sum::<usize>();
-        Self { limit, taken: AtomicUsize::new(singles + below) }
+        let ranged = beginning.ranged.iter().map(|ranged| cost(ranged.directory.name())).sum::<usize>();
+        Self { limit, taken: AtomicUsize::new(singles + below + ranged) }
     }
 
     /// Split subdirectories into those that wait here and those that are given away.
@@ -91,6 +98,8 @@ impl Room {
 pub struct Found {
     /// The directory, or the root that is a file.
     pub at: Arc<Directory>,
+    /// The range of its names that these are; none: all.
+    pub span: Option<Span>,
     /// Subdirectories that wait from now on.
     pub below: Names,
     /// Subdirectories that are for other units.
@@ -112,6 +121,15 @@ pub struct Found {
 impl Found {
     /// Make entries of a whole directory.
     pub fn new(rules: &Rules<'_>, at: &Arc<Directory>, listing: Listing) -> Self {
+        Self::marked(rules, at, listing, rules.mark(at))
+    }
+
+    /// Make entries of a range of a directory's names.
+    fn of_range(rules: &Rules<'_>, at: &Arc<Directory>, listing: Listing, span: &Span) -> Self {
+        Self { span: Some(span.clone()), ..Self::marked(rules, at, listing, rules.marks.of_range(at, span)) }
+    }
+
+    fn marked(rules: &Rules<'_>, at: &Arc<Directory>, listing: Listing, mark: Mark) -> Self {
         let (root, directory) = (root_of(at), at.relative());
         let mut order: Vec<u32> =
             (0..).zip(listing.kinds()).filter(|(_, k)| **k != Kind::Directory).map(|(i, _)| i).collect();
@@ -128,17 +146,19 @@ impl Found {
         }
         let looks = listing.faults().iter().map(|(index, errno)| (*index, problem_of(&fault(LOOK, *errno))));
         problems.extend(looks);
-        if !rules.known.is_empty() && rules.mark(at).is_known() {
+        if !rules.known.is_empty() && mark.is_known() {
             order.retain(|index| !rules.known.contains(root, &join(&directory, name(index))));
         }
         let filtered = listing.filtered;
         let (below, away) = (Names::default(), Names::default());
-        Self { at: at.clone(), below, away, root, directory, listing, order, problems, kept, itself: None, filtered }
+        let (at, span, itself) = (at.clone(), None, None);
+        Self { at, span, below, away, root, directory, listing, order, problems, kept, itself, filtered }
     }
 
-    /// Bytes of the directory's path.
+    /// Bytes of the directory's path, and of the names at which a range of it begins and ends.
     pub fn path_bytes(&self) -> usize {
-        self.directory.len()
+        let borders = self.span.iter().flat_map(|span| [&span.after, &span.end]).flatten();
+        self.directory.len() + borders.map(|border| border.len()).sum::<usize>()
     }
 
     /// Give all its entries this verdict.
@@ -196,8 +216,32 @@ impl Visitor for Gatherer<'_> {
         ControlFlow::Continue(())
     }
 
+    /// Hand a range over as it comes, where its names need not be compared with those of others.
+    fn end_range(&mut self, directory: &Arc<Directory>, span: &Span) -> ControlFlow<()> {
+        let listing = take(&mut self.listing);
+        if self.rules.collisions.compares_directories() {
+            self.rules.gathered().entry(address(directory)).or_default().append(&listing);
+            return ControlFlow::Continue(());
+        }
+        let (mut waiting, mut away) = (Names::default(), Names::default());
+        if self.rules.marks.of_range(directory, span).descends() {
+            (waiting, away) = self.rules.room.share(Names::of_directories(&listing));
+        }
+        let mut found = Found::of_range(self.rules, directory, listing, span);
+        self.chosen = waiting.clone();
+        (found.below, found.away) = (waiting, away);
+        if self.sender.send(found).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
     /// Nothing is gone on with before the directory was handed over: the frontier sees it first.
-    fn end(&mut self, directory: &Arc<Directory>, end: End) -> ControlFlow<()> {
+    fn end(&mut self, directory: &Arc<Directory>, mut end: End) -> ControlFlow<()> {
+        if end == End::Ranged {
+            let Some(gathered) = self.rules.gathered().remove(&address(directory)) else {
+                self.rules.room.leave(directory);
+                return ControlFlow::Continue(());
+            };
+            (self.listing, end) = (gathered, End::Complete);
+        }
         let is_empty = self.listing.is_empty() && self.listing.filtered.total() == 0;
         let (mut waiting, mut away) = (Names::default(), Names::default());
         if end == End::Complete && self.rules.mark(directory).descends() {
@@ -209,7 +253,7 @@ impl Visitor for Gatherer<'_> {
             End::Complete if is_empty && self.rules.lists_empty && directory.parent().is_some() => {
                 found.itself = Some(itself(directory, None));
             }
-            End::Complete | End::Vanished => {}
+            End::Complete | End::Ranged | End::Vanished => {}
             End::Skipped => found.filtered.add(Reason::Sink),
             End::Loop => found.filtered.add(Reason::Loop),
             // What was left out of it is counted when it has been read to its end, and so is what lies below it.

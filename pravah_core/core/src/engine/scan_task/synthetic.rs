@@ -27,7 +27,7 @@ pub fn send(plan: &Plan, rules: &Rules<'_>, origin: Origin, sender: &SyncSender<
         names.into_iter().map(|name| Directory::child_of(&rules.filter, parent, name.into())).collect()
     };
     let mut waiting = match origin {
-        Origin::Directory(directory) => vec![directory],
+        Origin::Directory(directory) | Origin::Ranges(directory, _) => vec![directory],
         Origin::Below(parent, names) => below(&parent, &names),
     };
     while let Some(directory) = waiting.pop() {

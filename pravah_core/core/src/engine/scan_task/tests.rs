@@ -14,6 +14,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
+mod ranged;
+
 use super::*;
 use crate::{
     entry::{Entry, Kind},
@@ -39,6 +41,7 @@ struct Job {
     units: Vec<Stored>,
     entries: usize,
     waiting_bytes: usize,
+    lister: Option<Arc<dyn Lister>>,
 }
 
 impl Job {
@@ -47,7 +50,7 @@ impl Job {
         let mut plan = json!({"job": "01TEST", "roots": [{"uri": uri}], "steps": [], "pipeline_hash": "p"});
         change(&mut plan);
         let plan = Plan::parse(&plan.to_string()).expect("parses");
-        Self { plan, units: vec![Stored::default()], entries: 7, waiting_bytes: 256 << 10 }
+        Self { plan, units: vec![Stored::default()], entries: 7, waiting_bytes: 256 << 10, lister: None }
     }
 
     /// Work on a unit until it has ended, or until its process dies before it can store one more emission.
@@ -63,7 +66,7 @@ impl Job {
             entries: self.entries,
             waiting_bytes: self.waiting_bytes,
         };
-        let scan = Scan { plan: &self.plan, unit: &unit, pace };
+        let scan = Scan { plan: &self.plan, unit: &unit, pace, lister: self.lister.clone() };
         let ending = scan.run(&known, &Control::new(Arc::default()), &mut |emission| {
             if left == 0 {
                 return Verdict::Fenced;

@@ -37,7 +37,8 @@ impl Mark {
         matches!(self, Self::Partly | Self::Again)
     }
 
-    fn sign(self) -> char {
+    /// How it is stored.
+    pub fn sign(self) -> char {
         match self {
             Self::Passed => '-',
             Self::Whole => 'w',
@@ -47,7 +48,8 @@ impl Mark {
         }
     }
 
-    fn of_sign(sign: char) -> Result<Self> {
+    /// Read it again.
+    pub fn of_sign(sign: char) -> Result<Self> {
         let known = [Self::Passed, Self::Whole, Self::Listed, Self::Partly, Self::Again];
         known.into_iter().find(|mark| mark.sign() == sign).ok_or_else(|| damaged(format!("mark is `{sign}`")))
     }
@@ -150,7 +152,8 @@ impl TreeBuilder {
         self.tree
     }
 
-    fn node(&mut self, directory: &Arc<Directory>) -> usize {
+    /// Put a directory in, with those above it; gives its index.
+    pub fn node(&mut self, directory: &Arc<Directory>) -> usize {
         let (mut missing, mut next) = (Vec::new(), Some(directory));
         let mut last = None;
         while let Some(directory) = next {

@@ -12,13 +12,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::named::NamedPath;
+use super::ranged::{Ranged, RangedMarks, StoredRange};
 use super::tree::{Mark, Tree, address};
 use crate::{
     Error, Result,
     entry::Entry,
     manifest::{Manifest, ManifestBuilder},
     plan::{Plan, Root},
-    scan::{Directory, Filter, Filtered, Names, Origin, Reason},
+    scan::{Directory, Filter, Filtered, Names, Origin, Reason, Span},
     stores::synthetic::entries_of,
 };
 
@@ -52,6 +53,9 @@ pub(super) struct Begins {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Directories {
     pub(super) tree: Tree,
+    /// Ranges of the names of some of its directories, which are to be listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) ranges: Vec<StoredRange>,
     /// What was left out of the directories that are covered, by the reason's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) filtered: BTreeMap<String, u64>,
@@ -80,10 +84,32 @@ pub(super) struct Beginning {
     pub singles: Vec<(Arc<Directory>, Mark)>,
     /// Subdirectories of directories that are not listed themselves.
     pub below: Vec<(Arc<Directory>, Names)>,
+    /// Directories of whose names some ranges are listed.
+    pub ranged: Vec<Ranged>,
     /// What was left out before.
     pub filtered: Filtered,
     pub look_back: LookBack,
     pub first_file: Option<Vec<u8>>,
+}
+
+/// What is to be done about directories, by address; about all others: list them, and what is below.
+#[derive(Default)]
+pub(super) struct Marks {
+    whole: HashMap<usize, Mark>,
+    ranged: HashMap<usize, RangedMarks>,
+}
+
+impl Marks {
+    /// What is to be done about a directory.
+    pub fn of(&self, directory: &Arc<Directory>) -> Mark {
+        self.whole.get(&address(directory)).copied().unwrap_or(Mark::Whole)
+    }
+
+    /// What is to be done about a range of its names.
+    pub fn of_range(&self, directory: &Arc<Directory>, span: &Span) -> Mark {
+        let ranged = self.ranged.get(&address(directory));
+        ranged.and_then(|ranges| ranges.of(span)).unwrap_or_else(|| self.of(directory))
+    }
 }
 
 impl Default for LookBack {
@@ -145,7 +171,10 @@ impl Unit {
         let Self::Directories(directories) = self else { return Ok(None) };
         let nodes = directories.tree.nodes()?;
         let mut wanted = HashSet::new();
-        for (index, node) in nodes.iter().enumerate().filter(|(_, node)| node.mark.is_known()) {
+        let partly = nodes.iter().enumerate().filter(|(_, node)| node.mark.is_known()).map(|(index, _)| index);
+        let ranges = directories.ranges.iter().map(StoredRange::read).collect::<Result<Vec<_>>>()?;
+        let partly_ranged = ranges.iter().filter(|range| range.mark.is_known()).map(|range| range.node);
+        for index in partly.chain(partly_ranged).filter(|index| *index < nodes.len()) {
             let (mut names, mut next) = (Vec::new(), Some(index));
             while let Some(index) = next {
                 names.push(nodes[index].name.as_slice());
@@ -153,7 +182,7 @@ impl Unit {
             }
             names.pop(); // the root, which has no name
             names.reverse();
-            wanted.insert((node.root, names.join(&b'/')));
+            wanted.insert((nodes[index].root, names.join(&b'/')));
         }
         let (manifest, mut known) = (Manifest::decode(manifest)?, ManifestBuilder::default());
         for index in 0..manifest.len() {
@@ -195,6 +224,11 @@ impl Beginning {
                 }
             });
         }
+        for stored in &directories.ranges {
+            let range = stored.read()?;
+            let directory = made.get(range.node).and_then(Clone::clone).ok_or_else(below_a_leaf)?;
+            Ranged::add(&mut beginning.ranged, &directory, range.span, range.mark);
+        }
         beginning.order();
         Ok(beginning)
     }
@@ -224,9 +258,11 @@ impl Beginning {
         self.below.sort_by_key(|(parent, _)| std::cmp::Reverse(parent.depth()));
     }
 
-    /// What is to be done about the directories that are listed by themselves, by address.
-    pub fn marks(&self) -> HashMap<usize, Mark> {
-        self.singles.iter().map(|(directory, mark)| (address(directory), *mark)).collect()
+    /// What is to be done about the directories that are listed by themselves, as a whole or in ranges.
+    pub fn marks(&self) -> Marks {
+        let whole = self.singles.iter().map(|(directory, mark)| (address(directory), *mark)).collect();
+        let ranged = self.ranged.iter().map(|ranged| (address(&ranged.directory), ranged.ranges.clone())).collect();
+        Marks { whole, ranged }
     }
 
     /// Where listing begins; roots that are files are no part of it.
@@ -237,7 +273,8 @@ impl Beginning {
         let below = self.below.iter();
         let below = below.map(|(parent, names)| (parent.root(), Origin::Below(parent.clone(), names.clone())));
         let mut begins = Begins { trees: Vec::new(), synthetic: Vec::new() };
-        for (root, origin) in singles.chain(below) {
+        let ranged = self.ranged.iter().map(|ranged| (ranged.directory.root(), ranged.origin()));
+        for (root, origin) in ranged.chain(singles).chain(below) {
             let is_synthetic = plan.roots.get(root).is_some_and(|root| entries_of(root).is_some());
             if is_synthetic { begins.synthetic.push(origin) } else { begins.trees.push(origin) }
         }

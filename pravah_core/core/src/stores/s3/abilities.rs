@@ -1,7 +1,7 @@
 //! What servers can and can't, found out once for each bucket of a connection.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -26,6 +26,8 @@ pub struct Abilities {
     copying: Mutex<HashMap<String, Copying>>,
     fencing: Mutex<HashMap<String, Fencing>>,
     removing: Mutex<HashMap<String, Removing>>,
+    /// Buckets whose listings begin with the first key, whatever is asked for.
+    serial: Mutex<HashSet<String>>,
 }
 
 impl Abilities {
@@ -49,6 +51,16 @@ impl Abilities {
     /// Keep what was found out.
     pub fn know_removing(&self, bucket: &str, removing: Removing) {
         self.removing.lock().unwrap_or_else(PoisonError::into_inner).insert(bucket.to_owned(), removing);
+    }
+
+    /// Whether listings of a bucket can begin behind a key, as far as that is known.
+    pub fn begins_at_keys(&self, bucket: &str) -> bool {
+        !self.serial.lock().unwrap_or_else(PoisonError::into_inner).contains(bucket)
+    }
+
+    /// Keep that listings of a bucket always begin with its first key.
+    pub fn know_serial(&self, bucket: &str) {
+        self.serial.lock().unwrap_or_else(PoisonError::into_inner).insert(bucket.to_owned());
     }
 
     fn fencing(&self, bucket: &str) -> Option<Fencing> {

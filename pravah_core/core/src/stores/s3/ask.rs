@@ -3,7 +3,7 @@
 use std::{fs::File, os::unix::fs::FileExt};
 
 use super::{
-    objects::{Depth, MTIME, OWNER, Only, file_time},
+    objects::{Depth, MTIME, OWNER, Only, Start, file_time},
     options::{ObjectOptions, Rules},
     place::Place,
     refusal::Refusal,
@@ -35,7 +35,7 @@ pub fn look(uri: &str) -> Result<Named> {
             Err(refusal) => return Err(refusal.error(&format!("reach {}", place.shown("")))),
         }
     }
-    let page = wait(place.page(&place.key_prefix(), Depth::AllLevels, None, 1));
+    let page = wait(place.page(&place.key_prefix(), Depth::AllLevels, Start::Beginning, 1));
     let page = page.map_err(|refusal| refusal.error(&format!("list {}", place.shown(""))))?;
     Ok(if page.objects.is_empty() { Named::Nothing } else { Named::Prefix })
 }

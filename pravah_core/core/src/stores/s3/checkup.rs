@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
-    objects::{Depth, Only},
+    objects::{Depth, Only, Start},
     place::Place,
     refusal::Refusal,
     runtime::wait,
@@ -48,7 +48,8 @@ pub fn check(uri: &str) -> Result<Checkup> {
     let mut checkup = Checkup { endpoint: place.client.endpoint(), origin: place.client.origin(), tried: Vec::new() };
     let body = Bytes::from(vec![0x5a; BODY_BYTES]);
     let page = checkup.attempt("list", &place, || {
-        wait(place.page(&place.key_prefix(), Depth::AllLevels, None, 1)).map(|_| "the prefix can be listed".to_owned())
+        wait(place.page(&place.key_prefix(), Depth::AllLevels, Start::Beginning, 1))
+            .map(|_| "the prefix can be listed".to_owned())
     });
     if !page {
         return Ok(checkup);

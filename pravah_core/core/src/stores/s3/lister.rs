@@ -1,18 +1,21 @@
 //! Lists prefixes as the scanner lists directories: what lies between two slashes is a directory.
+//!
+//! A listing can begin behind any key (`start-after`), which is how several read one long prefix. Some servers ignore
+//! that, or refuse it; then the first page comes, and the bucket is known for it from then on.
 
-use std::{collections::HashSet, ops::ControlFlow};
+use std::collections::HashSet;
 
 use super::{
-    answers::{Listed, Page},
+    answers::{Listed, Page as KeyPage},
     is_object_uri,
-    objects::Depth,
+    objects::{Depth, Start},
     place::{Place, is_no_path},
     runtime::wait,
 };
 use crate::{
     Error, Result,
     plan::Plan,
-    scan::{Item, Lister},
+    scan::{At, Item, Lister, Page, Pages},
 };
 
 /// Keys of a page: the most that servers give.
@@ -50,30 +53,25 @@ impl ObjectLister {
 }
 
 impl Lister for ObjectLister {
-    fn list(&self, root: usize, directory: &[u8], take: &mut Take<'_>) -> Result<ControlFlow<()>> {
+    fn open(&self, root: usize, directory: &[u8], at: At<'_>) -> Result<Box<dyn Pages>> {
         let place = self.place(root, directory)?;
         let prefix = place.key_prefix();
-        pages(&place, &prefix, Depth::OneLevel, &mut |page| {
-            let mut items = files(&prefix, page.objects);
-            let mut astray = Vec::new();
-            for each in page.prefixes {
-                match each.strip_prefix(&prefix).and_then(|name| name.strip_suffix('/')) {
-                    Some(name) if !is_no_path(name) => items.push(Item::Directory(name.as_bytes().to_vec())),
-                    _ => astray.push(each),
-                }
+        let text = |name| str::from_utf8(name).map_err(|_| Error::UnsupportedName("keys are UTF-8".to_owned()));
+        let (below, depth, from) = match at {
+            At::Beginning => (prefix.clone(), Depth::OneLevel, Next::Beginning),
+            At::After(name) => {
+                let key = format!("{prefix}{}", text(name)?);
+                (prefix.clone(), Depth::OneLevel, Next::After(key))
             }
-            if take(items).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-            // No directory is called so: all that lies below is told by its whole rest of the key.
-            for each in astray {
-                let flow = pages(&place, &each, Depth::AllLevels, &mut |page| Ok(take(files(&prefix, page.objects))))?;
-                if flow.is_break() {
-                    return Ok(flow);
-                }
-            }
-            Ok(ControlFlow::Continue(()))
-        })
+            At::Below(name) => (format!("{prefix}{}", text(name)?), Depth::AllLevels, Next::Beginning),
+        };
+        let (tokens, known) = Default::default();
+        Ok(Box::new(KeyPages { place, prefix, below, depth, next: from, tokens, known, last: None }))
+    }
+
+    fn can_begin_at_names(&self, root: usize) -> bool {
+        let begins_at_keys = |place: &Place| place.client.abilities.begins_at_keys(&place.bucket);
+        self.roots.get(root).is_some_and(begins_at_keys)
     }
 
     fn is_sink(&self, root: usize, directory: &[u8]) -> bool {
@@ -84,36 +82,98 @@ impl Lister for ObjectLister {
     }
 }
 
-type Take<'t> = dyn FnMut(Vec<Item>) -> ControlFlow<()> + 't;
-
-/// Get all pages of a prefix; what a page has that the one before it had is left out of it.
-fn pages(
-    place: &Place,
-    prefix: &str,
+/// The pages of a prefix; what a page has that the one before it had is left out of it.
+struct KeyPages {
+    place: Place,
+    /// What names begin behind.
+    prefix: String,
+    /// What is listed: the same, or something below it.
+    below: String,
     depth: Depth,
-    take: &mut dyn FnMut(Page) -> Result<ControlFlow<()>>,
-) -> Result<ControlFlow<()>> {
-    let (mut token, mut tokens, mut known) = (None::<String>, HashSet::new(), HashSet::new());
-    let asked = || format!("list {}", place.shown(""));
-    loop {
-        let page = wait(place.page(prefix, depth, token.as_deref(), PAGE_KEYS));
-        let mut page = page.map_err(|refusal| refusal.error(&asked()))?;
+    next: Next,
+    tokens: HashSet<String>,
+    /// What the last page had.
+    known: HashSet<String>,
+    /// Its last item.
+    last: Option<Item>,
+}
+
+enum Next {
+    Beginning,
+    After(String),
+    Token(String),
+}
+
+impl Pages for KeyPages {
+    fn next(&mut self) -> Result<Page> {
+        let mut page = self.ask()?;
         let keys = page.objects.iter().map(|object| &object.key).chain(&page.prefixes);
         let fresh: HashSet<String> = keys.cloned().collect();
-        page.objects.retain(|object| !known.contains(&object.key));
-        page.prefixes.retain(|prefix| !known.contains(prefix));
-        known = fresh;
-        let next = page.next.take();
-        if take(page)?.is_break() {
-            return Ok(ControlFlow::Break(()));
+        page.objects.retain(|object| !self.known.contains(&object.key));
+        page.prefixes.retain(|prefix| !self.known.contains(prefix));
+        self.known = fresh;
+        let is_last = page.next.is_none();
+        if let Some(token) = page.next.take() {
+            if !self.tokens.insert(token.clone()) {
+                let message =
+                    format!("can't list {}: the server gives the same page again and again", self.place.shown(""));
+                return Err(Error::Store { kind: "store_refused", message, is_transient: false });
+            }
+            self.next = Next::Token(token);
         }
-        let Some(next) = next else { return Ok(ControlFlow::Continue(())) };
-        if !tokens.insert(next.clone()) {
-            let message = format!("can't {}: the server gives the same page again and again", asked());
-            return Err(Error::Store { kind: "store_refused", message, is_transient: false });
+        let is_sorted = page.objects.is_sorted_by(|one, other| one.key < other.key)
+            && page.prefixes.is_sorted_by(|one, other| one < other);
+        let mut items = files(&self.prefix, page.objects);
+        items.extend(page.prefixes.iter().filter_map(|key| directory(key.strip_prefix(&self.prefix)?)));
+        if !page.prefixes.is_empty() {
+            items.sort_by(Item::order);
         }
-        token = Some(next);
+        let is_behind = match (&self.last, items.first()) {
+            (Some(last), Some(first)) => last.order(first).is_lt(),
+            _ => true,
+        };
+        if let Some(last) = items.last() {
+            self.last = Some(last.clone());
+        }
+        Ok(Page { items, is_last, is_ordered: is_sorted && is_behind })
     }
+}
+
+impl KeyPages {
+    /// Ask for the next page; where the server can't begin behind a key, for the first one.
+    fn ask(&mut self) -> Result<KeyPage> {
+        let from = match &self.next {
+            Next::Beginning => Start::Beginning,
+            Next::After(key) => Start::After(key),
+            Next::Token(token) => Start::Token(token),
+        };
+        let answer = wait(self.place.page(&self.below, self.depth, from, PAGE_KEYS));
+        let (abilities, bucket) = (&self.place.client.abilities, &self.place.bucket);
+        match (answer, &self.next) {
+            (Ok(page), Next::After(key)) => {
+                let is_object_before = page.objects.first().is_some_and(|first| first.key <= *key);
+                // What has a prefix may lie behind the key though the prefix itself does not.
+                let is_before = |first: &String| first <= key && !key.starts_with(first.as_str());
+                if is_object_before || page.prefixes.first().is_some_and(is_before) {
+                    abilities.know_serial(bucket);
+                }
+                Ok(page)
+            }
+            (Ok(page), _) => Ok(page),
+            (Err(refusal), Next::After(_)) if matches!(refusal.status, Some(400 | 405 | 501)) => {
+                abilities.know_serial(bucket);
+                self.next = Next::Beginning;
+                self.ask()
+            }
+            (Err(refusal), _) => Err(refusal.error(&format!("list {}", self.place.shown("")))),
+        }
+    }
+}
+
+/// What lies between two slashes is a directory, where one can be called so.
+fn directory(name: &str) -> Option<Item> {
+    let bare = name.strip_suffix('/').filter(|bare| !is_no_path(bare));
+    Some(bare.map_or_else(|| Item::Astray(name.into()), |bare| Item::Directory(bare.into())))
 }
 
 /// The objects of a page by their names below a prefix, without those that stand for directories.
@@ -123,8 +183,7 @@ fn files(prefix: &str, objects: Vec<Listed>) -> Vec<Item> {
         if object.size_bytes == 0 && (name.is_empty() || name.ends_with('/')) {
             return None;
         }
-        let is_path = !is_no_path(name);
-        let name = if name.is_empty() { "/" } else { name }.as_bytes().to_vec();
+        let (is_path, name) = (!is_no_path(name), name.into());
         Some(Item::File { name, size_bytes: object.size_bytes, modified_ns: object.modified_ns, is_path })
     };
     objects.into_iter().filter_map(file).collect()
@@ -142,7 +201,7 @@ mod tests {
             .into_iter()
             .map(|item| match item {
                 Item::File { name, is_path, .. } => (String::from_utf8(name).expect("is text"), is_path),
-                Item::Directory(_) => panic!("is no directory"),
+                Item::Directory(_) | Item::Astray(_) => panic!("is no directory"),
             })
             .collect();
         assert_eq!(found, [("a".to_owned(), true), ("/b".to_owned(), false), ("../c".to_owned(), false)]);

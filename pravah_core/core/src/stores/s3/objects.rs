@@ -76,7 +76,7 @@ impl Place {
     }
 
     /// Get a page of the keys below a prefix, up to the next slash only, or all of them.
-    pub async fn page(&self, prefix: &str, depth: Depth, after: Option<&str>, most: u32) -> Result<Page, Refusal> {
+    pub async fn page(&self, prefix: &str, depth: Depth, from: Start<'_>, most: u32) -> Result<Page, Refusal> {
         let mut request = self.request(Method::GET, "");
         request.query = vec![
             ("list-type", "2".to_owned()),
@@ -87,8 +87,10 @@ impl Place {
         if depth == Depth::OneLevel {
             request.query.push(("delimiter", "/".to_owned()));
         }
-        if let Some(token) = after {
-            request.query.push(("continuation-token", token.to_owned()));
+        match from {
+            Start::Beginning => {}
+            Start::After(key) => request.query.push(("start-after", key.to_owned())),
+            Start::Token(token) => request.query.push(("continuation-token", token.to_owned())),
         }
         let answer = self.client.send(&request).await?;
         Page::read(&answer.body)
@@ -167,6 +169,17 @@ pub enum Depth {
     OneLevel,
     /// To all keys.
     AllLevels,
+}
+
+/// Where a page of a listing begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start<'f> {
+    /// With the first key.
+    Beginning,
+    /// Behind a key, whether it is there or not.
+    After(&'f str),
+    /// Where the page ended that gave the token.
+    Token(&'f str),
 }
 
 /// Names, in lower case, and values.

@@ -15,7 +15,7 @@ use super::{
     abilities::{Fencing, find_fencing},
     copies::{Copy, Copying, SOURCE_CHANGED, find_out},
     looks::{Asks, Looks},
-    objects::{Depth, OWNER, Seen},
+    objects::{Depth, OWNER, Seen, Start},
     options::Rules,
     place::Place,
     publish::{Ending, Publishing, identity_of, is_of_job, is_same},
@@ -69,7 +69,7 @@ impl ObjectSink {
     /// Open the sink of a plan, and see that it can be reached.
     pub fn open(sink: &SinkPlan, temporaries: Temporaries) -> Result<Self> {
         let place = Place::of(&sink.uri)?;
-        let page = wait(place.page(&place.key_prefix(), Depth::AllLevels, None, 1));
+        let page = wait(place.page(&place.key_prefix(), Depth::AllLevels, Start::Beginning, 1));
         let page = page.map_err(|refusal| refusal.error(&format!("list {}", place.shown(""))))?;
         let (verify, is_empty) = (sink.verify, page.objects.is_empty());
         Ok(Self(Arc::new(Shared {
@@ -203,7 +203,12 @@ impl ObjectSinkDirectory {
     fn list(&self) -> Result<Option<HashSet<Vec<u8>>>> {
         let (prefix, mut names, mut token) = (self.place.key_prefix(), HashSet::new(), None::<String>);
         for _ in 0..PAGES {
-            let page = wait(self.place.page(&prefix, Depth::OneLevel, token.as_deref(), 1_000));
+            let page = wait(self.place.page(
+                &prefix,
+                Depth::OneLevel,
+                token.as_deref().map_or(Start::Beginning, Start::Token),
+                1_000,
+            ));
             let page = page.map_err(|refusal| refusal.error(&format!("list {}", self.place.shown(""))))?;
             let keys = page.objects.iter().filter_map(|object| object.key.strip_prefix(&prefix));
             names.extend(keys.map(|name| name.as_bytes().to_vec()));
