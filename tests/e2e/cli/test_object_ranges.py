@@ -22,8 +22,8 @@ from tests.s3_double.messages import Request, Response, S3Error
 from tests.s3_double.objects import etag_of
 from tests.s3_double.store import Stored
 
-# A tenth of it needs one page only; the full figure is 5,000.
-SERVED_KEYS = int(os.environ.get("PRAVAH_TEST_LISTED_KEYS", "1500"))
+# More than a page; the full figure is 5,000.
+SERVED_KEYS = int(os.environ.get("PRAVAH_TEST_LISTED_KEYS", "1200"))
 
 SHAPES: dict[str, Callable[[int], str]] = {
     "counted": lambda number: f"f{number:06}.csv",
@@ -61,8 +61,10 @@ def listed(cli: Cli, bucket: str) -> list[str]:
     return sorted(line["path"].removeprefix(prefix) for line in found)
 
 
-@pytest.mark.parametrize("count", [0, 1, 999, 1_000, 1_001, 5_000])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "count"),
+    [*(("counted", count) for count in (0, 1, 999, 1_000, 1_001)), *((s, 5_000) for s in SHAPES)],
+)
 def test_keys_of_any_shape_are_each_listed_once(
     cli: Cli, double: S3Double, bucket_of_double: str, shape: str, count: int
 ) -> None:
@@ -73,12 +75,11 @@ def test_keys_of_any_shape_are_each_listed_once(
         assert any("start-after" in query for query in listings(double))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", ["counted", "uuids", "emoji", "borders of names"])
 def test_keys_of_real_stores_are_each_listed_once(bucket: Bucket, shape: str) -> None:
     names = {SHAPES[shape](number) for number in range(SERVED_KEYS)}
-    if bucket.server.kind == "versitygw":
-        # A file system has no file beside a directory of its name.
-        names = {name for name in names if f"{name}/y" not in names}
+    # Both keep objects as files, and have none beside a directory of its name.
+    names = {name for name in names if f"{name}/y" not in names}
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda name: bucket.put(f"in/{name}", b"x"), names))
     assert listed(bucket.cli, bucket.name) == sorted(names)
