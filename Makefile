@@ -89,7 +89,7 @@ lint: setup ## check style, types, layers, licences and generated files
 	@scripts/lint.sh
 
 .PHONY: bench
-bench: build-rust ## measure against the peers and write docs/benchmarks.md
+bench: build-rust servers ## measure against the peers and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks --row $(ROW) --scale $(SCALE)
 
 .PHONY: docs
