@@ -35,12 +35,14 @@ ODD = (
     "[x]{y}|^`",
 )
 CHUNK_BYTES = 1 << 20
+# The full form takes minutes each way, on a busy machine more.
+PATIENCE_S = 3_600
 
 
 def test_files_by_way_of_two_stores_come_back_as_they_were(
     tmp_path: Path, minio: ObjectServer, versitygw: ObjectServer
 ) -> None:
-    cli = Cli(tmp_path / "home", tmp_path)
+    cli = Cli(tmp_path / "home", tmp_path, patience_s=PATIENCE_S)
     source, back = tmp_path / "source", tmp_path / "back"
     make_files(source)
     sizes = {str(path.relative_to(source)): path.stat().st_size for path in files_below(source)}
