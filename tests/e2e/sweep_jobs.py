@@ -118,6 +118,10 @@ class Stage:
         """Where outputs go."""
         return self.source if self.shape.in_place else self.place / "sink"
 
+    def outputs(self) -> int:
+        """Count the files that are in the sink."""
+        return sum(len(names) for _, _, names in os.walk(self.sink))
+
     def arguments(self, level: int = 3) -> list[str]:
         """Give the command."""
         to = [] if self.shape.in_place else ["--to", f"{self.sink}/"]

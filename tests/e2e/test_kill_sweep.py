@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,7 +82,7 @@ def killed(shape: Shape, source: Path, place: Path, kill: Kill) -> tuple[Stage, 
     for attempt in range(ATTEMPTS):
         stage = Stage.set(shape, source, place / f"attempt-{attempt}")
         if isinstance(kill, AtProgress):
-            kill = replace(kill, sink=stage.sink)
+            kill = kill.over(stage.outputs)
         if kills.run_and_kill(stage.cli, stage.arguments(), kill):
             return stage, kill
         kill = kill.earlier()
@@ -102,4 +101,4 @@ def chosen_kill(number: int, chance: random.Random, shape: Shape, quiet: Quiet) 
     # Outputs that are replaced are there all the time: no progress to see.
     if chance.random() < 0.5 or shape.earlier or shape.in_place or shape.merges or shape.tables:
         return AtTime(victim, chance.uniform(0, quiet.duration_s))
-    return AtProgress(victim, Path(), chance.randrange(1, SMALL_FILES))
+    return AtProgress(victim, chance.randrange(1, SMALL_FILES))

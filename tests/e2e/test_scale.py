@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.cli.harness import Cli, assert_books_close
+from tests.e2e.peaks import family, peak_bytes
 
 ENTRIES = int(os.environ.get("PRAVAH_SCALE", "100000"))
 # What the targets allow any process, and each file; a build that is not optimised needs no more.
@@ -80,8 +79,8 @@ def test_job_of_many_files_stays_within_its_bounds_and_answers(tmp_path: Path) -
     running = subprocess.Popen(command, env=cli.env(), cwd=tmp_path, stdout=subprocess.PIPE)
     first_output_s, peaks, answers = None, dict[int, int](), list[dict[str, float]]()
     while running.poll() is None:
-        for process in _family(running.pid):
-            peaks[process] = max(peaks.get(process, 0), _peak_bytes(process))
+        for process in family(running.pid):
+            peaks[process] = max(peaks.get(process, 0), peak_bytes(process))
         if first_output_s is None:
             if _has_output(sink, taken):
                 first_output_s = round(time.monotonic() - began_s, 3)
@@ -133,23 +132,6 @@ def _has_output(sink: Path, taken: list[Path]) -> bool:
 def _walked(sink: Path) -> Iterator[Path]:
     for parent, _, names in os.walk(sink):
         yield from (Path(parent, name) for name in names if not name.startswith(".pravah-"))
-
-
-def _family(process: int) -> Iterator[int]:
-    """Give a process and those below it."""
-    yield process
-    with suppress(OSError):
-        children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
-        for child in children.split():
-            yield from _family(int(child))
-
-
-def _peak_bytes(process: int) -> int:
-    with suppress(OSError):
-        status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
-        for peak in re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
-            return int(peak) * 1024
-    return 0
 
 
 _ASK = """

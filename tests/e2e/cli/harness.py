@@ -33,6 +33,7 @@ class Cli:
     home: Path
     directory: Path
     environment: dict[str, str] = field(default_factory=dict)
+    patience_s: float = PATIENCE_S
 
     def command(self, *arguments: str | bytes | Path) -> list[str | bytes]:
         """Give the argument list of a process that runs this command."""
@@ -63,7 +64,7 @@ class Cli:
             capture_output=True,
             cwd=self.directory,
             env=self.env(env),
-            timeout=PATIENCE_S,
+            timeout=self.patience_s,
         )
         decode = "utf-8", "surrogateescape"
         return Ran(ran.returncode, ran.stdout.decode(*decode), ran.stderr.decode(*decode))

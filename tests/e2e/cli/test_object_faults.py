@@ -20,6 +20,7 @@ from tests.e2e.cli.harness import Cli
 from tests.s3_double import (
     Act,
     S3Double,
+    corrupt,
     loop_pages,
     meanwhile,
     ok_with_error,
@@ -29,9 +30,11 @@ from tests.s3_double import (
     reset_before,
     slow_down,
     truncate,
+    wrong_checksum,
     wrong_length,
 )
-from tests.s3_double.faults import Perform
+from tests.s3_double.checksums import DEFAULT, digest
+from tests.s3_double.faults import FOREVER, Perform
 from tests.s3_double.messages import Request, Response, S3Error
 from tests.s3_double.objects import etag_of
 from tests.s3_double.store import Stored
@@ -61,7 +64,9 @@ def write(root: Path, files: dict[str, bytes]) -> Path:
 
 def fill(double: S3Double, bucket: str, files: dict[str, bytes]) -> None:
     for key, content in files.items():
-        double.store.buckets[bucket].put(f"in/{key}".encode(), Stored(content, etag_of(content)))
+        told = {DEFAULT: digest(DEFAULT, content)}
+        stored = Stored(content, etag_of(content), checksums=told)
+        double.store.buckets[bucket].put(f"in/{key}".encode(), stored)
 
 
 def below(double: S3Double, bucket: str, prefix: bytes) -> dict[str, bytes]:
@@ -140,6 +145,46 @@ def test_reading_survives(
     assert (job["status"], job["counts"]["done"]) == ("completed", len(files))
     found = cli.directory / "out"
     assert {name: (found / name).read_bytes() for name in files} == files
+
+
+@pytest.mark.parametrize(
+    ("key", "act", "spared"),
+    [
+        ("*/d/*", corrupt(), 0),
+        ("*/d/*", wrong_checksum(), 0),
+        ("*/large", corrupt(), 1),  # not the first bytes, which alone come with a checksum
+        ("*/large", wrong_checksum(), 0),
+    ],
+)
+def test_bytes_that_came_damaged_are_read_anew(
+    cli: Cli,
+    double: S3Double,
+    bucket: str,
+    files: dict[str, bytes],
+    key: str,
+    act: Act,
+    spared: int,
+) -> None:
+    fill(double, bucket, files)
+    fault = double.faults.add("GetObject", act, key=key, times=2, spared=spared)
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
+    assert (job["status"], job["counts"]["done"]) == ("completed", len(files))
+    assert fault.times == 0
+    found = cli.directory / "out"
+    assert {name: (found / name).read_bytes() for name in files} == files
+
+
+def test_object_that_is_not_what_its_checksum_tells_fails_alone(
+    cli: Cli, double: S3Double, bucket: str, files: dict[str, bytes]
+) -> None:
+    fill(double, bucket, files)
+    double.faults.add("GetObject", corrupt(), key="*/d/7", times=FOREVER)
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
+    assert (job["counts"]["done"], job["counts"]["failed"]) == (len(files) - 1, 1)
+    (failure,) = cli.ok("jobs", "failures", job["id"], "--json").objects()
+    assert (failure["kind"], failure["examples"]) == ("verify_failed", [f"s3://{bucket}/in/d/7"])
+    assert digest(DEFAULT, files["d/7"]) in failure["message"]
+    assert not (cli.directory / "out" / "d" / "7").exists()
 
 
 def test_object_that_is_replaced_while_it_is_read_is_read_anew(

@@ -12,9 +12,10 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client as Http, connect::HttpConnector},
@@ -62,6 +63,8 @@ pub struct Request {
     pub body: Bytes,
     /// Bytes that the server moves by itself to fulfil it.
     pub moved_bytes: u64,
+    /// Bytes of the answer's body that are wanted, where the rest may be left; none: all of them.
+    pub most_bytes: Option<usize>,
     /// When it has to be over; none: as its size tells.
     pub deadline: Option<Instant>,
 }
@@ -177,7 +180,7 @@ impl Client {
         let longest = ANSWER + Duration::from_secs(longest);
         let longest =
             request.deadline.map_or(longest, |end| longest.min(end.saturating_duration_since(Instant::now())));
-        let answer = timeout(longest, self.exchange(signed)).await;
+        let answer = timeout(longest, self.exchange(signed, request.most_bytes)).await;
         let answer = answer
             .unwrap_or_else(|_| Err(Refusal::local("timeout", format!("no answer within {} s", longest.as_secs()))));
         match &answer {
@@ -188,12 +191,16 @@ impl Client {
         answer
     }
 
-    async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Result<Answer, Refusal> {
+    async fn exchange(
+        &self,
+        request: http::Request<Full<Bytes>>,
+        most_bytes: Option<usize>,
+    ) -> Result<Answer, Refusal> {
         let is_read = matches!(*request.method(), Method::HEAD | Method::GET);
         let response = self.http.request(request).await;
         let response = response.map_err(|error| Refusal::of_transport(&error, error.is_connect()))?;
         let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| Refusal::of_transport(&error, false))?.to_bytes();
+        let body = first_of(body, most_bytes).await.map_err(|error| Refusal::of_transport(&error, false))?;
         let answer = Answer { headers: head.headers, body };
         if head.status.as_u16() == 403 && answer.body.starts_with(b"<") && is_skewed(&answer) {
             self.set_clock(&answer);
@@ -276,6 +283,23 @@ impl Client {
             self.skew_s.store(theirs_ns / 1_000_000_000 - now_s() as i64, Ordering::Relaxed);
         }
     }
+}
+
+/// Get the first bytes of a body, or all; a line with more on it than is wanted is closed.
+async fn first_of(mut body: Incoming, most_bytes: Option<usize>) -> Result<Bytes, hyper::Error> {
+    let size_bytes = body.size_hint().exact().unwrap_or(u64::MAX);
+    let Some(most_bytes) = most_bytes.filter(|most| size_bytes > *most as u64) else {
+        return Ok(body.collect().await?.to_bytes());
+    };
+    let mut first = BytesMut::with_capacity(most_bytes);
+    while let Some(frame) = body.frame().await {
+        let frame = frame?.into_data().unwrap_or_default();
+        first.extend_from_slice(&frame[..frame.len().min(most_bytes - first.len())]);
+        if first.len() == most_bytes {
+            break;
+        }
+    }
+    Ok(first.freeze())
 }
 
 fn is_error(body: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 //! - `place`, `objects`, `uploads`: a prefix of a bucket, and what is asked of the objects below it
 //! - `looks`, `copies`, `removals`: what is asked of many at once, and what the server does by itself
 //! - `options`, `content_type`, `abilities`: what objects get beside their content, and what servers can't
+//! - `checksum`: what is sent and told of contents
 //! - [`ask`], [`checkup`]: what is asked outside of a job
 //! - [`ObjectLister`], [`ObjectSource`], [`ObjectSink`], [`ObjectKeeper`]: how they are listed, read, published, moved
 //!
@@ -13,6 +14,7 @@
 mod abilities;
 mod answers;
 pub mod ask;
+mod checksum;
 pub mod checkup;
 mod client;
 pub mod connection;

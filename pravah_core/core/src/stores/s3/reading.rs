@@ -6,8 +6,9 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::{
+    checksum::Comparing,
     looks::{Asks, with_tags},
-    objects::Seen,
+    objects::{First, Seen},
     place::Place,
     refusal::Refusal,
     runtime::{begin, wait},
@@ -26,10 +27,13 @@ const RANGES_AHEAD: usize = 3;
 /// Bytes that reading a large object keeps, at most.
 pub const READING_BYTES: u64 = RANGE_BYTES * (RANGES_AHEAD as u64 + 1);
 
-/// What a request for bytes gives.
-pub type Got = Result<(Seen, Bytes), Refusal>;
-/// Bytes on their way.
+/// What a request for the first bytes of an object gives.
+pub type Got = Result<First, Refusal>;
+/// First bytes on their way.
 pub type Fetching = JoinHandle<Got>;
+
+/// What a request for others gives.
+type GotRange = Result<(Seen, Bytes), Refusal>;
 
 /// An object that is read.
 pub struct Object {
@@ -42,16 +46,19 @@ pub struct Object {
     /// The range at hand, and where it begins.
     chunk: (u64, Bytes),
     /// Ranges on their way, in order.
-    coming: VecDeque<(Range<u64>, Fetching)>,
+    coming: VecDeque<(Range<u64>, JoinHandle<GotRange>)>,
     /// Up to where ranges were asked for.
     asked: u64,
+    /// What the whole is compared with once it has been read.
+    comparing: Option<Comparing>,
 }
 
 impl Object {
     /// Begin with the first bytes that came.
-    pub fn new(place: Place, key: String, shown: String, (seen, first): (Seen, Bytes)) -> Self {
-        let asked = first.len() as u64;
-        Self { place, key, shown, seen, at: 0, chunk: (0, first), coming: VecDeque::new(), asked }
+    pub fn new(place: Place, key: String, shown: String, first: First) -> Self {
+        let First { seen, bytes, comparing } = first;
+        let asked = bytes.len() as u64;
+        Self { place, key, shown, seen, at: 0, chunk: (0, bytes), coming: VecDeque::new(), asked, comparing }
     }
 
     fn ask(&mut self) {
@@ -65,7 +72,17 @@ impl Object {
         }
     }
 
-    fn checked(&self, got: Got, range: &Range<u64>) -> Result<Bytes> {
+    /// Take the next bytes in order into account, and judge the whole by the last ones.
+    fn compare(&mut self, end: u64, bytes: &[u8]) -> Result<()> {
+        let Some(comparing) = &mut self.comparing else { return Ok(()) };
+        comparing.add(bytes);
+        match end == self.seen.size_bytes {
+            true => comparing.end().map_err(|refusal| refusal.error(&format!("read {}", self.shown))),
+            false => Ok(()),
+        }
+    }
+
+    fn checked(&self, got: GotRange, range: &Range<u64>) -> Result<Bytes> {
         let (_, bytes) = got.map_err(|refusal| match refusal.is_precondition() || refusal.is_missing() {
             true => Error::ChangedWhileRead("another object has its key".to_owned()),
             false => refusal.error(&format!("read {}", self.shown)),
@@ -88,6 +105,7 @@ impl Reading for Object {
             self.ask();
             let Some((range, fetching)) = self.coming.pop_front() else { return Ok(0) };
             let bytes = self.checked(arrived(fetching), &range)?;
+            self.compare(range.end, &bytes)?;
             (self.chunk, within) = ((range.start, bytes), 0);
         }
         self.ask_if_long();
@@ -145,12 +163,12 @@ impl Drop for Object {
 
 /// Get the first bytes of an object, and what is asked of it beside them.
 pub async fn first_range(place: Place, key: String, asks: Asks) -> Got {
-    let (seen, bytes) = place.get(&key, 0, RANGE_BYTES, None).await?;
-    Ok((with_tags(&place, &key, seen, asks).await?, bytes))
+    let first = place.get_first(&key, RANGE_BYTES as usize).await?;
+    Ok(First { seen: with_tags(&place, &key, first.seen, asks).await?, ..first })
 }
 
 /// Wait for bytes.
-pub fn arrived(fetching: Fetching) -> Got {
+pub fn arrived<T>(fetching: JoinHandle<Result<T, Refusal>>) -> Result<T, Refusal> {
     wait(fetching).unwrap_or_else(|error| Err(Refusal::local("broken", error.to_string())))
 }
 

@@ -17,6 +17,9 @@ pub struct Refusal {
     pub retry_after_s: Option<f64>,
 }
 
+/// The code of a refusal that means: what came is not what the server has.
+pub const DAMAGED: &str = "damaged";
+
 /// Longest message of a server that is passed on.
 const MESSAGE_LETTERS: usize = 300;
 
@@ -87,7 +90,7 @@ impl Refusal {
             ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
             | (_, Some(301 | 307)) => "wrong_region",
             ("InvalidObjectState", _) => "object_archived",
-            ("BadDigest" | "XAmzContentChecksumMismatch", _) => "verify_failed",
+            ("BadDigest" | "XAmzContentChecksumMismatch" | DAMAGED, _) => "verify_failed",
             ("QuotaExceeded" | "XMinioStorageFull" | "XMinioAdminBucketQuotaExceeded", _) | (_, Some(507)) => {
                 "no_space"
             }
@@ -107,8 +110,8 @@ impl Refusal {
         let message: String = region.unwrap_or_else(|| self.message.clone()).chars().take(MESSAGE_LETTERS).collect();
         let told: Vec<String> = [said, message].into_iter().filter(|part| !part.is_empty()).collect();
         let message = format!("can't {asked}: {}", told.join(", "));
-        // The upload is begun anew where the whole file is.
-        let is_transient = self.is_transient() || self.code == "NoSuchUpload";
+        // The upload is begun anew where the whole file is, and so is what came damaged.
+        let is_transient = self.is_transient() || matches!(self.code.as_str(), "NoSuchUpload" | DAMAGED);
         Error::Store { kind, message, is_transient }
     }
 }

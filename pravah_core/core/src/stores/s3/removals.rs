@@ -4,13 +4,7 @@ use std::fmt::Write;
 
 use http::Method;
 
-use super::{
-    answers::Element,
-    objects::{NO_ETAG, checksum},
-    place::Place,
-    refusal::Refusal,
-    runtime::begin,
-};
+use super::{answers::Element, checksum::checksum, objects::NO_ETAG, place::Place, refusal::Refusal, runtime::begin};
 
 /// Keys of one request (Amazon S3 API reference, DeleteObjects).
 pub const MOST_KEYS: usize = 1_000;

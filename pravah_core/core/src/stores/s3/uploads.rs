@@ -9,8 +9,9 @@ use tokio::task::JoinHandle;
 
 use super::{
     answers::Element,
+    checksum::checksum,
     client::Request,
-    objects::{Headers, Only, checksum},
+    objects::{Headers, Only},
     place::Place,
     refusal::Refusal,
     runtime::{begin, is_network_thread, wait},

@@ -1,0 +1,104 @@
+//! Checksums of objects, as headers tell them: sent with what is put, compared with what comes.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use crc_fast::{CrcAlgorithm, Digest};
+
+use super::{
+    client::Answer,
+    refusal::{DAMAGED, Refusal},
+};
+
+/// Has a server tell what it knows of a whole object; of a range nobody knows anything.
+pub const ASKED: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
+
+/// What may be told, and is quick to compute; that which Amazon adds by itself comes first.
+const TOLD: [(&str, &str, CrcAlgorithm); 3] = [
+    ("crc64nvme", "x-amz-checksum-crc64nvme", CrcAlgorithm::Crc64Nvme),
+    ("crc32c", "x-amz-checksum-crc32c", CrcAlgorithm::Crc32Iscsi),
+    ("crc32", "x-amz-checksum-crc32", CrcAlgorithm::Crc32IsoHdlc),
+];
+
+/// The CRC32C of some bytes, as headers have it.
+pub fn checksum(bytes: &[u8]) -> String {
+    written(CrcAlgorithm::Crc32Iscsi, crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes))
+}
+
+/// What a server tells of a whole object, and the checksum of what has come of it so far.
+pub struct Comparing {
+    name: &'static str,
+    told: String,
+    algorithm: CrcAlgorithm,
+    digest: Digest,
+}
+
+impl Comparing {
+    /// Begin; none: nothing is told by which the whole could be known.
+    pub fn begin(answer: &Answer) -> Option<Self> {
+        TOLD.into_iter().find_map(|(name, header, algorithm)| {
+            let told = answer.header(header);
+            // One that is made of the checksums of parts tells nothing without their borders.
+            let is_whole = !told.is_empty() && !told.contains('-');
+            is_whole.then(|| Self { name, told: told.to_owned(), algorithm, digest: Digest::new(algorithm) })
+        })
+    }
+
+    /// Take the next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+    }
+
+    /// Compare, now that all bytes have come.
+    pub fn end(&self) -> Result<(), Refusal> {
+        let (name, told, came) = (self.name, &self.told, written(self.algorithm, self.digest.finalize()));
+        match came == *told {
+            true => Ok(()),
+            false => Err(Refusal::local(DAMAGED, format!("its {name} is {told}, that of what came {came}"))),
+        }
+    }
+}
+
+fn written(algorithm: CrcAlgorithm, crc: u64) -> String {
+    match algorithm {
+        CrcAlgorithm::Crc64Nvme => BASE64_STANDARD.encode(crc.to_be_bytes()),
+        _ => BASE64_STANDARD.encode(u32::try_from(crc).unwrap_or_default().to_be_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn told(header: &'static str, value: &'static str) -> Answer {
+        let headers = HeaderMap::from_iter([(header.parse().expect("a name"), value.parse().expect("a value"))]);
+        Answer { headers, body: bytes::Bytes::new() }
+    }
+
+    #[test]
+    fn test_checksum_is_crc32c_in_base64() {
+        assert_eq!(checksum(b"123456789"), "4waSgw=="); // E3069283, RFC 3720's check value
+    }
+
+    #[test]
+    fn test_bytes_in_pieces_are_compared_with_what_is_told_of_the_whole() {
+        // Check values of the catalogue of parametrised CRC algorithms, in base64.
+        for (header, value) in [
+            ("x-amz-checksum-crc64nvme", "rosUhgp5mIg="),
+            ("x-amz-checksum-crc32c", "4waSgw=="),
+            ("x-amz-checksum-crc32", "y/Q5Jg=="),
+        ] {
+            let mut comparing = Comparing::begin(&told(header, value)).expect("is told");
+            comparing.add(b"1234");
+            assert_eq!(comparing.end().expect_err("is not all").code, DAMAGED);
+            comparing.add(b"56789");
+            comparing.end().expect("is the same");
+        }
+    }
+
+    #[test]
+    fn test_checksum_of_parts_checksums_is_no_checksum_of_the_whole() {
+        assert!(Comparing::begin(&told("x-amz-checksum-crc32c", "4waSgw==-3")).is_none());
+        assert!(Comparing::begin(&told("x-amz-checksum-sha256", "4waSgw==")).is_none());
+    }
+}
