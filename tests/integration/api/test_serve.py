@@ -26,11 +26,15 @@ def test_sigterm_ends_server_and_worker_and_loses_nothing(each_workspace: Worksp
     each_workspace.fill(200, size_bytes=3000)
     server = Server(each_workspace, workers=2)
     job_id = server.create("copy", limits={"read_rate": "20kB/s"})
+
+    def at_work() -> bool:
+        workers = server.client.get("/workers").json()["items"]
+        return len(workers) == 2 and server.client.get(f"/jobs/{job_id}").json()["counts"]["done"]
+
     deadline_s = time.monotonic() + 60
-    while server.client.get(f"/jobs/{job_id}").json()["counts"]["done"] == 0:
+    while not at_work():
         assert time.monotonic() < deadline_s
         time.sleep(0.05)
-    assert len(server.client.get("/workers").json()["items"]) == 2
     assert server.stop() == 0
     assert each_workspace.jobs.workers() == []
     job = each_workspace.jobs.get(job_id)
