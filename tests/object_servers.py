@@ -68,7 +68,7 @@ class ObjectServer:
         }
 
     @contextlib.contextmanager
-    def client(self) -> Iterator[Any]:
+    def client(self, tries: int = 1) -> Iterator[Any]:
         """Give boto3's client: an opinion about the store that is not ours."""
         client = _session().client(
             "s3",
@@ -77,7 +77,7 @@ class ObjectServer:
             aws_secret_access_key=self.secret_key,
             region_name=self.region,
             config=Config(
-                s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, proxies={}
+                s3={"addressing_style": "path"}, retries={"total_max_attempts": tries}, proxies={}
             ),
         )
         with contextlib.closing(client):
@@ -89,7 +89,8 @@ class ObjectServer:
     def create_bucket(self) -> str:
         """Make an empty bucket that no other test has; give its name."""
         name = f"test-{os.getpid()}-{time.time_ns() % 10**9}-{next(self._numbers)}"
-        with self.client() as client:
+        # A server that is ready may still refuse the first one: it is not initialised.
+        with self.client(tries=6) as client:
             client.create_bucket(Bucket=name)
         return name
 
