@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterable
 
 
@@ -13,8 +14,9 @@ class ReceivedTable:
     """
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
-        # Closed, and so removed, when nobody refers to the table any more.
         self._file = tempfile.NamedTemporaryFile(prefix="pravah-")  # noqa: SIM115
+        # Closed, and so removed, when nobody refers to the table any more.
+        weakref.finalize(self, self._file.close)
         self._file.writelines(pieces)
         self._file.flush()
 

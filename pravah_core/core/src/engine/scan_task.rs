@@ -13,9 +13,9 @@
 //!
 //! Everything listed that is no directory becomes an entry, and so does a directory that can't be read: failures
 //! are found in manifests, never in silence. Memory is bounded: a few directories wait between the scanner's threads
-//! and the cutter, only the one at hand is kept whole (of prefixes with many pages: a page), and of those that are still to be listed so many names as one
-//! emission may store; more become units of their own, for any worker. Nothing is read of the files but their sizes
-//! and times.
+//! and the cutter, only the one at hand is kept whole (of prefixes with many pages: a page), and of those that are
+//! still to be listed so many names as one emission may store; more become units of their own, for any worker.
+//! Nothing is read of the files but their sizes and times.
 
 mod collisions;
 mod cutter;
