@@ -153,24 +153,31 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
+def reachable() -> Iterator[Path]:
+    """Make a directory that everybody may reach; those of pytest are their owner's alone."""
+    directory = Path(tempfile.mkdtemp(prefix="pravah-pg-"))
+    directory.chmod(0o755)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def served(
     *,
     durable: bool = False,
     follows: PostgresServer | None = None,
     port: int | None = None,
 ) -> Iterator[PostgresServer]:
-    """Run a server in a directory that everybody may reach."""
-    directory = Path(tempfile.mkdtemp(prefix="pravah-pg-"))
-    directory.chmod(0o755)
-    try:
+    """Run a server in a directory of its own."""
+    with reachable() as directory:
         server = PostgresServer(directory, durable=durable, follows=follows, port=port)
         try:
             yield server
         finally:
             with contextlib.suppress(AssertionError):
                 server.stop()
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

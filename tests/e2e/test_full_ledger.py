@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.cli.harness import Cli
 from tests.e2e.disks import fill, mounted
 from tests.e2e.trees import digests, litter
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, reachable
 
 FILES = 3_000
 # An empty PostgreSQL takes 45 MB; what is left takes what a job writes, many times.
@@ -67,11 +67,7 @@ def test_full_disk_of_an_embedded_ledger_is_told_and_the_job_goes_on_when_there_
 def test_full_disk_of_postgresql_stops_claims_and_the_job_goes_on_when_there_is_room(
     source: Path, tmp_path: Path
 ) -> None:
-    place = tmp_path / "server"
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    with mounted(place / "data", SERVER_LIMIT):
+    with reachable() as place, mounted(place / "data", SERVER_LIMIT):
         server = PostgresServer(place, durable=True)
         try:
             _fill_while_a_worker_runs(server, source, tmp_path)
@@ -80,7 +76,7 @@ def test_full_disk_of_postgresql_stops_claims_and_the_job_goes_on_when_there_is_
 
 
 def _fill_while_a_worker_runs(server: PostgresServer, source: Path, place: Path) -> None:
-    sink, log, filler = place / "sink", place / "log", place / "server" / "data" / "filler"
+    sink, log, filler = place / "sink", place / "log", server.data / "filler"
     cli = Cli(place / "home", place, {"DATABASE_URL": server.create_ledger()})
     (created,) = cli.ok(
         *("jobs", "create", source, "--to", f"{sink}/", "-s", "copy"),
