@@ -12,6 +12,7 @@ Who asks comes first, then what is asked for:
   these lie, and for how long; `dry_run`: what a job would do, in a process of its own
 - `problems`: errors in the form of RFC 9457; `schemas`: the wire forms as JSON Schema
 - `cursors`, `threads`, `streams`: pages, work off the event loop, long answers
+- `looks`: one look into the ledger for all who ask for the same job at once
 - `service`: what the routes share; `application`: all of it put together
 - `server`: the process that serves it, and the workers beside it
 

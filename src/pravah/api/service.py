@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from pravah.api.callers import Caller, Callers, admin_key
 from pravah.api.containment import Containment
 from pravah.api.events import Feeds
+from pravah.api.looks import Looks
 from pravah.api.metrics import Metrics
 from pravah.api.rates import Rates
 from pravah.api.schemas import JOB_NAME_PATTERN
@@ -44,6 +45,7 @@ class Service:
     metrics: Metrics
     feeds: Feeds
     uploads: Uploads
+    looks: Looks
     quick: Threads
     slow: Threads
 
@@ -53,6 +55,7 @@ class Service:
         settings = application.settings
         key = admin_key(settings, loopback=loopback)
         jobs = application.jobs
+        quick = Threads("requests", threads=QUICK_THREADS, waiting=QUICK_WAITING)
         threads = Threads("events", threads=EVENT_THREADS, waiting=EVENT_WAITING)
         return cls(
             application=application,
@@ -62,7 +65,8 @@ class Service:
             metrics=Metrics(),
             feeds=Feeds(jobs, threads),
             uploads=Uploads(settings, application.ledger),
-            quick=Threads("requests", threads=QUICK_THREADS, waiting=QUICK_WAITING),
+            looks=Looks(quick),
+            quick=quick,
             slow=Threads("long requests", threads=SLOW_THREADS, waiting=SLOW_WAITING),
         )
 

@@ -86,7 +86,8 @@ class DatabaseLedger(ABC):
 
     def watched(self, job_id: str, team: str | None = None) -> Job:
         """Give a job, of a team or of any, whose books may be a tenth of a second old."""
-        return self._read(jobs.get, job_id, self.location, self._recent_books, team)
+        look = self._transactions.look
+        return look(jobs.get, job_id, self.location, self._recent_books, team)
 
     def status(self, job_id: str) -> tuple[JobStatus, Request | None]:
         """Give a job's status and what was asked of it."""

@@ -156,6 +156,12 @@ class PostgresTransactions:
 
         return self._persist(attempt)
 
+    def look(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do the work outside of a transaction: its statements are one each."""
+        return self._persist(lambda connection: work(connection, *args, **kwargs))
+
     def dispose(self) -> None:
         """Close every connection."""
         self._engine.dispose()

@@ -42,7 +42,7 @@ class RecentBooks:
         self._jobs: OrderedDict[str, _Summed] = OrderedDict()
 
     def __call__(self, connection: Connection, row: Row[Any]) -> Books:
-        """Give the books of a job's row, which the same transaction has read."""
+        """Give the books of a job's row, which was read just before."""
         summed = self._of(row.id)
         standing = (row.status, row.round, row.scan_complete, row.error)
         with summed.lock:

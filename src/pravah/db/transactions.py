@@ -35,5 +35,14 @@ class Transactions(Protocol):
     ) -> T:
         """Do the work in one snapshot of the ledger, whatever others write meanwhile."""
 
+    def look(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do work that reads without a snapshot: each statement sees what is committed by then.
+
+        For work of one statement, or of several that may differ by a moment: on a database behind
+        a network it saves two of three answers that have to be waited for.
+        """
+
     def dispose(self) -> None:
         """Close every connection."""
