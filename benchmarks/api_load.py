@@ -7,6 +7,7 @@ percentile is told as the last line, in seconds.
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 import os
@@ -76,6 +77,7 @@ def _measure(port: int, method: str, path: str, body: bytes | None, percentile: 
                 raise SystemExit(f"{method} {path}: {answer.status}")
             took.append(time.perf_counter() - moment_s)
 
+    gc.disable()  # pauses of this process are none of the server's
     threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()

@@ -80,6 +80,7 @@ def routed(service: Service) -> FastAPI:
         return described[keys]
 
     app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi()  # every request is compared with it: the first one shall not wait
     return app
 
 

@@ -26,7 +26,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 _PR_SET_PDEATHSIG = 1
 # Where both want the processor, an answer of milliseconds goes before work of hours; where the
 # server has nothing to do, workers have it all.
-_NICENESS = 5
+_NICENESS = 10
 
 
 class Workers:

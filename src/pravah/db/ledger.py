@@ -84,6 +84,10 @@ class DatabaseLedger(ABC):
         """Give a job with its books."""
         return self._read(jobs.get, job_id, self.location)
 
+    def created(self, job_id: str) -> Job:
+        """Give a job that was created a moment ago: nothing is in its books."""
+        return self._transactions.look(jobs.get, job_id, self.location, lambda *_: Books())
+
     def watched(self, job_id: str, team: str | None = None) -> Job:
         """Give a job, of a team or of any, whose books may be a tenth of a second old."""
         look = self._transactions.look

@@ -127,7 +127,7 @@ class JobService:
     def _store(self, job: NewJob, reuse: Reuse) -> Submission:
         if reuse == Reuse.NOTHING:
             self._ledger.create(job)
-            return Submission(self._ledger.job(job.id), resumed=False)
+            return Submission(self._ledger.created(job.id), resumed=False)
         job_id = self._ledger.create_or_join(job)
         if job_id != job.id:
             self._ledger.resume(job_id)

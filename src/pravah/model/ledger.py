@@ -332,6 +332,9 @@ class Ledger(Protocol):
     def create(self, job: NewJob) -> None:
         """Store a pending job and the scan task of its roots."""
 
+    def created(self, job_id: str) -> Job:
+        """Give a job that was created a moment ago: nothing is in its books."""
+
     def create_or_join(self, job: NewJob) -> str:
         """Store a job, unless one of its spec has not ended; give the id of the one there is.
 
