@@ -29,6 +29,7 @@ class Report:
     bottleneck: Bottleneck
     copies: dict[str, int] | None
     weakly_fenced: bool
+    hedged: int
 
     @classmethod
     def of(cls, job: Job, summaries: Iterable[Summary]) -> Report:
@@ -51,6 +52,7 @@ class Report:
             narrowest,
             _copies(job),
             weakly_fenced,
+            sum(summary.get("hedged", 0) for summary in listed),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,6 +74,7 @@ class Report:
             "results": self.job.results,
             **({"copies": self.copies} if self.copies else {}),
             **({"fencing": "weak"} if self.weakly_fenced else {}),
+            **({"hedged": self.hedged} if self.hedged else {}),
         } | ({"rows": job["rows"]} if "rows" in job else {})
 
 

@@ -148,12 +148,13 @@ def test_reading_survives(
 
 
 @pytest.mark.parametrize(
-    ("key", "act", "spared"),
+    ("operation", "key", "act", "spared"),
     [
-        ("*/d/*", corrupt(), 0),
-        ("*/d/*", wrong_checksum(), 0),
-        ("*/large", corrupt(), 1),  # not the first bytes, which alone come with a checksum
-        ("*/large", wrong_checksum(), 0),
+        ("GetObject", "*/d/*", corrupt(), 0),
+        ("GetObject", "*/d/*", wrong_checksum(), 0),
+        ("GetObject", "*/large", corrupt(), 0),
+        ("GetObject", "*/large", corrupt(), 1),
+        ("HeadObject", "*/large", wrong_checksum(), 0),  # ranges come without one
     ],
 )
 def test_bytes_that_came_damaged_are_read_anew(
@@ -161,12 +162,13 @@ def test_bytes_that_came_damaged_are_read_anew(
     double: S3Double,
     bucket: str,
     files: dict[str, bytes],
+    operation: str,
     key: str,
     act: Act,
     spared: int,
 ) -> None:
     fill(double, bucket, files)
-    fault = double.faults.add("GetObject", act, key=key, times=2, spared=spared)
+    fault = double.faults.add(operation, act, key=key, times=2, spared=spared)
     job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
     assert (job["status"], job["counts"]["done"]) == ("completed", len(files))
     assert fault.times == 0

@@ -43,6 +43,8 @@ pub struct Account {
     pub counts: Counts,
     /// What it took.
     pub effort: Effort,
+    /// Requests to the source that were sent a second time, as their answers were late.
+    pub hedged: u64,
     rows: Option<RowCounts>,
     summary: Summary,
 }
@@ -138,8 +140,11 @@ impl Account {
             summary: &'a Summary,
             #[serde(skip_serializing_if = "Effort::is_empty")]
             effort: &'a Effort,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            hedged: Option<u64>,
         }
-        let whole = Whole { summary: &self.summary, effort: &self.effort };
+        let hedged = Some(self.hedged).filter(|count| *count > 0);
+        let whole = Whole { summary: &self.summary, effort: &self.effort, hedged };
         serde_json::to_string(&whole).expect("a summary has string keys only")
     }
 }

@@ -121,6 +121,7 @@ impl Committer<'_, '_> {
         let fingerprints = self.memories(&rows)?;
         let finished = window.is_none() && self.remaining() == 0;
         self.account.effort = self.bench.effort.so_far();
+        self.account.hedged = self.source.hedged();
         let waiting = self.bench.effort.work(Activity::Ledger);
         let verdict = (self.on_window)(WindowRecord {
             window,

@@ -239,7 +239,8 @@ impl Bench<'_> {
         output: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<(Row, Attributes), Failure> {
         let directory = self.source_directory(index, opened)?;
-        let mut reading = directory.open(self.manifest.name(index as usize))?;
+        let at = index as usize;
+        let mut reading = directory.open_listed(self.manifest.name(at), self.manifest.size_bytes(at))?;
         let (before, looked) = reading.look()?;
         let racy = super::stage::is_racy(before.modified_ns.max(before.changed_ns));
         if before.size_bytes > SMALL_BYTES {

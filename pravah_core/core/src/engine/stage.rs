@@ -245,7 +245,8 @@ impl Bench<'_> {
         workers: Workers<'_>,
     ) -> Result<(Row, Vec<Output>), Failure> {
         let name = self.manifest.name(item.index as usize);
-        let mut reading = item.place.source.open(name)?;
+        let listed_bytes = self.manifest.size_bytes(item.index as usize);
+        let mut reading = item.place.source.open_listed(name, listed_bytes)?;
         let (before, looked) = reading.look()?;
         self.refuse_too_large(before.size_bytes)?;
         let racy = is_racy(before.modified_ns.max(before.changed_ns));
@@ -271,7 +272,7 @@ impl Bench<'_> {
                 Ok(read) => break (target, read),
                 Err(Failure { error: Error::ReadAgain(found), .. }) if readings < MOST_READINGS => {
                     (memo, readings) = (Some(found), readings + 1);
-                    reading = item.place.source.open(name)?;
+                    reading = item.place.source.open_listed(name, listed_bytes)?;
                     unchanged(before, reading.look()?.0)?;
                 }
                 Err(failure) => return Err(failure),

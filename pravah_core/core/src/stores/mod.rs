@@ -32,6 +32,11 @@ pub trait Source: Send + Sync {
         0
     }
 
+    /// Requests that were sent a second time so far, as the answers to the first ones were late.
+    fn hedged(&self) -> u64 {
+        0
+    }
+
     /// Remove files whose outputs are acknowledged, as they were looked at by `look_to_remove`; says of each how it
     /// went, `changed_while_read` where it is another one by now.
     fn remove_all(&self, files: &[(Arc<dyn SourceDirectory>, &[u8])]) -> Vec<Result<()>> {
@@ -46,6 +51,11 @@ pub trait SourceDirectory: Send + Sync {
 
     /// Open a regular file for reading.
     fn open(&self, name: &[u8]) -> Result<Box<dyn Reading>>;
+
+    /// Open a file that was listed with so many bytes: a large one that is far away need not be asked for whole.
+    fn open_listed(&self, name: &[u8], _listed_bytes: u64) -> Result<Box<dyn Reading>> {
+        self.open(name)
+    }
 
     /// Whether a file's first bytes can be had without waiting for a disk, as far as that is known.
     fn is_near(&self, name: &[u8]) -> bool;
@@ -316,6 +326,11 @@ pub trait SinkDirectory: Send + Sync {
     /// What a staged output counts for, where a window holds so many bytes at most.
     fn held_bytes(&self, output: &Output) -> u64 {
         output.staged.identity.size_bytes
+    }
+
+    /// Bytes of a staged output that are in memory until it is published.
+    fn memory_bytes(&self, _output: &Output) -> u64 {
+        0
     }
 
     /// The store's own view of this directory.

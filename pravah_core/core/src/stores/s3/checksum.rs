@@ -2,6 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use crc_fast::{CrcAlgorithm, Digest};
+use tokio::task::JoinHandle;
 
 use super::{
     client::Answer,
@@ -23,6 +24,16 @@ pub fn checksum(bytes: &[u8]) -> String {
     written(CrcAlgorithm::Crc32Iscsi, crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes))
 }
 
+/// What is known of a whole object that is read.
+pub enum Whole {
+    /// Nobody has asked: a range of it came, and servers tell nothing with that.
+    NotAsked,
+    /// What was asked is on its way.
+    Asked(JoinHandle<Result<Option<Comparing>, Refusal>>),
+    /// What the server tells; none: nothing that what comes could be compared with, or that is done.
+    Told(Option<Box<Comparing>>),
+}
+
 /// What a server tells of a whole object, and the checksum of what has come of it so far.
 pub struct Comparing {
     name: &'static str,
@@ -40,6 +51,13 @@ impl Comparing {
             let is_whole = !told.is_empty() && !told.contains('-');
             is_whole.then(|| Self { name, told: told.to_owned(), algorithm, digest: Digest::new(algorithm) })
         })
+    }
+
+    /// Begin with these bytes.
+    #[must_use]
+    pub fn with(mut self, bytes: &[u8]) -> Self {
+        self.add(bytes);
+        self
     }
 
     /// Take the next bytes.

@@ -7,13 +7,13 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -28,6 +28,7 @@ use super::{
     answers::Element,
     connection::{Credentials, Description, Fresh, description},
     copies::LARGEST_BYTES,
+    hedge::Hedges,
     limit::Limit,
     refusal::{Refusal, lower},
     signature::{Signed, encoded_path, encoded_query, sign},
@@ -47,6 +48,8 @@ const BUSY_TRIES: u32 = 9;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest pause between two tries.
 const PAUSE: Duration = Duration::from_secs(8);
+/// Room that is made for a body at once: whatever a server says, no more is asked for than comes.
+const LARGEST_BUFFER_BYTES: usize = 8 << 20;
 /// Credentials that expire within this time are renewed before they are used.
 const RENEW_AHEAD_S: f64 = 300.0;
 
@@ -65,6 +68,8 @@ pub struct Request {
     pub moved_bytes: u64,
     /// Bytes of the answer's body that are wanted, where the rest may be left; none: all of them.
     pub most_bytes: Option<usize>,
+    /// Counts how often it is sent a second time, as its answer is late; none: it never is.
+    pub hedged: Option<Arc<AtomicU64>>,
     /// When it has to be over; none: as its size tells.
     pub deadline: Option<Instant>,
 }
@@ -93,6 +98,7 @@ pub struct Client {
     renewing: tokio::sync::Mutex<()>,
     http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
     limit: Limit,
+    hedges: Hedges,
     /// What its server can't do, as far as that is found out.
     pub abilities: Abilities,
     largest_copy_bytes: u64,
@@ -122,6 +128,7 @@ impl Client {
             renewing: tokio::sync::Mutex::default(),
             http,
             limit: Limit::new(),
+            hedges: Hedges::default(),
             abilities,
             largest_copy_bytes: description.largest_copy_bytes.unwrap_or(LARGEST_BYTES),
             skew_s: AtomicI64::new(0),
@@ -180,7 +187,7 @@ impl Client {
         let longest = ANSWER + Duration::from_secs(longest);
         let longest =
             request.deadline.map_or(longest, |end| longest.min(end.saturating_duration_since(Instant::now())));
-        let answer = timeout(longest, self.exchange(signed, request.most_bytes)).await;
+        let answer = timeout(longest, self.exchange(signed, request)).await;
         let answer = answer
             .unwrap_or_else(|_| Err(Refusal::local("timeout", format!("no answer within {} s", longest.as_secs()))));
         match &answer {
@@ -191,15 +198,11 @@ impl Client {
         answer
     }
 
-    async fn exchange(
-        &self,
-        request: http::Request<Full<Bytes>>,
-        most_bytes: Option<usize>,
-    ) -> Result<Answer, Refusal> {
-        let is_read = matches!(*request.method(), Method::HEAD | Method::GET);
-        let response = self.http.request(request).await;
-        let response = response.map_err(|error| Refusal::of_transport(&error, error.is_connect()))?;
-        let (head, body) = response.into_parts();
+    async fn exchange(&self, signed: http::Request<Full<Bytes>>, request: &Request) -> Result<Answer, Refusal> {
+        let is_read = matches!(request.method, Method::HEAD | Method::GET);
+        let (head, body) = self.response(signed, request.hedged.as_deref()).await?.into_parts();
+        // An error is told whole.
+        let most_bytes = request.most_bytes.filter(|_| head.status.is_success());
         let body = first_of(body, most_bytes).await.map_err(|error| Refusal::of_transport(&error, false))?;
         let answer = Answer { headers: head.headers, body };
         if head.status.as_u16() == 403 && answer.body.starts_with(b"<") && is_skewed(&answer) {
@@ -211,6 +214,31 @@ impl Client {
             return Ok(answer);
         }
         Err(refusal(head.status.as_u16(), &answer))
+    }
+
+    /// Wait for the head of an answer, of two where the first one is late. The line of the other one is closed.
+    async fn response(
+        &self,
+        signed: http::Request<Full<Bytes>>,
+        hedged: Option<&AtomicU64>,
+    ) -> Result<Response<Incoming>, Refusal> {
+        let ask = async || {
+            let response = self.http.request(signed.clone()).await;
+            if response.as_ref().is_ok_and(|response| is_overload(response.status())) {
+                self.limit.shrink(); // also where the other one is answered well
+            }
+            response.map_err(|error| Refusal::of_transport(&error, error.is_connect()))
+        };
+        let Some(hedged) = hedged else { return ask().await };
+        let again = async {
+            let _pass = self.limit.enter_beyond();
+            hedged.fetch_add(1, Ordering::Relaxed);
+            ask().await
+        };
+        let counts = |answer: &Result<Response<Incoming>, Refusal>| {
+            answer.as_ref().is_ok_and(|answer| !answer.status().is_server_error() && !is_overload(answer.status()))
+        };
+        self.hedges.race(ask(), again, || self.limit.is_calm(), counts).await
     }
 
     fn signed(&self, request: &Request, credentials: &Credentials) -> Result<http::Request<Full<Bytes>>, Refusal> {
@@ -286,20 +314,24 @@ impl Client {
 }
 
 /// Get the first bytes of a body, or all; a line with more on it than is wanted is closed.
+///
+/// They are copied out of the line's buffers as they come: kept as they are, a small body would hold a large buffer.
 async fn first_of(mut body: Incoming, most_bytes: Option<usize>) -> Result<Bytes, hyper::Error> {
-    let size_bytes = body.size_hint().exact().unwrap_or(u64::MAX);
-    let Some(most_bytes) = most_bytes.filter(|most| size_bytes > *most as u64) else {
-        return Ok(body.collect().await?.to_bytes());
-    };
-    let mut first = BytesMut::with_capacity(most_bytes);
+    let most_bytes = most_bytes.unwrap_or(usize::MAX);
+    let size_bytes = body.size_hint().exact().map_or(0, |size| usize::try_from(size).unwrap_or(usize::MAX));
+    let mut first = BytesMut::with_capacity(size_bytes.min(most_bytes).min(LARGEST_BUFFER_BYTES));
     while let Some(frame) = body.frame().await {
         let frame = frame?.into_data().unwrap_or_default();
         first.extend_from_slice(&frame[..frame.len().min(most_bytes - first.len())]);
-        if first.len() == most_bytes {
+        if first.len() == most_bytes && !body.is_end_stream() {
             break;
         }
     }
     Ok(first.freeze())
+}
+
+fn is_overload(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn is_error(body: &[u8]) -> bool {
@@ -339,3 +371,6 @@ fn pause(tries: u32, retry_after_s: Option<f64>) -> Duration {
 fn now_s() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests;

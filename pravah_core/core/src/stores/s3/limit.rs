@@ -16,6 +16,10 @@ const MOST: f64 = 256.0;
 /// Time in which the limit is halved once only: all that was in flight together is refused together.
 const ROUND: Duration = Duration::from_millis(500);
 
+/// Time after which the server is believed to have had enough less to do since the limit was halved: as long as the
+/// longest pause between two tries, or so.
+const CALM: Duration = Duration::from_secs(10);
+
 /// Requests that may be in flight.
 pub struct Limit {
     state: Mutex<State>,
@@ -50,6 +54,17 @@ impl Limit {
             }
             freed.await;
         }
+    }
+
+    /// Send one more than are allowed, without waiting: others wait for it instead.
+    pub fn enter_beyond(&self) -> Pass<'_> {
+        self.state().in_flight += 1;
+        Pass(self)
+    }
+
+    /// Whether the server has not said of late that it has too much to do.
+    pub fn is_calm(&self) -> bool {
+        self.state().halved.is_none_or(|halved| halved.elapsed() >= CALM)
     }
 
     /// Take note that a request went well.
@@ -90,8 +105,10 @@ mod tests {
         let limit = Limit::new();
         (0..33).for_each(|_| limit.grow());
         assert!((33.0..34.0).contains(&limit.state().limit));
+        assert!(limit.is_calm());
         limit.shrink();
         limit.shrink();
         assert!((16.0..17.0).contains(&limit.state().limit));
+        assert!(!limit.is_calm());
     }
 }

@@ -1,6 +1,7 @@
 //! Objects: S3, MinIO and what speaks as they do.
 //!
 //! - [`connection`], `client`, `signature`, `limit`, `refusal`, `answers`, `runtime`: requests, and what comes of them
+//! - `hedge`: which of them are sent a second time, as their answers are late
 //! - `place`, `objects`, `uploads`: a prefix of a bucket, and what is asked of the objects below it
 //! - `looks`, `copies`, `removals`: what is asked of many at once, and what the server does by itself
 //! - `options`, `content_type`, `abilities`: what objects get beside their content, and what servers can't
@@ -20,6 +21,7 @@ mod client;
 pub mod connection;
 mod content_type;
 mod copies;
+mod hedge;
 mod keeper;
 mod limit;
 mod lister;

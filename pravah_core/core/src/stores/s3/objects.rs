@@ -7,7 +7,7 @@ use http::Method;
 
 use super::{
     answers::{Element, Page, header_time_ns},
-    checksum::{ASKED, Comparing, checksum},
+    checksum::{ASKED, Comparing, Whole, checksum},
     client::{Answer, Request},
     options::tags_as_query,
     place::Place,
@@ -107,10 +107,15 @@ impl Place {
         }
     }
 
+    /// A request for what an object holds, which may be sent a second time.
+    fn get_request(&self, key: &str) -> Request {
+        Request { hedged: Some(Arc::clone(&self.hedged)), ..self.request(Method::GET, key) }
+    }
+
     /// Get the first bytes of an object, all where these are enough, and what it is; of a whole one servers tell a
     /// checksum, with which what came is compared.
     pub async fn get_first(&self, key: &str, most_bytes: usize) -> Result<First, Refusal> {
-        let mut request = self.request(Method::GET, key);
+        let mut request = self.get_request(key);
         request.headers.push((ASKED.0.to_owned(), ASKED.1.to_owned()));
         request.most_bytes = Some(most_bytes);
         let answer = self.client.send(&request).await?;
@@ -119,7 +124,7 @@ impl Place {
             Err(_) if answer.body.len() < most_bytes => answer.body.len() as u64,
             Err(_) => {
                 let (seen, bytes) = self.get(key, 0, most_bytes as u64, None).await?;
-                return Ok(First { seen, bytes, comparing: None });
+                return Ok(First { seen, bytes, whole: Whole::NotAsked });
             }
         };
         let mut comparing = Comparing::begin(&answer);
@@ -127,20 +132,27 @@ impl Place {
         if answer.body.len() as u64 == size_bytes {
             comparing.take().map_or(Ok(()), |comparing| comparing.end())?;
         }
-        Ok(First { seen: seen(&answer, size_bytes), bytes: answer.body, comparing })
+        Ok(First { seen: seen(&answer, size_bytes), bytes: answer.body, whole: Whole::Told(comparing.map(Box::new)) })
     }
 
     /// Get so many bytes of an object, and what it is; only of the one with this ETag, where one is given.
     pub async fn get(&self, key: &str, from: u64, length: u64, etag: Option<&str>) -> Result<(Seen, Bytes), Refusal> {
-        let mut request = self.request(Method::GET, key);
-        request.headers.push(("range".to_owned(), format!("bytes={from}-{}", from + length.max(1) - 1)));
+        let length = length.max(1);
+        let mut request = self.get_request(key);
+        request.headers.push(("range".to_owned(), format!("bytes={from}-{}", from + length - 1)));
         if let Some(etag) = etag {
             request.headers.push(("if-match".to_owned(), etag.to_owned()));
         }
+        // A server that ignores ranges gives all there is.
+        request.most_bytes = usize::try_from(length).ok();
         match self.client.send(&request).await {
             Ok(answer) => {
-                let whole = answer.header("content-range").rsplit_once('/').and_then(|(_, size)| size.parse().ok());
-                Ok((seen(&answer, whole.unwrap_or(answer.body.len() as u64)), answer.body))
+                let (given, whole) = answer.header("content-range").rsplit_once('/').unwrap_or_default();
+                if given.is_empty() && from > 0 {
+                    return Err(Refusal::local("broken", "the server gives no ranges of objects".to_owned()));
+                }
+                let whole = if given.is_empty() { answer.header("content-length") } else { whole };
+                Ok((seen(&answer, whole.parse().unwrap_or(answer.body.len() as u64)), answer.body))
             }
             // An empty object has no first byte.
             Err(refusal) if refusal.status == Some(416) => {
@@ -149,6 +161,14 @@ impl Place {
             }
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// Ask what the server tells of the whole object with this ETag.
+    pub async fn whole(&self, key: &str, etag: &str) -> Result<Option<Comparing>, Refusal> {
+        let mut request = self.request(Method::HEAD, key);
+        request.headers.push((ASKED.0.to_owned(), ASKED.1.to_owned()));
+        request.headers.push(("if-match".to_owned(), etag.to_owned()));
+        Ok(Comparing::begin(&self.client.send(&request).await?))
     }
 
     /// Ask for an object's tags, as a header gives them.
@@ -190,8 +210,8 @@ impl Place {
 pub struct First {
     pub seen: Seen,
     pub bytes: Bytes,
-    /// What the rest is to be compared with; none: nothing was told, or these are all.
-    pub comparing: Option<Comparing>,
+    /// What the rest is to be compared with.
+    pub whole: Whole,
 }
 
 /// How far down a listing goes.

@@ -23,6 +23,8 @@ pub struct Place {
     pub bucket: String,
     /// Without a slash at its end; empty for the whole bucket.
     pub prefix: String,
+    /// Requests for what objects hold that were sent a second time, here and at places below.
+    pub hedged: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Place {
@@ -48,7 +50,7 @@ impl Place {
         }
         let prefix = percent_decode_str(prefix).decode_utf8().map_err(|_| refused())?;
         let prefix = prefix.strip_suffix('/').unwrap_or(&prefix).to_owned();
-        Ok(Self { client: connection::client(name)?, bucket: bucket.to_owned(), prefix })
+        Ok(Self { client: connection::client(name)?, bucket: bucket.to_owned(), prefix, hedged: Arc::default() })
     }
 
     /// The place of a directory below this one.

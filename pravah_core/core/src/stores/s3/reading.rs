@@ -1,12 +1,12 @@
 //! An object that is read: in ranges, several at once, all of one object by its ETag.
 
-use std::{any::Any, collections::VecDeque, ops::Range, sync::Arc};
+use std::{any::Any, collections::VecDeque, future::Future, ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::{
-    checksum::Comparing,
+    checksum::Whole,
     looks::{Asks, with_tags},
     objects::{First, Seen},
     place::Place,
@@ -50,15 +50,15 @@ pub struct Object {
     /// Up to where ranges were asked for.
     asked: u64,
     /// What the whole is compared with once it has been read.
-    comparing: Option<Comparing>,
+    whole: Whole,
 }
 
 impl Object {
     /// Begin with the first bytes that came.
     pub fn new(place: Place, key: String, shown: String, first: First) -> Self {
-        let First { seen, bytes, comparing } = first;
+        let First { seen, bytes, whole } = first;
         let asked = bytes.len() as u64;
-        Self { place, key, shown, seen, at: 0, chunk: (0, bytes), coming: VecDeque::new(), asked, comparing }
+        Self { place, key, shown, seen, at: 0, chunk: (0, bytes), coming: VecDeque::new(), asked, whole }
     }
 
     fn ask(&mut self) {
@@ -69,12 +69,26 @@ impl Object {
                 (self.place.clone(), self.key.clone(), self.seen.etag.clone(), range.clone());
             let fetching = begin(async move { place.get(&key, part.start, part.end - part.start, Some(&etag)).await });
             self.coming.push_back((range, fetching));
+            self.ask_of_whole();
+        }
+    }
+
+    /// Ask for a checksum of the whole, once it is clear that more is read than the beginning.
+    fn ask_of_whole(&mut self) {
+        if matches!(self.whole, Whole::NotAsked) {
+            let (place, key, etag) = (self.place.clone(), self.key.clone(), self.seen.etag.clone());
+            self.whole = Whole::Asked(begin(async move { place.whole(&key, &etag).await }));
         }
     }
 
     /// Take the next bytes in order into account, and judge the whole by the last ones.
     fn compare(&mut self, end: u64, bytes: &[u8]) -> Result<()> {
-        let Some(comparing) = &mut self.comparing else { return Ok(()) };
+        if let Whole::Asked(asking) = &mut self.whole {
+            let told = arrived(asking).map_err(|refusal| self.failed(&refusal))?;
+            // The first bytes are still those at hand.
+            self.whole = Whole::Told(told.map(|comparing| Box::new(comparing.with(&self.chunk.1))));
+        }
+        let Whole::Told(Some(comparing)) = &mut self.whole else { return Ok(()) };
         comparing.add(bytes);
         match end == self.seen.size_bytes {
             true => comparing.end().map_err(|refusal| refusal.error(&format!("read {}", self.shown))),
@@ -83,15 +97,19 @@ impl Object {
     }
 
     fn checked(&self, got: GotRange, range: &Range<u64>) -> Result<Bytes> {
-        let (_, bytes) = got.map_err(|refusal| match refusal.is_precondition() || refusal.is_missing() {
-            true => Error::ChangedWhileRead("another object has its key".to_owned()),
-            false => refusal.error(&format!("read {}", self.shown)),
-        })?;
+        let (_, bytes) = got.map_err(|refusal| self.failed(&refusal))?;
         if bytes.len() as u64 != range.end - range.start {
             let message = format!("{} bytes were asked for, {} came", range.end - range.start, bytes.len());
             return Err(Refusal::local("broken", message).error(&format!("read {}", self.shown)));
         }
         Ok(bytes)
+    }
+
+    fn failed(&self, refusal: &Refusal) -> Error {
+        match refusal.is_precondition() || refusal.is_missing() {
+            true => Error::ChangedWhileRead("another object has its key".to_owned()),
+            false => refusal.error(&format!("read {}", self.shown)),
+        }
     }
 }
 
@@ -158,17 +176,30 @@ impl Object {
 impl Drop for Object {
     fn drop(&mut self) {
         self.coming.drain(..).for_each(|(_, fetching)| fetching.abort());
+        if let Whole::Asked(asking) = &self.whole {
+            asking.abort();
+        }
     }
 }
 
-/// Get the first bytes of an object, and what is asked of it beside them.
-pub async fn first_range(place: Place, key: String, asks: Asks) -> Got {
-    let first = place.get_first(&key, RANGE_BYTES as usize).await?;
+/// Get the first bytes of an object, and what is asked of it beside them: all of a small one, and a range of what was
+/// listed as larger, since an answer that is cut off costs its line.
+pub async fn first_range(place: Place, key: String, listed_bytes: u64, asks: Asks) -> Got {
+    let mut first = None;
+    if listed_bytes > RANGE_BYTES {
+        let (seen, bytes) = place.get(&key, 0, RANGE_BYTES, None).await?;
+        // One that has shrunk since comes whole, with its checksum.
+        first = (seen.size_bytes > RANGE_BYTES).then_some(First { seen, bytes, whole: Whole::NotAsked });
+    }
+    let first = match first {
+        Some(first) => first,
+        None => place.get_first(&key, RANGE_BYTES as usize).await?,
+    };
     Ok(First { seen: with_tags(&place, &key, first.seen, asks).await?, ..first })
 }
 
 /// Wait for bytes.
-pub fn arrived<T>(fetching: JoinHandle<Result<T, Refusal>>) -> Result<T, Refusal> {
+pub fn arrived<T>(fetching: impl Future<Output = Result<Result<T, Refusal>, JoinError>>) -> Result<T, Refusal> {
     wait(fetching).unwrap_or_else(|error| Err(Refusal::local("broken", error.to_string())))
 }
 

@@ -374,6 +374,13 @@ impl SinkDirectory for ObjectSinkDirectory {
         }
     }
 
+    fn memory_bytes(&self, output: &Output) -> u64 {
+        match output.held.downcast_ref::<Held>() {
+            Some(Held { content: Content::Whole(bytes), .. }) => bytes.len() as u64,
+            _ => 0,
+        }
+    }
+
     fn id(&self) -> (u64, u64) {
         self.place.id()
     }

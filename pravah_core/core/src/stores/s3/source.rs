@@ -6,7 +6,7 @@
 use std::{
     any::Any,
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use rustix::io::Errno;
@@ -67,6 +67,10 @@ impl Source for ObjectSource {
 
     fn reading_bytes(&self) -> u64 {
         READING_BYTES
+    }
+
+    fn hedged(&self) -> u64 {
+        self.roots.iter().map(|root| root.hedged.load(Ordering::Relaxed)).sum()
     }
 
     fn remove_all(&self, files: &[(Arc<dyn SourceDirectory>, &[u8])]) -> Vec<Result<()>> {
@@ -167,12 +171,16 @@ impl SourceDirectory for ObjectDirectory {
     }
 
     fn open(&self, name: &[u8]) -> Result<Box<dyn Reading>> {
+        self.open_listed(name, 0)
+    }
+
+    fn open_listed(&self, name: &[u8], listed_bytes: u64) -> Result<Box<dyn Reading>> {
         let key = self.place.key(name)?;
         let ahead = self.ahead().remove(name);
         let got = match ahead {
             Some(Ahead::Here(got)) => *got,
             Some(Ahead::OnItsWay(fetching)) => arrived(fetching),
-            None => wait(first_range(self.place.clone(), key.clone(), self.shared.asks)),
+            None => wait(first_range(self.place.clone(), key.clone(), listed_bytes, self.shared.asks)),
         };
         let got = got.map_err(|refusal| self.failed(name, &refusal))?;
         Ok(Box::new(Object::new(self.place.clone(), key, self.shown(name), got)))
@@ -185,7 +193,7 @@ impl SourceDirectory for ObjectDirectory {
     fn fetch_ahead(&self, name: &[u8]) {
         // A key that can't be has its error when it is opened.
         if let Ok(key) = self.place.key(name) {
-            let fetching = begin(first_range(self.place.clone(), key, self.shared.asks));
+            let fetching = begin(first_range(self.place.clone(), key, 0, self.shared.asks));
             self.ahead().insert(name.to_vec(), Ahead::OnItsWay(fetching));
         }
     }
