@@ -36,7 +36,13 @@ def peak_bytes(process: int) -> int:
 
 def job_with_peaks(cli: Cli, *arguments: str | Path) -> tuple[dict[str, Any], list[int]]:
     """Run a job; give its wire form, and the peak of each of its processes."""
-    command = cli.command("run", *arguments, "--json", "-q")
+    told, peaks = command_with_peaks(cli, "run", *arguments, "--json", "-q")
+    return json.loads(told), peaks
+
+
+def command_with_peaks(cli: Cli, *arguments: str | Path) -> tuple[bytes, list[int]]:
+    """Run a command; give what it tells, and the peak of each of its processes."""
+    command = cli.command(*arguments)
     running = subprocess.Popen(command, env=cli.env(), cwd=cli.directory, stdout=subprocess.PIPE)
     peaks: dict[int, int] = {}
     while running.poll() is None:
@@ -45,4 +51,4 @@ def job_with_peaks(cli: Cli, *arguments: str | Path) -> tuple[dict[str, Any], li
         time.sleep(_LOOK_EVERY_S)
     assert running.stdout is not None
     with running.stdout as output:
-        return json.loads(output.read()), sorted(peaks.values())
+        return output.read(), sorted(peaks.values())

@@ -4,7 +4,6 @@
 //! only threads that wait (for memory, for a slow disk, before another try), and puts what comes back into windows.
 
 use std::{
-    collections::VecDeque,
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,6 +17,8 @@ use rayon::prelude::*;
 
 use super::{
     Engine, SMALL_BYTES,
+    batches::{Batch, Batches},
+    budget::{Budget, Permit},
     place::{Closed as NoPlace, Place, Places},
     stage::{Bench, Item, STARVED_ATTEMPTS, Staged, backoff},
 };
@@ -27,7 +28,7 @@ use crate::{
     outcome::Row,
     pipeline::Workers,
     plan::Durability,
-    stores::{Output, Sink},
+    stores::Output,
 };
 
 /// Most entries of a window (protocol, rule 5).
@@ -41,8 +42,6 @@ const WINDOW_RECORD_BYTES: usize = 8 << 20;
 const PART_BYTES: usize = 100;
 /// Entries that are handed to the pool together: enough that its threads rarely wait for the last of a batch.
 const BATCH_ENTRIES: usize = 256;
-/// Batches that are fetched ahead of the one at work: some hundred requests are in flight then.
-const BATCHES_AHEAD: usize = 2;
 /// Bytes of small files that are handed to the pool together, fewer under a limit of the job: a batch takes a
 /// fraction of a window's time.
 const BATCH_BYTES: u64 = 8 << 20;
@@ -58,6 +57,8 @@ pub struct Window {
     pub outputs: Vec<Output>,
     /// The rows that each output belongs to, by position; outputs of the same rows follow each other.
     pub output_rows: Vec<Range<usize>>,
+    /// Room for outputs that are in memory until they are published.
+    pub room: Option<Permit>,
 }
 
 impl Window {
@@ -107,6 +108,8 @@ struct Filling {
     /// Bytes of its outputs.
     held_bytes: u64,
     directory: Option<(u64, u64)>,
+    /// Where outputs that stay in memory have their room.
+    budget: Arc<Budget>,
 }
 
 /// Nobody takes windows any more: the committer has ended.
@@ -125,7 +128,7 @@ impl Crew<'_, '_> {
             for number in 0..count {
                 self.spawn_driver(scope, (number, count), &queue, answers.clone());
             }
-            let mut filling = Filling::new();
+            let mut filling = Filling::new(&self.engine.held);
             // A closed door means that the committer stopped, and knows why.
             let _ = self.walk(entries, &mut drivers, &mut filling);
             Ok(())
@@ -173,8 +176,7 @@ impl Crew<'_, '_> {
     fn walk(&mut self, entries: &[(u32, u32)], drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
         let mut batch = Vec::new();
         let mut batch_bytes = 0;
-        // Batches whose files are on their way.
-        let mut fetched: VecDeque<Vec<Item>> = VecDeque::new();
+        let mut batches = Batches::default();
         for &(index, attempts) in entries {
             if self.bench.outputs.lead(index) != index {
                 continue; // it goes with the first one of its output
@@ -191,14 +193,14 @@ impl Crew<'_, '_> {
             batch.push(item);
             if batch.len() >= BATCH_ENTRIES || batch_bytes >= BATCH_BYTES.min(self.bench.rates.in_time(WINDOW_TIME / 2))
             {
-                let next = self.next_batch(&mut fetched, std::mem::take(&mut batch));
-                self.stage_batch(next, drivers, filling)?;
+                self.hand_over(std::mem::take(&mut batch), &mut batches, drivers, filling)?;
                 batch_bytes = 0;
             }
         }
-        self.begin_fetching(&batch);
-        fetched.push_back(batch);
-        for batch in fetched {
+        if !self.bench.control.draining() {
+            self.hand_over(batch, &mut batches, drivers, filling)?;
+        }
+        while let Some(batch) = batches.next() {
             if !self.bench.control.draining() {
                 self.stage_batch(batch, drivers, filling)?;
             }
@@ -247,58 +249,62 @@ impl Crew<'_, '_> {
         Ok(self.places.of(index as usize))
     }
 
-    /// Give the batch whose turn it is: this one, or where files are far away one that was asked for before.
-    fn next_batch(&self, fetched: &mut VecDeque<Vec<Item>>, batch: Vec<Item>) -> Vec<Item> {
-        if !self.is_far() {
-            return batch;
+    /// Stage a batch; where files are far away, ask for its own and stage one that was asked for before.
+    fn hand_over(
+        &self,
+        items: Vec<Item>,
+        batches: &mut Batches,
+        drivers: &mut Drivers,
+        filling: &mut Filling,
+    ) -> Result<(), Closed> {
+        if !self.bench.is_far() {
+            return self.stage_batch(Batch { items, room: None }, drivers, filling);
         }
-        self.begin_fetching(&batch);
-        fetched.push_back(batch);
-        if fetched.len() <= BATCHES_AHEAD { Vec::new() } else { fetched.pop_front().unwrap_or_default() }
+        let room = self.make_room(self.bench.room_of(&items), batches, drivers, filling)?;
+        self.bench.begin_fetching(&items);
+        batches.push(Batch { items, room: Some(room) });
+        match batches.next_if_enough() {
+            Some(batch) => self.stage_batch(batch, drivers, filling),
+            None => Ok(()),
+        }
     }
 
-    /// Whether reading or looking at names means to wait for a server.
-    fn is_far(&self) -> bool {
-        self.bench.source.is_remote() || self.bench.sink.is_some_and(Sink::holds_outputs)
-    }
-
-    /// Ask for the files of a batch, and for what stands at the names of its outputs, without waiting.
-    fn begin_fetching(&self, batch: &[Item]) {
-        for item in batch.iter().filter(|_| self.is_far()) {
-            let name = self.bench.manifest.name(item.index as usize);
-            match self.bench.is_copied_there(item.index) {
-                true => item.place.source.look_ahead(name),
-                false if self.bench.source.is_remote() => item.place.source.fetch_ahead(name),
-                false => {}
+    /// Take room for a batch; where there is none, get on with those that have it.
+    fn make_room(
+        &self,
+        bytes: u64,
+        batches: &mut Batches,
+        drivers: &mut Drivers,
+        filling: &mut Filling,
+    ) -> Result<Permit, Closed> {
+        let held = &self.engine.held;
+        loop {
+            if let Some(room) = held.try_take(bytes) {
+                return Ok(room);
             }
-            if let (Some(sink), Ok((_, name))) = (&item.place.sink, self.bench.output_name(item.index, None)) {
-                sink.look_ahead(&name);
-            }
+            let Some(batch) = batches.next() else { break };
+            self.stage_batch(batch, drivers, filling)?;
         }
+        // Whoever waits holds nothing that others wait for: the window's is given back when it is published.
+        self.flush(filling)?;
+        let _waiting = effort::during(Activity::Memory);
+        Ok(held.take(bytes, || self.bench.control.get_on()))
     }
 
-    /// Wait until the files of a batch are here: the pool, which never waits, finds them in memory.
-    fn await_fetched(&self, batch: &[Item]) {
-        let _reading = effort::during(Activity::Reading);
-        for item in batch {
-            item.place.source.await_ahead(self.bench.manifest.name(item.index as usize));
-            self.bench.control.get_on();
-        }
-    }
-
-    fn stage_batch(&self, batch: Vec<Item>, drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
-        let bench = self.bench;
-        if self.bench.source.is_remote() {
-            self.await_fetched(&batch)
+    fn stage_batch(&self, batch: Batch, drivers: &mut Drivers, filling: &mut Filling) -> Result<(), Closed> {
+        let (bench, Batch { items, room }) = (self.bench, batch);
+        if bench.source.is_remote() {
+            bench.await_fetched(&items);
         } else {
-            self.fetch_ahead(&batch)
+            self.fetch_ahead(&items);
         }
         // Asked to drain, the pool gives the rest of the batch up: slow codecs take seconds for it.
         let stage = |item| if bench.control.draining() { Staged::GivenUp } else { bench.stage(item, Workers::NONE) };
-        let staged: Vec<Staged> = self.engine.pool.install(|| batch.into_par_iter().map(stage).collect());
+        let staged: Vec<Staged> = self.engine.pool.install(|| items.into_par_iter().map(stage).collect());
         for staged in staged {
             self.take(staged, drivers, filling)?;
         }
+        drop(room); // what is left of it has its room with the window
         while let Some(staged) = drivers.receive(Duration::ZERO) {
             self.take(staged, drivers, filling)?;
         }
@@ -307,12 +313,12 @@ impl Crew<'_, '_> {
 
     /// Have the disk look for all files of a batch at once, instead of one for each thread: twice as fast where they
     /// are not in memory (ext4 on a virtual disk, 20 kB files). Where the first one is, so are the others, mostly.
-    fn fetch_ahead(&self, batch: &[Item]) {
+    fn fetch_ahead(&self, items: &[Item]) {
         let name = |item: &Item| self.bench.manifest.name(item.index as usize);
-        if batch.first().is_some_and(|item| !item.place.source.is_near(name(item))) {
+        if items.first().is_some_and(|item| !item.place.source.is_near(name(item))) {
             let _reading = effort::during(Activity::Reading);
             let fetch = |item: &Item| item.place.source.fetch_ahead(name(item));
-            self.engine.pool.install(|| batch.par_iter().for_each(fetch));
+            self.engine.pool.install(|| items.par_iter().for_each(fetch));
         }
     }
 
@@ -359,7 +365,7 @@ impl Crew<'_, '_> {
     /// up nobody who still has work.
     fn offer(&self, filling: &mut Filling) -> Result<(), Closed> {
         match self.windows.try_send(std::mem::take(&mut filling.window)) {
-            Ok(()) => *filling = Filling::new(),
+            Ok(()) => *filling = Filling::new(&self.engine.held),
             Err(TrySendError::Full(window)) => filling.window = window,
             Err(TrySendError::Disconnected(_)) => return Err(Closed),
         }
@@ -367,7 +373,7 @@ impl Crew<'_, '_> {
     }
 
     fn flush(&self, filling: &mut Filling) -> Result<(), Closed> {
-        let window = std::mem::replace(filling, Filling::new()).window;
+        let window = std::mem::replace(filling, Filling::new(&self.engine.held)).window;
         if window.rows.is_empty() {
             return Ok(());
         }
@@ -382,7 +388,7 @@ impl Crew<'_, '_> {
 }
 
 impl Filling {
-    fn new() -> Self {
+    fn new(budget: &Arc<Budget>) -> Self {
         Self {
             window: Window::default(),
             since: Instant::now(),
@@ -390,6 +396,7 @@ impl Filling {
             open_files: 0,
             held_bytes: 0,
             directory: None,
+            budget: Arc::clone(budget),
         }
     }
 
@@ -413,6 +420,10 @@ impl Filling {
         self.record_bytes += if row.parts.is_some() { outputs.len() * PART_BYTES } else { 0 };
         for output in outputs {
             self.held_bytes += output.directory.held_bytes(output);
+            let in_memory = output.directory.memory_bytes(output);
+            if in_memory > 0 {
+                self.window.room.get_or_insert_with(|| self.budget.none()).grow(in_memory);
+            }
             let directory = Some(output.directory.id());
             self.open_files += if directory == self.directory { 1 } else { 2 };
             self.directory = directory;

@@ -7,6 +7,7 @@
 //! - `stream`: the bytes of one file, from its source through the steps into its `target`
 //! - `parts`: several outputs of one entry
 //! - `crew`: who stages what, and when a window is full
+//! - `batches`: small files that are fetched while others are worked on
 //! - `commit`: a window's way: durable, recorded, published, acknowledged
 //! - `notes`: what is in flight, for whoever finds this process dead
 //! - `takeover`: what an earlier, killed attempt left behind
@@ -21,6 +22,7 @@
 
 mod account;
 pub mod after;
+mod batches;
 mod budget;
 mod commit;
 pub mod control;
@@ -60,7 +62,10 @@ pub const SMALL_BYTES: u64 = 1 << 20;
 /// Threads and memory that all calls of a process share.
 pub struct Engine {
     pool: rayon::ThreadPool,
-    budget: Budget,
+    /// What large files take, each as much as it needs.
+    budget: Arc<Budget>,
+    /// What small files take that are fetched from a server, or wait in memory for one.
+    held: Arc<Budget>,
     progress: Arc<Progress>,
     notes: Notes,
     rates: RatesByJob,
@@ -69,7 +74,8 @@ pub struct Engine {
 impl Engine {
     /// Start an engine with as many threads as the CPU quota allows, unless told otherwise.
     ///
-    /// `memory_bytes` bounds the buffers and codec states of large files; each thread of the pool takes a few MiB beside.
+    /// `memory_bytes` bounds the buffers and codec states of large files, and what small files hold in memory while
+    /// they come from a server or wait for one; each thread of the pool takes a few MiB beside.
     pub fn new(threads: Option<usize>, memory_bytes: u64) -> Result<Self> {
         let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         raise_open_file_limit();
@@ -79,7 +85,9 @@ impl Engine {
             .build()
             .map_err(|error| Error::InvalidPlan(format!("no thread pool: {error}")))?;
         let (progress, notes, rates) = (Arc::default(), Notes::default(), RatesByJob::default());
-        Ok(Self { pool, budget: Budget::new(memory_bytes), progress, notes, rates })
+        let held_bytes = held_bytes(memory_bytes);
+        let (budget, held) = (Budget::new(memory_bytes - held_bytes), Budget::new(held_bytes));
+        Ok(Self { pool, budget, held, progress, notes, rates })
     }
 
     /// Have it note what its threads work on.
@@ -98,13 +106,19 @@ impl Engine {
     /// As with descriptors: two large tasks at once with two windows each take a quarter, the small ones less than half.
     fn window_held_bytes(&self, entries: usize) -> u64 {
         let part = if entries <= SMALL_TASK_ENTRIES { 64 } else { 16 };
-        (self.budget.total() / part).max(HELD_BYTES)
+        ((self.budget.total() + self.held.total()) / part).max(HELD_BYTES)
     }
 
     /// What all calls have seen and done so far.
     pub fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
+}
+
+/// The part of the memory that is for small files: an eighth, in which a server has time for a hundred of the largest,
+/// and where there is little memory, enough for two batches and a window.
+fn held_bytes(memory_bytes: u64) -> u64 {
+    (memory_bytes / 8).max((3 * HELD_BYTES).min(memory_bytes / 2))
 }
 
 /// Take all the descriptors that we may: a window keeps one open for each output that has no name yet.
