@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from tests.s3_double import listing, multipart, objects, signature
+from tests.s3_double import listing, multipart, objects, roles, signature
 from tests.s3_double.documents import Element, document, error_document
 from tests.s3_double.faults import Faults
 from tests.s3_double.messages import Request, Response, S3Error
@@ -57,7 +57,7 @@ def _performed(request: Request, store: Store) -> Response:
 def _operation(request: Request) -> str:
     method, query = request.method, request.query
     if not request.bucket:
-        return "ListBuckets"
+        return "AssumeRole" if method == "POST" else "ListBuckets"
     if not request.key:
         return _of_bucket(method, query)
     copies = "x-amz-copy-source" in request.headers
@@ -125,6 +125,7 @@ def _location(request: Request, store: Store) -> Response:
 
 _OPERATIONS: dict[str, Operation] = {
     "AbortMultipartUpload": multipart.abort,
+    "AssumeRole": roles.assume_role,
     "CompleteMultipartUpload": multipart.complete,
     "CopyObject": objects.copy_object,
     "CreateBucket": _create_bucket,

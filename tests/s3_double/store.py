@@ -95,6 +95,8 @@ class Store:
         self.quirks = Quirks()
         self.credentials: dict[str, str] = {}
         self.expired_tokens: set[str] = set()
+        self.roles_last_s = [3_600.0]
+        """How long the keys of a role last that is assumed; the last one holds for all others."""
         self._numbers = itertools.count(1)
 
     def bucket(self, name: str) -> Bucket:

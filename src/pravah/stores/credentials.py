@@ -6,13 +6,11 @@ Identity), the machine's (IMDSv2). What expires is asked for again by whoever us
 
 from __future__ import annotations
 
-import configparser
 from dataclasses import dataclass
-from pathlib import Path
 
 from pravah.errors import StoreError
 from pravah.settings import Settings
-from pravah.stores import metadata
+from pravah.stores import metadata, profiles
 from pravah.stores.metadata import Keys
 
 
@@ -31,11 +29,11 @@ def find(settings: Settings, prefix: str, region: str) -> Keys:
     if own is not None:
         return own
     found = (
-        _of_profile(settings, profile)
+        profiles.find(settings, profile, region)
         if profile
         else _named(settings, _Place("AWS_", "AWS_ACCESS_KEY_ID"))
         or metadata.of_web_identity(settings, region)
-        or _of_profile(settings, settings.text("AWS_PROFILE"))
+        or profiles.find(settings, settings.text("AWS_PROFILE"), region)
         or metadata.of_container(settings)
         or metadata.of_machine(settings)
     )
@@ -63,36 +61,3 @@ def _named(settings: Settings, place: _Place) -> Keys | None:
         )
     token = settings.text(f"{place.prefix}SESSION_TOKEN")
     return Keys(key, secret, token, None, place.origin)
-
-
-def _of_profile(settings: Settings, profile: str | None) -> Keys | None:
-    """Read the shared files; a profile that is named has to be there."""
-    places = {
-        "AWS_SHARED_CREDENTIALS_FILE": ("~/.aws/credentials", ""),
-        "AWS_CONFIG_FILE": ("~/.aws/config", "profile "),
-    }
-    for variable, (usual, before) in places.items():
-        path = Path(settings.text(variable) or usual).expanduser()
-        file = configparser.RawConfigParser(strict=False)
-        try:
-            file.read(path, "utf-8")
-        except (configparser.Error, UnicodeDecodeError, OSError):
-            continue  # another tool's file: what it can't say is found elsewhere
-        name = profile or "default"
-        for section in (name, f"{before}{name}"):
-            if file.has_option(section, "aws_secret_access_key"):
-                return Keys(
-                    file.get(section, "aws_access_key_id", fallback=""),
-                    file.get(section, "aws_secret_access_key"),
-                    file.get(section, "aws_session_token", fallback=None),
-                    None,
-                    f"profile `{name}` in {path}",
-                )
-    if profile:
-        raise StoreError(
-            f"the profile `{profile}` has no keys",
-            kind="no_credentials",
-            hint="`aws configure --profile` writes them; single sign-on and roles of profiles come "
-            "with a later release",
-        )
-    return None

@@ -1,4 +1,4 @@
-"""Services that hand out keys which expire: a token's exchange, a container's and a machine's own.
+"""Who hands out keys: services that exchange tokens or other keys, a container's, a machine's own.
 
 They are asked over HTTP on the spot, with short timeouts: where there is no such service, a laptop
 must not wait for it.
@@ -12,12 +12,13 @@ import re
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
 from pravah.errors import StoreError
 from pravah.settings import Settings
+from pravah.stores.signature import signed
 
 _SERVICE_S = 5.0
 # Elsewhere nobody has the address, and nobody answers.
@@ -42,12 +43,39 @@ class Keys:
         return f"Keys({self.access_key_id}, {self.origin})"
 
 
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role, and how it is assumed."""
+
+    arn: str
+    session_name: str
+    external_id: str | None
+    duration_s: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOn:
+    """Somebody who has signed on, and the role that keys are asked for."""
+
+    token: str
+    region: str
+    account: str
+    role: str
+
+
+def of_environment(settings: Settings) -> Keys | None:
+    """Find the keys that AWS tools have in the environment."""
+    key, secret = settings.text("AWS_ACCESS_KEY_ID"), settings.text("AWS_SECRET_ACCESS_KEY")
+    if key is None or secret is None:
+        return None
+    return Keys(key, secret, settings.text("AWS_SESSION_TOKEN"), None, "AWS_ACCESS_KEY_ID")
+
+
 def of_web_identity(settings: Settings, region: str) -> Keys | None:
     """Exchange the token that a Kubernetes service account has for keys of its role (IRSA)."""
     path, role = settings.text("AWS_WEB_IDENTITY_TOKEN_FILE"), settings.text("AWS_ROLE_ARN")
     if path is None or role is None:
         return None
-    url = settings.text("AWS_ENDPOINT_URL_STS") or f"https://sts.{region}.amazonaws.com"
     form = {
         "Action": "AssumeRoleWithWebIdentity",
         "Version": "2011-06-15",
@@ -55,11 +83,58 @@ def of_web_identity(settings: Settings, region: str) -> Keys | None:
         "RoleSessionName": settings.text("AWS_ROLE_SESSION_NAME") or "pravah",
         "WebIdentityToken": _file(path),
     }
+    url = _token_service(settings, region)
     asked = urllib.request.Request(url, urlencode(form).encode())  # noqa: S310 - the operator's URL
+    return _keys_of_role(asked, f"web identity, {role}")
+
+
+def of_role(settings: Settings, region: str, role: Role, source: Keys) -> Keys:
+    """Have the token service exchange keys for those of a role that they may assume."""
+    form = {
+        "Action": "AssumeRole",
+        "Version": "2011-06-15",
+        "RoleArn": role.arn,
+        "RoleSessionName": role.session_name,
+        "ExternalId": role.external_id,
+        "DurationSeconds": role.duration_s,
+    }
+    body = urlencode({name: value for name, value in form.items() if value}).encode()
+    url = _token_service(settings, region)
+    headers = signed(url, body, source, (region, "sts"), datetime.now(UTC))
+    asked = urllib.request.Request(url, body, headers)  # noqa: S310 - the operator's URL
+    return _keys_of_role(asked, f"role {role.arn}, by {source.origin}")
+
+
+def of_sign_on(settings: Settings, signed_on: SignedOn) -> Keys:
+    """Have the portal of single sign-on give keys for a token (GetRoleCredentials)."""
+    base = settings.text("AWS_ENDPOINT_URL_SSO")
+    base = base or f"https://portal.sso.{signed_on.region}.amazonaws.com"
+    query = urlencode({"role_name": signed_on.role, "account_id": signed_on.account})
+    url, proof = (
+        f"{base}/federation/credentials?{query}",
+        {"x-amz-sso_bearer_token": signed_on.token},
+    )
+    asked = urllib.request.Request(url, headers=proof)  # noqa: S310 - the operator's URL
+    answer = _answer(asked, _SERVICE_S, "the portal of single sign-on")
+    origin = f"single sign-on, {signed_on.role} of {signed_on.account}"
+    try:
+        told = json.loads(answer)["roleCredentials"]
+        ends_s = float(told["expiration"]) / 1_000
+        key, secret, token = (told[n] for n in ("accessKeyId", "secretAccessKey", "sessionToken"))
+    except (ValueError, KeyError, TypeError):
+        raise _without_keys(origin) from None
+    return Keys(key, secret, token, ends_s, origin)
+
+
+def _token_service(settings: Settings, region: str) -> str:
+    return settings.text("AWS_ENDPOINT_URL_STS") or f"https://sts.{region}.amazonaws.com"
+
+
+def _keys_of_role(asked: urllib.request.Request, origin: str) -> Keys:
     answer = _answer(asked, _SERVICE_S, "the token service")
     fields = dict(re.findall(r"<(\w+)>([^<]+)</\1>", answer))
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
-    return _keys({name: fields.get(name, "") for name in names}, f"web identity, {role}")
+    return _keys({name: fields.get(name, "") for name in names}, origin)
 
 
 def of_container(settings: Settings) -> Keys | None:
