@@ -100,8 +100,6 @@ def refuse_unknown_to_objects(spec: JobSpec) -> None:
         raise _later("sources in object stores and local ones in one job")
     if any(sources) and spec.in_place:
         raise _later("`in_place` in an object store")
-    if any(sources) and spec.source.files_from is not None:
-        raise _later("`files_from` of objects")
     _refuse_moving_elsewhere(spec.source.uri, spec.source.after)
     if spec.sink is None:
         return

@@ -54,6 +54,7 @@ pub use walk::{End, Origin, Visitor};
 pub(crate) use count::{LIST, LOOK, fault};
 pub(crate) use listing::Stat;
 pub(crate) use read::{closed, list, listing_of, look_at, look_for};
+pub(crate) use remote::Sieve;
 pub(crate) use walk::identity;
 
 /// How much is learned of each file.

@@ -47,7 +47,8 @@ impl ObjectLister {
         Ok(Self { sink: sink.map(Place::of).transpose()?, ..lister })
     }
 
-    fn place(&self, root: usize, directory: &[u8]) -> Result<Place> {
+    /// The place of a directory.
+    pub(super) fn place(&self, root: usize, directory: &[u8]) -> Result<Place> {
         self.roots.get(root).ok_or_else(|| Error::InvalidPlan(format!("there is no root {root}")))?.below(directory)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`connection`], `client`, `signature`, `limit`, `refusal`, `answers`, `runtime`: requests, and what comes of them
 //! - `place`, `objects`, `uploads`: a prefix of a bucket, and what is asked of the objects below it
-//! - `looks`, `copies`, `removals`: what is asked of many at once, and what the server does by itself
+//! - `looks`, `named`, `copies`, `removals`: what is asked of many at once, and what the server does by itself
 //! - `options`, `content_type`, `abilities`: what objects get beside their content, and what servers can't
 //! - `checksum`: what is sent and told of contents
 //! - [`ask`], [`checkup`]: what is asked outside of a job
@@ -24,6 +24,7 @@ mod keeper;
 mod limit;
 mod lister;
 mod looks;
+mod named;
 mod objects;
 mod options;
 mod place;
@@ -40,7 +41,8 @@ mod uploads;
 
 pub use keeper::ObjectKeeper;
 pub use lister::ObjectLister;
+pub use named::{Asked, Wanted};
 pub use options::ObjectOptions;
-pub use place::is_object_uri;
+pub use place::{is_no_path, is_object_uri};
 pub use sink::ObjectSink;
 pub use source::ObjectSource;

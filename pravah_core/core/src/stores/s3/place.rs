@@ -99,8 +99,8 @@ impl Place {
 }
 
 /// Why a key can't be taken for a path, if it can't: what is written under such a name would lie elsewhere.
-pub fn is_no_path(relative: &str) -> bool {
-    relative.split('/').any(|part| matches!(part, "" | "." | ".."))
+pub fn is_no_path(relative: impl AsRef<[u8]>) -> bool {
+    relative.as_ref().split(|&byte| byte == b'/').any(|part| matches!(part, b"" | b"." | b".."))
 }
 
 /// The longest key (Amazon S3 user guide, "Naming objects").
