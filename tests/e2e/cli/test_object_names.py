@@ -62,7 +62,8 @@ def test_prefix_in_a_list_is_listed_once_with_what_is_below(bucket: Bucket) -> N
     assert everything["counts"]["done"] == len(KEYS)
 
 
-def test_filters_hold_for_named_keys(bucket: Bucket) -> None:
+def test_filters_hold_for_named_keys(minio_bucket: Bucket) -> None:
+    bucket = minio_bucket
     fill(bucket)
     filters = ("--include", "*.csv", "--exclude", "other/", "--max-size", "10B")
     job = run(bucket, "\n".join((*KEYS, "none.txt")), *filters)
@@ -106,7 +107,8 @@ def test_name_outside_of_the_prefix_is_refused(minio_bucket: Bucket, name: str) 
     assert f"line 2 names `{name}`" in ran.err
 
 
-def test_list_may_be_an_object_of_any_form(bucket: Bucket) -> None:
+def test_list_may_be_an_object_of_any_form(minio_bucket: Bucket) -> None:
+    bucket = minio_bucket
     cli = bucket.cli
     fill(bucket)
     bucket.put("lists/names.txt", b"a.csv\ndeep/x.txt\n")
@@ -142,7 +144,8 @@ def test_list_that_cannot_be_read_is_one_error_with_a_hint(minio_bucket: Bucket)
     assert (ran.code, "NoSuchBucket" in ran.err) == (7, True), ran.err
 
 
-def test_failed_keys_of_a_job_are_the_list_of_another(bucket: Bucket) -> None:
+def test_failed_keys_of_a_job_are_the_list_of_another(minio_bucket: Bucket) -> None:
+    bucket = minio_bucket
     fill(bucket)
     bucket.put("in/ok.gz", gzip.compress(b"content"))
     first = bucket.cli.job(bucket.uri("in/"), "--to", bucket.uri("out/"), "-s", "decompress")
