@@ -357,7 +357,7 @@ def diff(
     threads: int | None,
     on_found: Callable[[list[Difference]], None],
 ) -> DiffCounts:
-    """Compare two trees; differences come in order, as (path, what, of A, of B)."""
+    """Compare two trees or prefixes; differences come in order: (path, what, of A, of B)."""
 
 def check_filters(rules: str, globs: list[str]) -> None:
     """Compile the rules of what is listed (JSON), to see whether they hold."""

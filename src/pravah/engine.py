@@ -149,7 +149,7 @@ def diff(
     *,
     threads: int | None = None,
 ) -> _core.DiffCounts:
-    """Compare two trees; differences come in lists, in order of their paths."""
+    """Compare two trees or prefixes; differences come in lists, in order of their paths."""
     with translated():
         return _core.diff(*trees, by, json.dumps(dict(rules)), threads, on_found)
 

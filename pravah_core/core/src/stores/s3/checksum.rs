@@ -23,36 +23,75 @@ pub fn checksum(bytes: &[u8]) -> String {
     written(CrcAlgorithm::Crc32Iscsi, crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes))
 }
 
-/// What a server tells of a whole object, and the checksum of what has come of it so far.
-pub struct Comparing {
-    name: &'static str,
-    told: String,
+/// What a server tells of a whole object.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// What the checksum is called: `crc64nvme`.
+    pub name: &'static str,
+    /// The checksum, in base64.
+    pub value: String,
+    algorithm: CrcAlgorithm,
+}
+
+impl Told {
+    /// All that is told.
+    pub fn all(answer: &Answer) -> Vec<Self> {
+        let told = TOLD.into_iter().map(|(name, header, algorithm)| {
+            let value = answer.header(header).to_owned();
+            Self { name, value, algorithm }
+        });
+        // One that is made of the checksums of parts tells nothing without their borders.
+        told.filter(|told| !told.value.is_empty() && !told.value.contains('-')).collect()
+    }
+
+    /// Begin to compute the same of other bytes.
+    pub fn begin(&self) -> Sum {
+        Sum { algorithm: self.algorithm, digest: Digest::new(self.algorithm) }
+    }
+}
+
+/// A checksum of the bytes that have come so far.
+pub struct Sum {
     algorithm: CrcAlgorithm,
     digest: Digest,
 }
 
-impl Comparing {
-    /// Begin; none: nothing is told by which the whole could be known.
-    pub fn begin(answer: &Answer) -> Option<Self> {
-        TOLD.into_iter().find_map(|(name, header, algorithm)| {
-            let told = answer.header(header);
-            // One that is made of the checksums of parts tells nothing without their borders.
-            let is_whole = !told.is_empty() && !told.contains('-');
-            is_whole.then(|| Self { name, told: told.to_owned(), algorithm, digest: Digest::new(algorithm) })
-        })
-    }
-
+impl Sum {
     /// Take the next bytes.
     pub fn add(&mut self, bytes: &[u8]) {
         self.digest.update(bytes);
     }
 
+    /// The checksum, in base64.
+    pub fn value(&self) -> String {
+        written(self.algorithm, self.digest.finalize())
+    }
+}
+
+/// What a server tells of a whole object, and the checksum of what has come of it so far.
+pub struct Comparing {
+    told: Told,
+    sum: Sum,
+}
+
+impl Comparing {
+    /// Begin; none: nothing is told by which the whole could be known.
+    pub fn begin(answer: &Answer) -> Option<Self> {
+        let told = Told::all(answer).into_iter().next()?;
+        Some(Self { sum: told.begin(), told })
+    }
+
+    /// Take the next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.sum.add(bytes);
+    }
+
     /// Compare, now that all bytes have come.
     pub fn end(&self) -> Result<(), Refusal> {
-        let (name, told, came) = (self.name, &self.told, written(self.algorithm, self.digest.finalize()));
-        match came == *told {
+        let (Told { name, value, .. }, came) = (&self.told, self.sum.value());
+        match came == *value {
             true => Ok(()),
-            false => Err(Refusal::local(DAMAGED, format!("its {name} is {told}, that of what came {came}"))),
+            false => Err(Refusal::local(DAMAGED, format!("its {name} is {value}, that of what came {came}"))),
         }
     }
 }

@@ -186,7 +186,7 @@ fn directory(name: &str) -> Option<Item> {
 }
 
 /// The objects of a page by their names below a prefix, without those that stand for directories.
-fn files(prefix: &str, objects: Vec<Listed>) -> Vec<Item> {
+pub(super) fn files(prefix: &str, objects: Vec<Listed>) -> Vec<Item> {
     let file = |object: Listed| {
         let name = object.key.strip_prefix(prefix)?;
         if object.size_bytes == 0 && (name.is_empty() || name.ends_with('/')) {

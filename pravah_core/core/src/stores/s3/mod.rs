@@ -5,7 +5,7 @@
 //! - `looks`, `named`, `copies`, `removals`: what is asked of many at once, and what the server does by itself
 //! - `options`, `content_type`, `abilities`: what objects get beside their content, and what servers can't
 //! - `checksum`: what is sent and told of contents
-//! - [`ask`], [`checkup`]: what is asked outside of a job
+//! - [`ask`], [`checkup`], `prefix`: what is asked outside of a job
 //! - [`ObjectLister`], [`ObjectSource`], [`ObjectSink`], [`ObjectKeeper`]: how they are listed, read, published, moved
 //!
 //! Nothing here decides about jobs, and no thread of the pool waits here: who opens a file that was awaited finds it
@@ -28,6 +28,7 @@ mod named;
 mod objects;
 mod options;
 mod place;
+mod prefix;
 mod publish;
 mod reading;
 mod refusal;
@@ -39,10 +40,12 @@ mod source;
 mod staging;
 mod uploads;
 
+pub use checksum::Told;
 pub use keeper::ObjectKeeper;
 pub use lister::ObjectLister;
 pub use named::{Asked, Wanted};
 pub use options::ObjectOptions;
-pub use place::{is_no_path, is_object_uri};
+pub use place::{is_no_path, is_object_uri, split_key};
+pub use prefix::{Keys, Prefix};
 pub use sink::ObjectSink;
 pub use source::ObjectSource;

@@ -7,7 +7,7 @@ use http::Method;
 
 use super::{
     answers::{Element, Page, header_time_ns},
-    checksum::{ASKED, Comparing, checksum},
+    checksum::{ASKED, Comparing, Told, checksum},
     client::{Answer, Request},
     options::tags_as_query,
     place::Place,
@@ -105,6 +105,13 @@ impl Place {
             Err(refusal) if refusal.is_missing() => Ok(None),
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// Ask what is told of an object's whole content.
+    pub async fn told(&self, key: &str) -> Result<Vec<Told>, Refusal> {
+        let mut request = self.request(Method::HEAD, key);
+        request.headers.push((ASKED.0.to_owned(), ASKED.1.to_owned()));
+        self.client.send(&request).await.map(|answer| Told::all(&answer))
     }
 
     /// Get the first bytes of an object, all where these are enough, and what it is; of a whole one servers tell a

@@ -2,7 +2,10 @@
 //!
 //! What is there under a key is an entry with size and time; a prefix below which there is something becomes a unit.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use super::{NamedPath, Seen, directory_of};
 use crate::{
@@ -11,7 +14,7 @@ use crate::{
     entry::Kind,
     plan::Plan,
     scan::{Detail, Directory, Filter, Item, Lister, Reason, Sieve, closed},
-    stores::s3::{Asked, ObjectLister, Wanted, is_no_path},
+    stores::s3::{Asked, ObjectLister, Wanted, is_no_path, split_key},
 };
 
 /// Look at all keys; none where the work is to be given up.
@@ -25,6 +28,7 @@ pub fn look(plan: &Plan, paths: &[&NamedPath], rules: &Rules<'_>) -> Result<Opti
     let groups = groups(plan, paths, &lister, &rules.filter)?;
     let mut ahead = groups.iter().flat_map(|group| group.keys.iter().map(move |key| (group, key)));
     let (mut asked, mut seen) = (VecDeque::new(), Vec::with_capacity(groups.len()));
+    let mut reached = BTreeSet::new();
     for group in &groups {
         let mut look = Look::new(group, rules);
         for key in &group.keys {
@@ -33,8 +37,12 @@ pub fn look(plan: &Plan, paths: &[&NamedPath], rules: &Rules<'_>) -> Result<Opti
             }
             asked.extend(ahead.by_ref().take(AHEAD - asked.len()).map(|(group, key)| group.ask(key, &lister, rules)));
             look.take(key, asked.pop_front().unwrap_or(Answer::NoPath))?;
+            rules.control.get_on();
         }
-        seen.push(look.end(plan, &lister)?);
+        if !look.missing.is_empty() && reached.insert(group.directory.root()) {
+            lister.see_root(group.directory.root())?;
+        }
+        seen.push(look.end(plan));
     }
     Ok(Some(seen))
 }
@@ -94,13 +102,8 @@ fn split(path: &[u8]) -> (&[u8], Key) {
         Some(bare) => (bare, Wanted::Prefix),
         None => (path, Wanted::Object),
     };
-    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-    let (of, form, above) = match is_no_path(bare) {
-        false => (bare, Form::Is(wanted), slashes.take_while(|&at| at < bare.len()).last()),
-        // As far as it is the path of a directory.
-        true => (path, Form::NoPath, slashes.take_while(|&at| !is_no_path(&path[..at])).last()),
-    };
-    let (parent, name) = above.map_or((&b""[..], of), |at| (&of[..at], &of[at + 1..]));
+    let (of, form) = if is_no_path(bare) { (path, Form::NoPath) } else { (bare, Form::Is(wanted)) };
+    let (parent, name) = split_key(of);
     (parent, Key { name: name.to_vec(), form })
 }
 
@@ -160,15 +163,12 @@ impl<'l> Look<'l> {
         Ok(())
     }
 
-    fn end(mut self, plan: &Plan, lister: &ObjectLister) -> Result<Seen> {
+    fn end(mut self, plan: &Plan) -> Seen {
         let directory = &self.group.directory;
-        if !self.missing.is_empty() {
-            lister.see_root(directory.root())?;
-            self.seen.miss((plan, self.rules), directory, &self.missing);
-        }
+        self.seen.miss((plan, self.rules), directory, &self.missing);
         let sifted = Sieve::new(&self.rules.filter, Detail::Sizes, directory).sift(self.items);
         self.seen.take(self.rules, directory, sifted.listing);
-        Ok(self.seen)
+        self.seen
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn test_keys_are_split_behind_the_last_directory_that_is_one() {
+    fn test_names_are_objects_prefixes_or_no_paths() {
         let (object, prefix) = (Form::Is(Wanted::Object), Form::Is(Wanted::Prefix));
         for (path, parent, name, form) in [
             ("", "", "", Form::Root),
