@@ -248,6 +248,9 @@ def look_at_store(uri: str) -> Literal["object", "prefix", "nothing"]:
 def check_store(uri: str) -> str:
     """Try what a job needs of a prefix; gives what came of it as JSON."""
 
+def get_object(uri: str, descriptor: int) -> None:
+    """Write an object to an open descriptor."""
+
 def put_object(uri: str, descriptor: int, owner: str, options: str) -> None:
     """Put an open file at a URI, in the name of a job; `options` is JSON."""
 
@@ -354,7 +357,7 @@ def diff(
     threads: int | None,
     on_found: Callable[[list[Difference]], None],
 ) -> DiffCounts:
-    """Compare two trees; differences come in order, as (path, what, of A, of B)."""
+    """Compare two trees or prefixes; differences come in order: (path, what, of A, of B)."""
 
 def check_filters(rules: str, globs: list[str]) -> None:
     """Compile the rules of what is listed (JSON), to see whether they hold."""

@@ -56,6 +56,7 @@ __all__ = [
     "diff",
     "files",
     "finish_sources",
+    "get_object",
     "known_in",
     "look_at_store",
     "look_back",
@@ -148,7 +149,7 @@ def diff(
     *,
     threads: int | None = None,
 ) -> _core.DiffCounts:
-    """Compare two trees; differences come in lists, in order of their paths."""
+    """Compare two trees or prefixes; differences come in lists, in order of their paths."""
     with translated():
         return _core.diff(*trees, by, json.dumps(dict(rules)), threads, on_found)
 
@@ -380,6 +381,12 @@ def check_store(uri: str) -> dict[str, Any]:
     with translated():
         checkup: dict[str, Any] = json.loads(_core.check_store(uri))
     return checkup
+
+
+def get_object(uri: str, descriptor: int) -> None:
+    """Write an object to an open file; EngineError of kind `not_found` where there is none."""
+    with translated():
+        _core.get_object(uri, descriptor)
 
 
 def put_object(uri: str, descriptor: int, job_id: str, options: dict[str, Any]) -> None:

@@ -121,9 +121,12 @@ def test_prefix_that_is_source_and_sink_is_refused() -> None:
     refuse_object_overlap(["s3://b", "s3://b/ab", "s3://c/a"], "s3://b/a")
 
 
-def test_objects_and_files_in_one_job_are_refused_before_a_store_is_asked(place: Path) -> None:
+def test_objects_that_would_be_replaced_in_place_are_refused_before_a_store_is_asked(
+    place: Path,
+) -> None:
+    mapping = {"source": ["s3://b/a", "in"], "steps": ["copy"], "in_place": True}
     with pytest.raises(NotYetError):
-        _plan(place, ["s3://b/a", "in"], "out")
+        planner.plan(JobSpec.parse(mapping), bytes(place), "01K")
 
 
 def test_unknown_scheme_is_refused(place: Path) -> None:

@@ -1,19 +1,20 @@
 //! Names that a job is given, in place of what it would find: read, put in order, and cut into scan units.
 //!
 //! Memory does not grow with the number of names: they are sorted on disk. What is named twice is one name, and so is
-//! what lies below a directory that is named too, as that is listed with it.
+//! what lies below a directory that is named too, as that is listed with it. [`roots`] tells where a name lies.
+
+mod roots;
 
 use std::{
-    ffi::OsStr,
     fs::File,
     io::{BufRead, BufReader, Cursor, Read},
-    os::unix::ffi::OsStrExt,
     path::Path,
 };
 
 use arrow_array::{Array, cast::AsArray};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use roots::Roots;
 use serde::Deserialize;
 
 use crate::{
@@ -28,16 +29,15 @@ use crate::{
 
 /// Reads the names of a job.
 pub struct NameList {
-    /// Where names lie: a relative one below the only root, an absolute one below any.
-    roots: Vec<Vec<u8>>,
-    links: Links,
+    roots: Roots,
     sorter: Sorter,
 }
 
 impl NameList {
-    /// Read names that lie below these roots; `scratch` is a directory for what does not fit into memory.
+    /// Read names that lie below these roots, paths or URIs as people write them; `scratch` is a directory for what
+    /// does not fit into memory.
     pub fn new(roots: Vec<Vec<u8>>, links: Links, scratch: &Path) -> Self {
-        Self { roots, links, sorter: Sorter::new(scratch) }
+        Self { roots: Roots::new(roots, links), sorter: Sorter::new(scratch) }
     }
 
     /// Read a file or a stream, in whichever form it is: names that end in NULs, where there is one in its first
@@ -76,7 +76,6 @@ impl NameList {
     pub fn finish(self) -> Result<Units> {
         Ok(Units {
             roots: self.roots,
-            links: self.links,
             sorted: self.sorter.finish()?,
             last: None,
             last_lists: None,
@@ -122,47 +121,21 @@ impl NameList {
         if name.is_empty() {
             return Ok(());
         }
-        let shown = || String::from_utf8_lossy(name);
-        let names: Vec<&[u8]> = name.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b".")).collect();
-        if names.contains(&b"..".as_slice()) {
-            return Err(format!("names `{}`, which leads out of the source", shown()));
-        }
         if name.contains(&0) {
-            return Err(format!("names `{}`, which holds a NUL byte", shown().replace('\0', "\\0")));
+            let shown = String::from_utf8_lossy(name).replace('\0', "\\0");
+            return Err(format!("names `{shown}`, which holds a NUL byte"));
         }
-        let path = names.join(&b'/');
-        let (root, path) = if name.starts_with(b"/") { self.below(&path) } else { self.only(path) }
-            .ok_or_else(|| format!("names `{}`, which does not lie below the source", shown()))?;
+        let (root, path) = self.roots.place(name)?;
         self.sorter.push(key_of(root, &path), Vec::new()).map_err(|error| format!("can't be kept: {error}"))
-    }
-
-    fn only(&self, path: Vec<u8>) -> Option<(u16, Vec<u8>)> {
-        (self.roots.len() == 1).then_some((0, path))
-    }
-
-    /// The innermost root that an absolute path lies in, and the path below it.
-    fn below(&self, path: &[u8]) -> Option<(u16, Vec<u8>)> {
-        let below = |root: &[u8]| {
-            let root = root.strip_prefix(b"/").unwrap_or(root);
-            let rest = path.strip_prefix(root)?;
-            if root.is_empty() || rest.is_empty() {
-                Some(rest.to_vec())
-            } else {
-                rest.strip_prefix(b"/").map(<[u8]>::to_vec)
-            }
-        };
-        let found = (0_u16..).zip(&self.roots).filter_map(|(at, root)| below(root).map(|rest| (at, rest)));
-        found.min_by_key(|(_, rest)| rest.len())
     }
 }
 
 /// The names in order, as scan units.
 pub struct Units {
-    roots: Vec<Vec<u8>>,
-    links: Links,
+    roots: Roots,
     sorted: Sorted,
     last: Option<Vec<u8>>,
-    /// Whether the last name is a directory, so that what lies below it comes with it; none: nobody asked yet.
+    /// Whether the last name is a directory or a prefix, with which comes what lies below; none: nobody asked yet.
     last_lists: Option<bool>,
     has_given: bool,
     names: u64,
@@ -207,25 +180,9 @@ impl Units {
         if last == key {
             return true;
         }
-        let (roots, links) = (&self.roots, self.links);
-        *self.last_lists.get_or_insert_with(|| is_directory(roots, links, last))
+        let (root, below) = split_key(last);
+        *self.last_lists.get_or_insert_with(|| self.roots.lists(root, &below))
     }
-}
-
-/// Whether the path of a key is a directory now; of one that is none, nothing is listed with it.
-fn is_directory(roots: &[Vec<u8>], links: Links, key: &[u8]) -> bool {
-    let (root, below) = split_key(key);
-    if below.is_empty() {
-        return true; // a root is one
-    }
-    let Some(root) = roots.get(usize::from(root)) else { return false };
-    let path = [root.as_slice(), b"/", &below].concat();
-    let path = Path::new(OsStr::from_bytes(&path));
-    let looked = match links {
-        Links::Skip => path.symlink_metadata(),
-        Links::Follow => path.metadata(),
-    };
-    looked.is_ok_and(|found| found.is_dir())
 }
 
 /// The key by which a path is ordered. With NUL for the slash a directory is followed by all that lies below it.
@@ -246,7 +203,8 @@ fn path_of(key: &[u8]) -> NamedPath {
 
 /// Whether a path is another one, or lies below it.
 fn covers(above: &[u8], key: &[u8]) -> bool {
-    key.starts_with(above) && (above.len() == 2 || matches!(key.get(above.len()), None | Some(0)))
+    let ends_at_slash = above.len() == 2 || above.last() == Some(&0);
+    key.starts_with(above) && (ends_at_slash || matches!(key.get(above.len()), None | Some(0)))
 }
 
 #[derive(Deserialize)]
@@ -321,6 +279,14 @@ mod tests {
         let each = ["file", "file/below", "gone", "gone/below"].map(|path| (0, path));
         assert_eq!(paths(&root, text), named(&each));
         assert_eq!(paths(&["/d"], b"a\n.\nb\n"), named(&[(0, "")]));
+    }
+
+    #[test]
+    fn test_keys_are_given_once_and_not_below_prefixes_that_are_named() {
+        let text = b"b/\na//y\na/x\ns3://k/p/a/x\nb\nb/below\nb-c\n";
+        let each = ["a//y", "a/x", "b", "b/", "b-c"].map(|path| (0, path));
+        assert_eq!(paths(&["s3://k/p"], text), named(&each));
+        assert_eq!(paths(&["s3://k/p"], b"a\ns3://k/p/\n"), named(&[(0, "")]));
     }
 
     #[test]

@@ -37,7 +37,7 @@ mod _core {
         results::{Results, Table},
         retry::{retry, split},
         scanner::Scanner,
-        store::{check_store, describe_connections, look_at_store, put_object, remove_object},
+        store::{check_store, describe_connections, get_object, look_at_store, put_object, remove_object},
         task::{finish_sources, manifest_directories, merge_fingerprints, sweep, undo, unshare},
         unit::{known_in, look_back},
     };

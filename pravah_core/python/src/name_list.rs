@@ -28,7 +28,7 @@ enum Stage {
 
 #[pymethods]
 impl NameList {
-    /// `roots` are the paths that names lie below; `scratch` is a directory for what does not fit into memory.
+    /// `roots` are the paths and URIs that names lie below; `scratch` is a directory for what does not fit into memory.
     #[new]
     fn new(roots: Vec<Vec<u8>>, follow_symlinks: bool, scratch: &[u8]) -> Self {
         let links = if follow_symlinks { Links::Follow } else { Links::Skip };

@@ -37,15 +37,9 @@ impl Scanner {
         let globs = globs.iter().map(compile).collect::<pravah_core::Result<_>>().map_err(|error| raise(&error))?;
         let detail = if stat { Detail::Sizes } else { Detail::Names };
         let links = if follow_symlinks { Links::Follow } else { Links::Skip };
-        let objects: Vec<&str> =
-            roots.iter().filter_map(|root| std::str::from_utf8(root).ok()).filter(|root| is_object_uri(root)).collect();
-        let lister = match objects.len() {
-            0 => None,
-            count if count == roots.len() => {
-                Some(py.detach(|| ObjectLister::of_paths(&objects)).map_err(|error| raise(&error))?)
-            }
-            _ => return Err(PyValueError::new_err("roots are directories or prefixes of object stores, not both")),
-        };
+        let has_objects = roots.iter().any(|root| std::str::from_utf8(root).is_ok_and(is_object_uri));
+        let lister = has_objects.then(|| py.detach(|| ObjectLister::of_paths(&roots)));
+        let lister = lister.transpose().map_err(|error| raise(&error))?;
         let scanner = scan::Scanner::new(roots).filter(filter(rules)?).globs(globs).links(links).detail(detail);
         let scanner = match lister {
             Some(lister) => scanner.lister(Arc::new(lister)),

@@ -49,6 +49,14 @@ pub fn put_object(py: Python<'_>, uri: &str, descriptor: i32, owner: &str, optio
     py.detach(|| ask::put_file(uri, &file, owner, options)).map_err(|error| raise(&error))
 }
 
+/// Write an object to an open descriptor.
+#[pyfunction]
+pub fn get_object(py: Python<'_>, uri: &str, descriptor: i32) -> PyResult<()> {
+    // SAFETY: the caller keeps its descriptor open during the call, and it is not closed here.
+    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(descriptor) });
+    py.detach(|| ask::get_file(uri, &file)).map_err(|error| raise(&error))
+}
+
 /// Remove what a job has put at a URI; tells whether that was there.
 #[pyfunction]
 pub fn remove_object(py: Python<'_>, uri: &str, owner: &str) -> PyResult<bool> {

@@ -8,7 +8,7 @@ COMMANDS = {
     "run": ("pravah.cli.run:run", "Create a job and work on it here until it ends."),
     "plan": ("pravah.cli.plan:plan", "Show what a job would do; writes nothing."),
     "scan": ("pravah.cli.scan:scan", "List the files below directories."),
-    "diff": ("pravah.cli.diff:diff", "Compare two directory trees."),
+    "diff": ("pravah.cli.diff:diff", "Compare two directory trees or prefixes."),
     "jobs": ("pravah.cli.jobs:COMMANDS", "Create, follow, inspect and steer jobs."),
     "why": ("pravah.cli.story:why", "Tell what became of a file, job by job."),
     "which": ("pravah.cli.story:which", "Tell which job made an output, and what of."),

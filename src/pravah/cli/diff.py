@@ -1,4 +1,4 @@
-"""`pravah diff`: two directory trees, and what differs.
+"""`pravah diff`: two directory trees or prefixes of object stores, and what differs.
 
 Each difference is a line of fields with a tab between, for people and for scripts: a mark, the
 path, and where both trees have it what differs, and the values. Names are escaped, so that
@@ -21,8 +21,10 @@ from pravah.cli.exit_codes import ExitCode
 from pravah.cli.figures import count
 from pravah.cli.filter_flags import FilterFlags
 from pravah.cli.names import printable
-from pravah.errors import NotYetError, SourceMissingError, SpecError
+from pravah.cli.store_note import tell_note
+from pravah.errors import SourceMissingError, SpecError
 from pravah.model.filters import Filters
+from pravah.model.uri import absolute_uri, is_object_uri, object_parts, object_uri, planned_uri
 
 if TYPE_CHECKING:
     from pravah.engine import Difference
@@ -47,14 +49,14 @@ _COUNTED = (
 
 
 def diff(
-    first: Annotated[str, Argument(metavar="A", help="A directory.")],
-    second: Annotated[str, Argument(metavar="B", help="The directory to compare it with.")],
+    first: Annotated[str, Argument(metavar="A", help="A directory, or s3://BUCKET/PREFIX/.")],
+    second: Annotated[str, Argument(metavar="B", help="What to compare it with.")],
     filters: FilterFlags,
     console: Console,
     *,
     by: Annotated[By, Option(help="What is compared of files.")] = By.SIZE,
 ) -> int:
-    """Compare two directory trees."""
+    """Compare two directory trees or prefixes."""
     from pravah import engine
 
     wanted = Filters.read(filters.keys())
@@ -81,7 +83,7 @@ def diff(
 
 def _tree(typed: str) -> bytes:
     if "://" in typed:
-        raise NotYetError(f"can't compare `{typed}`: this release works on local files only")
+        return _prefix(typed)
     path = os.fsencode(typed)
     try:
         is_directory = Path(typed).stat() is not None and Path(typed).is_dir()
@@ -96,6 +98,29 @@ def _tree(typed: str) -> bytes:
             hint="diff compares directories; `cmp` compares two files",
         )
     return os.path.abspath(path)  # noqa: PTH100 - pathlib has no paths of bytes
+
+
+def _prefix(typed: str) -> bytes:
+    """Give the prefix that is meant, without a slash at its end; that of a bucket may be empty."""
+    from pravah import engine
+
+    uri = absolute_uri(typed, b"/")
+    if not is_object_uri(uri):
+        raise SpecError(f"`{typed}` is no place that can be compared", kind="unknown_scheme")
+    tell_note(uri)
+    found, (name, bucket, key) = engine.look_at_store(planned_uri(uri)), object_parts(uri)
+    if found == "object":
+        raise SpecError(
+            f"`{printable(uri)}` is an object",
+            kind="not_a_directory",
+            hint="diff compares prefixes; with a `/` at its end it means one",
+        )
+    if found == "nothing" and key.strip("/"):
+        raise SourceMissingError(
+            f"there is nothing below `{printable(uri)}`",
+            hint="`pravah scan` lists what is there",
+        )
+    return object_uri(name, bucket, key.rstrip("/")).rstrip("/").encode()
 
 
 def _show_line(console: Console, difference: "Difference") -> None:

@@ -13,10 +13,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 from pravah import engine
-from pravah.errors import NotFoundError, SourceMissingError, SpecError
-from pravah.model.uri import shown_path, uri_path
+from pravah.errors import EngineError, NotFoundError, SourceMissingError, SpecError
+from pravah.model.uri import (
+    is_object_uri,
+    object_parts,
+    planned_uri,
+    shown_path,
+    shown_uri,
+    uri_path,
+)
 
 if TYPE_CHECKING:
     from pravah.model.job import Job
@@ -50,8 +58,13 @@ def with_roots(spec: JobSpec, job: Callable[[str], Job]) -> JobSpec:
     if listed is None or not listed.startswith(_JOB) or spec.source.uri:
         return spec
     roots = job(_reference(listed)[0]).plan["roots"]
-    uris = list(dict.fromkeys(root["uri"] for root in roots))
+    uris = list(dict.fromkeys(_source(root["uri"]) for root in roots))
     return spec.model_copy(update={"source": spec.source.model_copy(update={"uri": uris})})
+
+
+def _source(planned: str) -> str:
+    """Give the source that a planned root stands for, never the object that is called like it."""
+    return f"{shown_uri(planned)}/" if is_object_uri(planned) else planned
 
 
 @contextmanager
@@ -63,10 +76,13 @@ def read(
         yield None
         return
     scratch.mkdir(parents=True, exist_ok=True)
-    roots = [uri_path(root["uri"]) for root in plan["roots"]]
+    roots = [_place(root["uri"]) for root in plan["roots"]]
     with engine.translated_list():
         names = engine.NameList(roots, spec.source.follow_symlinks, bytes(scratch))
-        _take(names, spec.source.files_from, accounts)
+        if is_object_uri(spec.source.files_from):
+            _take_object(names, spec.source.files_from, scratch)
+        else:
+            _take(names, spec.source.files_from, accounts)
         names.finish()
     with tempfile.TemporaryFile(dir=scratch) as file:
         sizes = []
@@ -75,6 +91,33 @@ def read(
                 file.write(unit)
                 sizes.append(len(unit))
         yield Units(file, names.digest(), sizes)
+
+
+def _place(planned: str) -> bytes:
+    """Give the path of a root, or its URI as whole names begin with it."""
+    return unquote_to_bytes(planned) if is_object_uri(planned) else uri_path(planned)
+
+
+def _take_object(names: engine.NameList, listed: str, scratch: Path) -> None:
+    """Read a list that lies in an object store, by way of a file: memory does not hold it."""
+    _, _, key = object_parts(listed)
+    if not key or key.endswith("/"):
+        raise SpecError(
+            f"the list `{listed}` is a prefix, and a list is one object",
+            kind="invalid_uri",
+            hint="as in `s3://BUCKET/list.txt`",
+        )
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        try:
+            engine.get_object(planned_uri(listed), file.fileno())
+        except EngineError as error:
+            if error.kind != "not_found":
+                raise
+            raise SourceMissingError(
+                f"no list `{listed}`", hint="`pravah scan` lists what is there"
+            ) from error
+        file.seek(0)
+        names.read(file.fileno())
 
 
 def _take(names: engine.NameList, listed: str, accounts: Accounts) -> None:

@@ -96,12 +96,8 @@ def refuse_unknown_to_objects(spec: JobSpec) -> None:
     """Refuse what this release can't do with objects, before anything is looked at."""
     sources = [is_object_uri(uri) for uri in spec.source.uri]
     sink = spec.sink.uri if spec.sink else NULL
-    if any(sources) and not all(sources):
-        raise _later("sources in object stores and local ones in one job")
     if any(sources) and spec.in_place:
         raise _later("`in_place` in an object store")
-    if any(sources) and spec.source.files_from is not None:
-        raise _later("`files_from` of objects")
     _refuse_moving_elsewhere(spec.source.uri, spec.source.after)
     if spec.sink is None:
         return

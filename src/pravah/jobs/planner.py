@@ -212,6 +212,11 @@ def _root(uri: str) -> _Root:
     )
 
 
+def _local(roots: list[_Root]) -> list[_Root]:
+    """Give the roots that are on a disk: no path of another one means anything there."""
+    return [root for root in roots if root.identity is not None]
+
+
 def _name(path: bytes) -> bytes:
     return path.rpartition(b"/")[2]
 
@@ -338,7 +343,7 @@ def _refuse_itself(roots: list[_Root], sink: dict[str, Any]) -> None:
     if sink["only"] is None:
         return
     path = uri_path(sink["uri"] + "/" + sink["only"])
-    if identity(path) in [root.identity for root in roots]:
+    if identity(path) in [root.identity for root in _local(roots)]:
         raise OverlapError(
             f"source and sink are the same file, `{shown_path(path)}`", hint="name another `--to`"
         )
@@ -347,7 +352,7 @@ def _refuse_itself(roots: list[_Root], sink: dict[str, Any]) -> None:
 def _refuse_overlap(roots: list[_Root], sink: bytes, *, is_file: bool) -> None:
     """Refuse a sink that is a source, or that a source lies in; below a source it is left out."""
     sink_identity = identity(sink)
-    for root in (root for root in roots if root.only is None):
+    for root in (root for root in _local(roots) if root.only is None):
         if is_file or sink_identity is None:
             continue
         if root.identity == sink_identity:
@@ -366,7 +371,7 @@ def _refuse_overlap(roots: list[_Root], sink: bytes, *, is_file: bool) -> None:
 def _refuse_results_in_source(roots: list[_Root], place: bytes) -> None:
     """Refuse a place for the findings where later jobs over the source would list them."""
     above = ancestors(place)
-    for root in roots:
+    for root in _local(roots):
         if root.identity in above or root.identity == identity(place):
             raise OverlapError(
                 f"the results `{shown_path(place)}` lie in the source `{shown_path(root.path)}`",

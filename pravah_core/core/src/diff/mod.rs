@@ -1,25 +1,35 @@
-//! Two directory trees, and what differs: entries that only one has, and entries that are not the same.
+//! Two directory trees, or prefixes of object stores, and what differs: entries that only one side has, and entries
+//! that are not the same.
 //!
-//! - `tree`: one of the two: its directories in order, its files
+//! - `tree`: one of two trees: its directories in order, its files
+//! - `keyed`, `leaves`: two sides of which one is a prefix at least, by their keys
 //! - `content`: threads that compare the contents of files
+//! - `teller`: what is found, told in order
 //!
-//! Both trees are walked in step, a directory of each at a time, in bytewise order of their names, and differences are
-//! told in that order, whatever finishes first. What only one tree has is told once, a directory without what is in
-//! it. Memory grows with the entries of the directories on the way to the current one, not with those of the trees.
-//! Nothing is written, and no link is followed but those that name the roots.
+//! Two trees are walked in step, a directory of each at a time, in bytewise order of their names; two sides with a
+//! prefix are merged in bytewise order of whole paths, which is that of object stores. Differences are told in that
+//! order, whatever finishes first. What only one side has is told once, a directory without what is in it. Memory
+//! grows with the entries of the directories on the way to the current one, not with those of the trees. Nothing is
+//! written, and no link is followed but those that name the roots.
 
 mod content;
+mod keyed;
+mod leaves;
+mod teller;
 mod tree;
 
-use std::{cmp::Ordering, collections::VecDeque, ops::ControlFlow, sync::Arc, sync::mpsc::Receiver};
+use std::{cmp::Ordering, ops::ControlFlow, sync::Arc};
 
-use content::{Comparers, Comparison, Verdict};
+use content::{Comparers, Contents};
+use leaves::{KeyLeaves, Leaves, TreeLeaves};
+use teller::{Teller, failed};
 use tree::{Level, Tree};
 
 use crate::{
-    Error, Result,
+    Result,
     entry::{Kind, join},
     scan::Filter,
+    stores::s3::{Prefix, is_object_uri},
 };
 
 /// What makes two files of one name the same.
@@ -78,9 +88,10 @@ pub struct Counts {
     pub failed: u64,
 }
 
-/// Compare two trees; tell each difference as it is found, in order. A break ends the comparison early.
+/// Compare two sides, paths or URIs as people write them; tell each difference as it is found, in order. A break ends
+/// the comparison early.
 ///
-/// Fails where a root is no directory that can be opened.
+/// Fails where a root is no directory that can be opened, or a prefix can't be listed.
 pub fn diff(
     roots: [&[u8]; 2],
     filter: &Filter,
@@ -88,34 +99,59 @@ pub fn diff(
     threads: usize,
     tell: &mut dyn FnMut(Difference) -> ControlFlow<()>,
 ) -> Result<Counts> {
-    let trees = Arc::new([Tree::open(roots[0])?, Tree::open(roots[1])?]);
-    let comparers = Comparers::start(&trees, by, threads)?;
-    let mut walk =
-        Walk { trees: &trees, filter, by, comparers, waiting: VecDeque::new(), counts: Counts::default(), tell };
-    // A break is no failure: what was counted until then is given.
-    let _ = walk.run();
-    Ok(walk.counts)
+    let places = [Place::open(roots[0])?, Place::open(roots[1])?];
+    let contents = [places[0].contents(), places[1].contents()];
+    if let [Place::Tree(first), Place::Tree(second)] = &places {
+        let mut teller = Teller::new(by, Comparers::start(&contents, by, threads)?, tell);
+        // A break is no failure: what was counted until then is given.
+        let _ = Walk { trees: [first, second], filter, teller: &mut teller }.run();
+        return Ok(teller.counts());
+    }
+    let mut teller = Teller::new(by, Comparers::start(&contents, by, threads.max(REMOTE_THREADS))?, tell);
+    keyed::diff(places[0].leaves(filter)?, places[1].leaves(filter)?, &mut teller)?;
+    Ok(teller.counts())
 }
 
-struct Walk<'w> {
-    trees: &'w [Tree; 2],
+/// Threads that compare contents which are far away, and wait for them more than they compute: each keeps up to 64 MiB
+/// of two large objects.
+const REMOTE_THREADS: usize = 8;
+
+/// One side.
+enum Place {
+    Tree(Arc<Tree>),
+    Prefix(Arc<Prefix>),
+}
+
+impl Place {
+    fn open(root: &[u8]) -> Result<Self> {
+        match str::from_utf8(root) {
+            Ok(uri) if is_object_uri(uri) => Ok(Self::Prefix(Arc::new(Prefix::of_path(uri)?))),
+            _ => Ok(Self::Tree(Arc::new(Tree::open(root)?))),
+        }
+    }
+
+    fn contents(&self) -> Arc<dyn Contents> {
+        match self {
+            Self::Tree(tree) => tree.clone(),
+            Self::Prefix(prefix) => prefix.clone(),
+        }
+    }
+
+    fn leaves<'p>(&'p self, filter: &'p Filter) -> Result<Box<dyn Leaves + 'p>> {
+        match self {
+            Self::Tree(tree) => Ok(Box::new(TreeLeaves::new(tree, filter)?)),
+            Self::Prefix(prefix) => Ok(Box::new(KeyLeaves::new(prefix, filter))),
+        }
+    }
+}
+
+struct Walk<'w, 't> {
+    trees: [&'w Tree; 2],
     filter: &'w Filter,
-    by: By,
-    comparers: Comparers,
-    /// What has been found and not been told yet, in order.
-    waiting: VecDeque<Found>,
-    counts: Counts,
-    tell: &'w mut dyn FnMut(Difference) -> ControlFlow<()>,
+    teller: &'w mut Teller<'t>,
 }
 
-/// A difference, or a pair of files whose contents are being compared.
-enum Found {
-    Known(Difference),
-    Same,
-    Pending(Vec<u8>, Receiver<Verdict>),
-}
-
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn run(&mut self) -> ControlFlow<()> {
         let mut levels = Vec::new();
         self.enter(Vec::new(), None, &mut levels)?;
@@ -126,20 +162,20 @@ impl Walk<'_> {
             };
             let path = join(level.path(), &pair.name);
             match (pair.kinds[0], pair.kinds[1]) {
-                (Some(kind), None) => self.found(path, What::OnlyFirst(kind))?,
-                (None, Some(kind)) => self.found(path, What::OnlySecond(kind))?,
+                (Some(kind), None) => self.teller.found(path, What::OnlyFirst(kind))?,
+                (None, Some(kind)) => self.teller.found(path, What::OnlySecond(kind))?,
                 (Some(Kind::Directory), Some(Kind::Directory)) => {
                     let parent = Arc::clone(level.directory());
                     self.enter(path, Some((&parent, &pair.name)), &mut levels)?;
                 }
-                _ if let Some((kind, message)) = pair.failed => self.found(path, What::Failed(kind, message))?,
-                (Some(one), Some(other)) if one != other => self.found(path, What::Kind(one, other))?,
-                (Some(Kind::File), _) => self.files(path, pair.sizes)?,
+                _ if let Some((kind, message)) = pair.failed => self.teller.found(path, What::Failed(kind, message))?,
+                (Some(one), Some(other)) if one != other => self.teller.found(path, What::Kind(one, other))?,
+                (Some(Kind::File), _) => self.teller.files(path, pair.sizes)?,
                 (Some(Kind::Symlink), _) => self.links(path)?,
-                _ => self.take(Found::Same)?,
+                _ => self.teller.same()?,
             }
         }
-        self.drain(0)
+        self.teller.drain(0)
     }
 
     fn enter(
@@ -150,85 +186,18 @@ impl Walk<'_> {
     ) -> ControlFlow<()> {
         match Level::read(self.trees, path.clone(), parent, self.filter) {
             Ok(level) => levels.push(level),
-            Err(error) => self.found(path, What::Failed(error.kind(), error.to_string()))?,
+            Err(error) => self.teller.found(path, failed(&error))?,
         }
         ControlFlow::Continue(())
-    }
-
-    fn files(&mut self, path: Vec<u8>, sizes: [u64; 2]) -> ControlFlow<()> {
-        if sizes[0] != sizes[1] {
-            return self.found(path, What::Size(sizes[0], sizes[1]));
-        }
-        if self.by == By::Size {
-            return self.take(Found::Same);
-        }
-        let (comparison, verdict) = Comparison::new(path.clone());
-        self.comparers.send(comparison);
-        self.take(Found::Pending(path, verdict))
     }
 
     fn links(&mut self, path: Vec<u8>) -> ControlFlow<()> {
         match (self.trees[0].read_link(&path), self.trees[1].read_link(&path)) {
-            (Ok(one), Ok(other)) if one == other => self.take(Found::Same),
-            (Ok(one), Ok(other)) => self.found(path, What::Target(one, other)),
-            (Err(error), _) | (_, Err(error)) => self.found(path, What::Failed(error.kind(), error.to_string())),
+            (Ok(one), Ok(other)) if one == other => self.teller.same(),
+            (Ok(one), Ok(other)) => self.teller.found(path, What::Target(one, other)),
+            (Err(error), _) | (_, Err(error)) => self.teller.found(path, failed(&error)),
         }
     }
-
-    fn found(&mut self, path: Vec<u8>, what: What) -> ControlFlow<()> {
-        self.take(Found::Known(Difference { path, what }))
-    }
-
-    fn take(&mut self, found: Found) -> ControlFlow<()> {
-        self.waiting.push_back(found);
-        self.drain(WAITING)
-    }
-
-    /// Tell what is known, and wait for what is not where more than so much waits.
-    fn drain(&mut self, most: usize) -> ControlFlow<()> {
-        while let Some(first) = self.waiting.pop_front() {
-            let (path, verdict) = match first {
-                Found::Same => {
-                    self.counts.same += 1;
-                    continue;
-                }
-                Found::Known(difference) => {
-                    self.tell(difference)?;
-                    continue;
-                }
-                Found::Pending(path, verdict) => (path, verdict),
-            };
-            let answer = if self.waiting.len() >= most { verdict.recv().ok() } else { verdict.try_recv().ok() };
-            match answer {
-                Some(Ok(None)) => self.counts.same += 1,
-                Some(Ok(Some(what))) => self.tell(Difference { path, what })?,
-                Some(Err(error)) => self.tell(Difference { path, what: failed(&error) })?,
-                None if self.waiting.len() >= most => {
-                    let lost = Error::Panicked("the comparison panicked".to_owned());
-                    self.tell(Difference { path, what: failed(&lost) })?;
-                }
-                None => {
-                    self.waiting.push_front(Found::Pending(path, verdict));
-                    break;
-                }
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn tell(&mut self, difference: Difference) -> ControlFlow<()> {
-        *match difference.what {
-            What::OnlyFirst(_) => &mut self.counts.only_first,
-            What::OnlySecond(_) => &mut self.counts.only_second,
-            What::Failed(..) => &mut self.counts.failed,
-            _ => &mut self.counts.differing,
-        } += 1;
-        (self.tell)(difference)
-    }
-}
-
-fn failed(error: &Error) -> What {
-    What::Failed(error.kind(), error.to_string())
 }
 
 /// One name in two sorted listings.
@@ -240,6 +209,3 @@ fn side(one: Option<&[u8]>, other: Option<&[u8]>) -> Option<Ordering> {
         (Some(one), Some(other)) => Some(one.cmp(other)),
     }
 }
-
-/// Entries that may wait to be told: enough that threads have work while the oldest pair is still compared.
-const WAITING: usize = 1024;

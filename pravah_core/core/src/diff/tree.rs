@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::side;
+use super::{content::Contents, side};
 use crate::{
     Error, Result,
     entry::Kind,
@@ -26,12 +26,6 @@ impl Tree {
         open_root(path).map(Self).map_err(Error::system("open the directory"))
     }
 
-    /// Open a file.
-    pub fn file(&self, path: &[u8]) -> Result<Box<dyn Reading>> {
-        let (directory, name) = split(path);
-        self.directory(directory)?.open(name)
-    }
-
     /// Read where a link leads.
     pub fn read_link(&self, path: &[u8]) -> Result<Vec<u8>> {
         let (directory, name) = split(path);
@@ -42,10 +36,17 @@ impl Tree {
         open_below(self.0.as_fd(), path).map(LocalDirectory::of).map_err(Error::system("open the directory"))
     }
 
-    fn list(&self, directory: &Directory, filter: &Filter) -> Result<Side> {
+    /// List a directory, in its own order.
+    pub fn listing(&self, directory: &Directory, filter: &Filter) -> Result<Listing> {
         let opened = open_below(self.0.as_fd(), &directory.relative()).map_err(Error::system(LIST))?;
-        let listing = list(opened.as_fd(), directory, filter).map_err(Error::system(LIST))?;
-        Ok(Side::new(listing))
+        list(opened.as_fd(), directory, filter).map_err(Error::system(LIST))
+    }
+}
+
+impl Contents for Tree {
+    fn file(&self, path: &[u8]) -> Result<Box<dyn Reading>> {
+        let (directory, name) = split(path);
+        self.directory(directory)?.open(name)
     }
 }
 
@@ -75,7 +76,7 @@ pub struct Pair {
 impl Level {
     /// Read a directory that both trees have; none has a parent where it is the root.
     pub fn read(
-        trees: &[Tree; 2],
+        trees: [&Tree; 2],
         path: Vec<u8>,
         parent: Option<(&Arc<Directory>, &[u8])>,
         filter: &Filter,
@@ -84,7 +85,8 @@ impl Level {
             Some((parent, name)) => Directory::child_of(filter, parent, name.into()),
             None => Directory::root_of(filter, 0, b""),
         };
-        let sides = [trees[0].list(&directory, filter)?, trees[1].list(&directory, filter)?];
+        let list = |tree: &Tree| tree.listing(&directory, filter).map(Side::new);
+        let sides = [list(trees[0])?, list(trees[1])?];
         Ok(Self { directory, path, sides })
     }
 

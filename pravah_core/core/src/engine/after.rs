@@ -124,7 +124,7 @@ impl<'j> Finisher<'j> {
         let named = self.job.manifest.named(row.index as usize).read(row.hash);
         let (directory, output_name) = self.job.plan.output_name(self.job.pipeline, &named)?;
         let source = self.open(row.index, directory)?;
-        if let Some(source) = source.filter(|_| self.job.source.is_remote()) {
+        if let Some(source) = source.filter(|source| source.is_remote()) {
             source.look_ahead(self.job.manifest.name(row.index as usize));
         }
         if row.parts.is_none()
@@ -142,12 +142,17 @@ impl<'j> Finisher<'j> {
         let ended = match self.try_to(row, read) {
             Ok(Ended::Gone) => Row::done(row.index),
             Ok(Ended::Replaced) => return,
-            Ok(Ended::Going) if self.job.source.is_remote() && self.going.len() < TOGETHER => return,
+            Ok(Ended::Going) if self.waits() => return,
             Ok(Ended::Going) => return self.let_go(account),
             Ok(Ended::Changed) => Row::skipped(row.index, "source_changed"),
             Err(error) => failed(row.index, &error),
         };
         account.add(&ended, || self.shown_path(row.index));
+    }
+
+    /// Whether what is about to go waits for more of its like: objects do, as they go only if they are what was read.
+    fn waits(&self) -> bool {
+        self.going.len() < TOGETHER && self.going.last().is_some_and(|(_, source)| source.is_remote())
     }
 
     /// Remove or move what is about to go: files at once, as nothing holds that they still are what was looked at.

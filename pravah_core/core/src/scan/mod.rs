@@ -31,7 +31,10 @@ mod walk;
 mod write;
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -54,6 +57,7 @@ pub use walk::{End, Origin, Visitor};
 pub(crate) use count::{LIST, LOOK, fault};
 pub(crate) use listing::Stat;
 pub(crate) use read::{closed, list, listing_of, look_at, look_for};
+pub(crate) use remote::Sieve;
 pub(crate) use walk::identity;
 
 /// How much is learned of each file.
@@ -158,7 +162,7 @@ impl Scanner {
         self
     }
 
-    /// Have somebody else list directories; roots are then only what their paths begin with.
+    /// Have somebody else list directories; the paths of its roots are then only what those of entries begin with.
     pub fn lister(mut self, lister: Arc<dyn Lister>) -> Self {
         self.lister = Some(lister);
         self.threads(remote::THREADS)
@@ -212,10 +216,14 @@ impl Scanner {
 
     /// The same from other places than the roots.
     pub fn walk_from<V: Visitor>(&self, origins: Vec<Origin>, visitors: Vec<V>) -> Result<Vec<V>> {
-        match &self.lister {
-            Some(lister) => remote::walk(self, &**lister, origins, visitors),
-            None => walk::walk(self, origins, visitors),
+        let Some(lister) = &self.lister else { return walk::walk(self, origins, visitors) };
+        let (remote, local): (Vec<_>, Vec<_>) = origins.into_iter().partition(|origin| lister.lists(origin.root()));
+        // One after the other, as each takes what the machine has.
+        let visitors = if local.is_empty() { visitors } else { walk::walk(self, local, visitors)? };
+        if remote.is_empty() || self.stop.load(Ordering::Relaxed) {
+            return Ok(visitors);
         }
+        remote::walk(self, &**lister, remote, visitors)
     }
 
     fn filter_of(&self, root: usize) -> &Filter {

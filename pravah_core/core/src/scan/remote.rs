@@ -22,7 +22,7 @@ use std::{
 pub(super) use pages::NO_PATH;
 pub use pages::{At, Item, Lister, Page, Pages};
 use ranges::Ranges;
-use sieve::Sieve;
+pub use sieve::Sieve;
 
 use super::{
     Scanner, Span,
@@ -201,7 +201,7 @@ impl Walk<'_> {
                 return self.read(&wide, *id, &mut *pages, page, visitor);
             }
         }
-        let mut sieve = Sieve::new(self.scanner, directory);
+        let mut sieve = self.sieve(directory);
         loop {
             if self.hand_over(directory, &mut sieve, page.items, visitor)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -238,7 +238,7 @@ impl Walk<'_> {
         mut page: Page,
         visitor: &mut dyn Visitor,
     ) -> Result<ControlFlow<()>> {
-        let (directory, mut sieve) = (&wide.directory, Sieve::new(self.scanner, &wide.directory));
+        let (directory, mut sieve) = (&wide.directory, self.sieve(&wide.directory));
         loop {
             if !page.is_ordered {
                 return Err(not_in_order(directory));
@@ -300,6 +300,10 @@ impl Walk<'_> {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn sieve<'d>(&'d self, directory: &'d Directory) -> Sieve<'d> {
+        Sieve::new(self.scanner.filter_of(directory.root()), self.scanner.detail, directory)
     }
 
     fn push_chosen(&self, parent: &Arc<Directory>, visitor: &mut dyn Visitor) {

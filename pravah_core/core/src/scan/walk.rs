@@ -85,6 +85,12 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Index of the root that it lies below.
+    pub(super) fn root(&self) -> usize {
+        let (Self::Directory(directory) | Self::Below(directory, _) | Self::Ranges(directory, _)) = self;
+        directory.root()
+    }
+
     fn start(self) -> Option<Start> {
         match self {
             Self::Directory(directory) | Self::Ranges(directory, _) => Some(Start::Directory(directory)),

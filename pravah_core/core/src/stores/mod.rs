@@ -5,6 +5,7 @@
 //! Stores decide nothing about jobs: what may be replaced is said by the caller.
 
 pub mod local;
+mod mixed;
 mod null;
 pub mod s3;
 pub mod synthetic;
@@ -46,6 +47,11 @@ pub trait Source: Send + Sync {
 
 /// A directory of a source.
 pub trait SourceDirectory: Send + Sync {
+    /// Whether its files are far away.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Look at a file without opening it.
     fn fingerprint(&self, name: &[u8]) -> Result<SourceFingerprint>;
 
@@ -451,10 +457,11 @@ pub fn open_source(plan: &Plan) -> Result<Box<dyn Source>> {
     if plan.roots.iter().any(|root| synthetic::entries_of(root).is_some()) {
         return Ok(Box::new(synthetic::SyntheticSource));
     }
-    if plan.roots.iter().any(|root| s3::is_object_uri(&root.uri)) {
-        return Ok(Box::new(s3::ObjectSource::open(plan)?));
+    match plan.roots.iter().filter(|root| s3::is_object_uri(&root.uri)).count() {
+        0 => Ok(Box::new(local::LocalSource::open(plan)?)),
+        count if count == plan.roots.len() => Ok(Box::new(s3::ObjectSource::open(plan)?)),
+        _ => Ok(Box::new(mixed::MixedSource::open(plan)?)),
     }
-    Ok(Box::new(local::LocalSource::open(plan)?))
 }
 
 /// Whether outputs may be staged in files without a name.

@@ -1,7 +1,9 @@
 //! A scan unit of named paths: each is looked at; files become entries, directories become units of their own.
 //!
 //! A unit has no more names than a task has entries, and hands everything over in one emission: after a kill it is
-//! done again as a whole, or not at all.
+//! done again as a whole, or not at all. Names below prefixes are looked at by [`keys`].
+
+mod keys;
 
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -28,9 +30,13 @@ use super::{
 use crate::{
     Error, Result,
     effort::Effort,
+    entry::join,
     plan::{Missing, Plan},
     scan::{Directory, Filter, Filtered, LIST, Links, Listing, Names, Reason, Skip, closed, identity, look_for},
-    stores::local::{open_below, open_root, open_within},
+    stores::{
+        local::{open_below, open_root, open_within},
+        s3::is_object_uri,
+    },
 };
 
 /// A path that a list names, by its root.
@@ -38,7 +44,7 @@ use crate::{
 pub struct NamedPath(u16, String);
 
 impl NamedPath {
-    /// A path below a root; empty: the root itself.
+    /// A path below a root; empty: the root itself. A key that ends in a slash is a prefix.
     pub fn new(root: u16, path: &[u8]) -> Self {
         Self(root, percent_encode(path, ESCAPED).to_string())
     }
@@ -53,6 +59,16 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
 /// Look at all paths of a unit; give what there is in one emission, or nothing where the work is to be given up.
 pub(super) fn emission(plan: &Plan, paths: &[NamedPath], skip: &[Skip], rules: &Rules<'_>) -> Result<Option<Emission>> {
+    let is_key = |named: &&NamedPath| plan.roots.get(usize::from(named.0)).is_some_and(|root| is_object_uri(&root.uri));
+    let (keys, files): (Vec<&NamedPath>, Vec<&NamedPath>) = paths.iter().partition(is_key);
+    let Some(mut seen) = look_at_files(plan, &files, skip, rules)? else { return Ok(None) };
+    let Some(looked) = keys::look(plan, &keys, rules)? else { return Ok(None) };
+    seen.extend(looked);
+    emit(seen).map(Some)
+}
+
+/// Look at names of local directories; none where the work is to be given up.
+fn look_at_files(plan: &Plan, paths: &[&NamedPath], skip: &[Skip], rules: &Rules<'_>) -> Result<Option<Vec<Seen>>> {
     let groups = groups(plan, paths, &rules.filter)?;
     let (seen, next) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
     let look = || {
@@ -72,7 +88,7 @@ pub(super) fn emission(plan: &Plan, paths: &[NamedPath], skip: &[Skip], rules: &
         })
     })?;
     let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if seen.len() < groups.len() { Ok(None) } else { emit(seen).map(Some) }
+    Ok((seen.len() == groups.len()).then_some(seen))
 }
 
 /// The names of one directory.
@@ -91,7 +107,41 @@ struct Seen {
     filtered: Filtered,
 }
 
-fn groups(plan: &Plan, paths: &[NamedPath], filter: &Filter) -> Result<Vec<Group>> {
+impl Seen {
+    fn of(directory: &Directory) -> Self {
+        let root = u16::try_from(directory.root()).unwrap_or(u16::MAX);
+        Self { place: (root, directory.relative()), ..Self::default() }
+    }
+
+    /// Take entries of the directory, and subdirectories that are to be listed.
+    fn take(&mut self, rules: &Rules<'_>, directory: &Arc<Directory>, listing: Listing) {
+        let below = Names::of_directories(&listing);
+        self.directories.extend(below.iter().map(|name| join(&self.place.1, name)));
+        let found = Found::new(rules, directory, listing);
+        self.filtered += found.filtered;
+        self.found.push(found);
+    }
+
+    /// Take names that are not there.
+    fn miss(&mut self, (plan, rules): (&Plan, &Rules<'_>), directory: &Arc<Directory>, names: &[Vec<u8>]) {
+        match plan.missing {
+            Missing::Ignore => self.filtered.add_many(Reason::Missing, names.len() as u64),
+            Missing::Fail => self.fail(rules, directory, names, &Error::SourceMissing),
+        }
+    }
+
+    /// Take names that can't be looked at.
+    fn fail(&mut self, rules: &Rules<'_>, directory: &Arc<Directory>, names: &[Vec<u8>], error: &Error) {
+        if names.is_empty() {
+            return;
+        }
+        let mut found = Found::new(rules, directory, Listing::of_files(names));
+        found.fail(&problem_of(error));
+        self.found.push(found);
+    }
+}
+
+fn groups(plan: &Plan, paths: &[&NamedPath], filter: &Filter) -> Result<Vec<Group>> {
     let mut groups: Vec<(u16, Vec<u8>, Group)> = Vec::new();
     for named in paths {
         let path = named.path();
@@ -111,7 +161,8 @@ fn groups(plan: &Plan, paths: &[NamedPath], filter: &Filter) -> Result<Vec<Group
 
 fn directory_of(plan: &Plan, root: u16, path: &[u8], filter: &Filter) -> Result<Arc<Directory>> {
     let missing = || Error::DamagedBlob { what: "scan unit", message: format!("the plan has no root {root}") };
-    let top = Directory::root_of(filter, root.into(), &plan.roots.get(usize::from(root)).ok_or_else(missing)?.path()?);
+    let top =
+        Directory::root_of(filter, root.into(), &plan.roots.get(usize::from(root)).ok_or_else(missing)?.shown_path()?);
     let names = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
     Ok(names.fold(top, |parent, name| Directory::child_of(filter, &parent, name.into())))
 }
@@ -127,8 +178,7 @@ struct Look<'l> {
 impl Look<'_> {
     fn look(&self) -> Result<Seen> {
         let directory = &self.group.directory;
-        let root = u16::try_from(directory.root()).unwrap_or(u16::MAX);
-        let mut seen = Seen { place: (root, directory.relative()), ..Seen::default() };
+        let mut seen = Seen::of(directory);
         if self.group.names.iter().all(Vec::is_empty) && directory.parent().is_none() {
             seen.directories.push(Vec::new()); // the root itself
             return Ok(seen);
@@ -140,8 +190,8 @@ impl Look<'_> {
         }
         match self.open(&top) {
             Ok(opened) => self.take(&opened, &mut seen),
-            Err(Errno::NOENT | Errno::NOTDIR) => self.miss(&self.group.names, &mut seen),
-            Err(errno) => self.fail(&self.group.names, &Error::system(LIST)(errno), &mut seen),
+            Err(Errno::NOENT | Errno::NOTDIR) => seen.miss((self.plan, self.rules), directory, &self.group.names),
+            Err(errno) => seen.fail(self.rules, directory, &self.group.names, &Error::system(LIST)(errno)),
         }
         Ok(seen)
     }
@@ -177,28 +227,8 @@ impl Look<'_> {
     fn take(&self, opened: &OwnedFd, seen: &mut Seen) {
         let (filter, links) = (&self.rules.filter, self.plan.links());
         let (listing, missing) = look_for(opened.as_fd(), &self.group.directory, &self.group.names, filter, links);
-        let below = Names::of_directories(&listing);
-        seen.directories.extend(below.iter().map(|name| crate::entry::join(&seen.place.1, name)));
-        let found = Found::new(self.rules, &self.group.directory, listing);
-        seen.filtered += found.filtered;
-        seen.found.push(found);
-        self.miss(&missing, seen);
-    }
-
-    fn miss(&self, names: &[Vec<u8>], seen: &mut Seen) {
-        match self.plan.missing {
-            Missing::Ignore => seen.filtered.add_many(Reason::Missing, names.len() as u64),
-            Missing::Fail => self.fail(names, &Error::SourceMissing, seen),
-        }
-    }
-
-    fn fail(&self, names: &[Vec<u8>], error: &Error, seen: &mut Seen) {
-        if names.is_empty() {
-            return;
-        }
-        let mut found = Found::new(self.rules, &self.group.directory, Listing::of_files(names));
-        found.fail(&problem_of(error));
-        seen.found.push(found);
+        seen.take(self.rules, &self.group.directory, listing);
+        seen.miss((self.plan, self.rules), &self.group.directory, &missing);
     }
 }
 

@@ -8,6 +8,11 @@ use crate::Result;
 
 /// Lists directories that are on no local disk.
 pub trait Lister: fmt::Debug + Send + Sync {
+    /// Whether a root is its own to list; others are on a local disk.
+    fn lists(&self, _root: usize) -> bool {
+        true
+    }
+
     /// Begin to list a directory.
     fn open(&self, root: usize, directory: &[u8], at: At<'_>) -> Result<Box<dyn Pages>>;
 

@@ -6,9 +6,9 @@ use super::{Item, NO_PATH};
 use crate::{
     entry::Kind,
     scan::{
-        Detail, Scanner,
+        Detail,
         directory::Directory,
-        filter::Reason,
+        filter::{Filter, Reason},
         listing::{Listing, Stat},
         names::Names,
         read::reason,
@@ -17,7 +17,8 @@ use crate::{
 
 /// Sifts the items of one directory, or of one range of it.
 pub struct Sieve<'s> {
-    scanner: &'s Scanner,
+    filter: &'s Filter,
+    detail: Detail,
     directory: &'s Directory,
     path: Vec<u8>,
     /// Directories that have come: each is gone into once, whatever a server repeats.
@@ -36,12 +37,12 @@ pub struct Sifted {
 }
 
 impl<'s> Sieve<'s> {
-    pub fn new(scanner: &'s Scanner, directory: &'s Directory) -> Self {
-        Self { scanner, directory, path: directory.relative(), known: HashSet::new() }
+    pub fn new(filter: &'s Filter, detail: Detail, directory: &'s Directory) -> Self {
+        Self { filter, detail, directory, path: directory.relative(), known: HashSet::new() }
     }
 
     pub fn sift(&mut self, items: Vec<Item>) -> Sifted {
-        let (mut sifted, with_sizes) = (Sifted::default(), self.scanner.detail == Detail::Sizes);
+        let (mut sifted, with_sizes) = (Sifted::default(), self.detail == Detail::Sizes);
         let Sifted { listing, names, astray } = &mut sifted;
         for item in items {
             match item {
@@ -57,7 +58,7 @@ impl<'s> Sieve<'s> {
                 Item::File { name, size_bytes, modified_ns, is_path } => {
                     // An object may have the name of its directory, and nothing behind it.
                     let name = if name.is_empty() { b"/".to_vec() } else { name };
-                    let filter = self.scanner.filter_of(self.directory.root());
+                    let filter = self.filter;
                     let by_look = || filter.judge_look(size_bytes, modified_ns);
                     if let Some(reason) = self.reason(&name, Kind::File).or_else(by_look) {
                         listing.filtered.add(reason);
@@ -73,8 +74,8 @@ impl<'s> Sieve<'s> {
         sifted
     }
 
-    fn reason(&mut self, name: &[u8], kind: Kind) -> Option<Reason> {
-        let filter = self.scanner.filter_of(self.directory.root());
-        reason(filter, (self.directory.is_whole(), self.directory.depth() + 1), &mut self.path, (name, kind))
+    /// Why a name of the directory is left out, if it is.
+    pub fn reason(&mut self, name: &[u8], kind: Kind) -> Option<Reason> {
+        reason(self.filter, (self.directory.is_whole(), self.directory.depth() + 1), &mut self.path, (name, kind))
     }
 }

@@ -1,16 +1,20 @@
 //! What is asked of object stores outside of a job: what a URI names, whether a file can go there, how a store is.
 
-use std::{fs::File, os::unix::fs::FileExt};
+use std::{fs::File, io::Write, os::unix::fs::FileExt};
+
+use rustix::io::Errno;
 
 use super::{
+    looks::Asks,
     objects::{Depth, MTIME, OWNER, Only, Start, file_time},
     options::{ObjectOptions, Rules},
     place::Place,
+    reading::{Object, first_range},
     refusal::Refusal,
     runtime::wait,
     uploads::{PART_BYTES, Upload},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, stores::Reading};
 
 /// What a URI names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +42,25 @@ pub fn look(uri: &str) -> Result<Named> {
     let page = wait(place.page(&place.key_prefix(), Depth::AllLevels, Start::Beginning, 1));
     let page = page.map_err(|refusal| refusal.error(&format!("list {}", place.shown(""))))?;
     Ok(if page.objects.is_empty() { Named::Nothing } else { Named::Prefix })
+}
+
+/// Write an object to a file, from where that stands; `not_found` if there is none.
+pub fn get_file(uri: &str, mut file: &File) -> Result<()> {
+    let place = Place::of(uri)?;
+    let (key, shown) = (place.prefix.clone(), place.shown_key(&place.prefix));
+    let first = wait(first_range(place.clone(), key.clone(), Asks::Headers)).map_err(|refusal| {
+        if refusal.is_missing() {
+            return Error::system("open the object")(Errno::NOENT);
+        }
+        refusal.error(&format!("read {shown}"))
+    })?;
+    let (mut object, mut buffer) = (Object::new(place, key, shown, first), vec![0; PIECE_BYTES]);
+    loop {
+        match object.read(&mut buffer)? {
+            0 => return Ok(()),
+            length => file.write_all(&buffer[..length]).map_err(Error::io("keep a copy of the object"))?,
+        }
+    }
 }
 
 /// Put a file at a URI: in place of what this owner has put there, or where nothing is.
@@ -91,3 +114,6 @@ pub fn remove_file(uri: &str, owner: &str) -> Result<bool> {
         _ => Ok(false),
     }
 }
+
+/// Bytes that are written at once.
+const PIECE_BYTES: usize = 1 << 20;

@@ -29,28 +29,67 @@ pub enum Whole {
     /// Nobody has asked: a range of it came, and servers tell nothing with that.
     NotAsked,
     /// What was asked is on its way.
-    Asked(JoinHandle<Result<Option<Comparing>, Refusal>>),
+    Asked(JoinHandle<Result<Vec<Told>, Refusal>>),
     /// What the server tells; none: nothing that what comes could be compared with, or that is done.
     Told(Option<Box<Comparing>>),
 }
 
-/// What a server tells of a whole object, and the checksum of what has come of it so far.
-pub struct Comparing {
-    name: &'static str,
-    told: String,
+/// What a server tells of a whole object.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// What the checksum is called: `crc64nvme`.
+    pub name: &'static str,
+    /// The checksum, in base64.
+    pub value: String,
+    algorithm: CrcAlgorithm,
+}
+
+impl Told {
+    /// All that is told.
+    pub fn all(answer: &Answer) -> Vec<Self> {
+        let told = TOLD.into_iter().map(|(name, header, algorithm)| {
+            let value = answer.header(header).to_owned();
+            Self { name, value, algorithm }
+        });
+        // One that is made of the checksums of parts tells nothing without their borders.
+        told.filter(|told| !told.value.is_empty() && !told.value.contains('-')).collect()
+    }
+
+    /// Begin to compute the same of other bytes.
+    pub fn begin(&self) -> Sum {
+        Sum { algorithm: self.algorithm, digest: Digest::new(self.algorithm) }
+    }
+}
+
+/// A checksum of the bytes that have come so far.
+pub struct Sum {
     algorithm: CrcAlgorithm,
     digest: Digest,
 }
 
+impl Sum {
+    /// Take the next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+    }
+
+    /// The checksum, in base64.
+    pub fn value(&self) -> String {
+        written(self.algorithm, self.digest.finalize())
+    }
+}
+
+/// What a server tells of a whole object, and the checksum of what has come of it so far.
+pub struct Comparing {
+    told: Told,
+    sum: Sum,
+}
+
 impl Comparing {
-    /// Begin; none: nothing is told by which the whole could be known.
-    pub fn begin(answer: &Answer) -> Option<Self> {
-        TOLD.into_iter().find_map(|(name, header, algorithm)| {
-            let told = answer.header(header);
-            // One that is made of the checksums of parts tells nothing without their borders.
-            let is_whole = !told.is_empty() && !told.contains('-');
-            is_whole.then(|| Self { name, told: told.to_owned(), algorithm, digest: Digest::new(algorithm) })
-        })
+    /// Begin with the first that is told; none: nothing is by which the whole could be known.
+    pub fn begin(told: Vec<Told>) -> Option<Self> {
+        let told = told.into_iter().next()?;
+        Some(Self { sum: told.begin(), told })
     }
 
     /// Begin with these bytes.
@@ -62,15 +101,15 @@ impl Comparing {
 
     /// Take the next bytes.
     pub fn add(&mut self, bytes: &[u8]) {
-        self.digest.update(bytes);
+        self.sum.add(bytes);
     }
 
     /// Compare, now that all bytes have come.
     pub fn end(&self) -> Result<(), Refusal> {
-        let (name, told, came) = (self.name, &self.told, written(self.algorithm, self.digest.finalize()));
-        match came == *told {
+        let (Told { name, value, .. }, came) = (&self.told, self.sum.value());
+        match came == *value {
             true => Ok(()),
-            false => Err(Refusal::local(DAMAGED, format!("its {name} is {told}, that of what came {came}"))),
+            false => Err(Refusal::local(DAMAGED, format!("its {name} is {value}, that of what came {came}"))),
         }
     }
 }
@@ -88,9 +127,9 @@ mod tests {
 
     use super::*;
 
-    fn told(header: &'static str, value: &'static str) -> Answer {
+    fn told(header: &'static str, value: &'static str) -> Vec<Told> {
         let headers = HeaderMap::from_iter([(header.parse().expect("a name"), value.parse().expect("a value"))]);
-        Answer { headers, body: bytes::Bytes::new() }
+        Told::all(&Answer { headers, body: bytes::Bytes::new() })
     }
 
     #[test]
@@ -106,7 +145,7 @@ mod tests {
             ("x-amz-checksum-crc32c", "4waSgw=="),
             ("x-amz-checksum-crc32", "y/Q5Jg=="),
         ] {
-            let mut comparing = Comparing::begin(&told(header, value)).expect("is told");
+            let mut comparing = Comparing::begin(told(header, value)).expect("is told");
             comparing.add(b"1234");
             assert_eq!(comparing.end().expect_err("is not all").code, DAMAGED);
             comparing.add(b"56789");
@@ -116,7 +155,7 @@ mod tests {
 
     #[test]
     fn test_checksum_of_parts_checksums_is_no_checksum_of_the_whole() {
-        assert!(Comparing::begin(&told("x-amz-checksum-crc32c", "4waSgw==-3")).is_none());
-        assert!(Comparing::begin(&told("x-amz-checksum-sha256", "4waSgw==")).is_none());
+        assert!(Comparing::begin(told("x-amz-checksum-crc32c", "4waSgw==-3")).is_none());
+        assert!(Comparing::begin(told("x-amz-checksum-sha256", "4waSgw==")).is_none());
     }
 }

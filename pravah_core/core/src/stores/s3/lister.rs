@@ -21,22 +21,25 @@ use crate::{
 /// Keys of a page: the most that servers give.
 const PAGE_KEYS: u32 = 1_000;
 
-/// Lists the roots of a plan.
+/// Lists the roots of a plan that are in object stores.
 #[derive(Debug)]
 pub struct ObjectLister {
-    roots: Vec<Place>,
+    /// None: a directory on a local disk.
+    roots: Vec<Option<Place>>,
     /// The sink, where it is in an object store.
     sink: Option<Place>,
 }
 
 impl ObjectLister {
-    /// A lister of places given as people write them: nothing in them is encoded.
-    pub fn of_paths(paths: &[&str]) -> Result<Self> {
-        Self::new(paths.iter().map(|path| path.replace('%', "%25")))
+    /// A lister of places given as people write them: nothing in them is encoded. Local directories are none of them.
+    pub fn of_paths(paths: &[Vec<u8>]) -> Result<Self> {
+        let text = |path: &Vec<u8>| str::from_utf8(path).unwrap_or_default().replace('%', "%25");
+        Self::new(paths.iter().map(text))
     }
 
     fn new(uris: impl IntoIterator<Item = String>) -> Result<Self> {
-        Ok(Self { roots: uris.into_iter().map(|uri| Place::of(&uri)).collect::<Result<_>>()?, sink: None })
+        let place = |uri: String| is_object_uri(&uri).then(|| Place::of(&uri)).transpose();
+        Ok(Self { roots: uris.into_iter().map(place).collect::<Result<_>>()?, sink: None })
     }
 
     /// A lister of a plan's roots, without its sink.
@@ -47,12 +50,18 @@ impl ObjectLister {
         Ok(Self { sink: sink.map(Place::of).transpose()?, ..lister })
     }
 
-    fn place(&self, root: usize, directory: &[u8]) -> Result<Place> {
-        self.roots.get(root).ok_or_else(|| Error::InvalidPlan(format!("there is no root {root}")))?.below(directory)
+    /// The place of a directory.
+    pub(super) fn place(&self, root: usize, directory: &[u8]) -> Result<Place> {
+        let place = self.roots.get(root).and_then(Option::as_ref);
+        place.ok_or_else(|| Error::InvalidPlan(format!("there is no root {root} in a store")))?.below(directory)
     }
 }
 
 impl Lister for ObjectLister {
+    fn lists(&self, root: usize) -> bool {
+        self.roots.get(root).is_some_and(Option::is_some)
+    }
+
     fn open(&self, root: usize, directory: &[u8], at: At<'_>) -> Result<Box<dyn Pages>> {
         let place = self.place(root, directory)?;
         let prefix = place.key_prefix();
@@ -71,7 +80,7 @@ impl Lister for ObjectLister {
 
     fn can_begin_at_names(&self, root: usize) -> bool {
         let begins_at_keys = |place: &Place| place.client.abilities.begins_at_keys(&place.bucket);
-        self.roots.get(root).is_some_and(begins_at_keys)
+        self.roots.get(root).and_then(Option::as_ref).is_some_and(begins_at_keys)
     }
 
     fn is_sink(&self, root: usize, directory: &[u8]) -> bool {
@@ -177,7 +186,7 @@ fn directory(name: &str) -> Option<Item> {
 }
 
 /// The objects of a page by their names below a prefix, without those that stand for directories.
-fn files(prefix: &str, objects: Vec<Listed>) -> Vec<Item> {
+pub(super) fn files(prefix: &str, objects: Vec<Listed>) -> Vec<Item> {
     let file = |object: Listed| {
         let name = object.key.strip_prefix(prefix)?;
         if object.size_bytes == 0 && (name.is_empty() || name.ends_with('/')) {

@@ -7,7 +7,7 @@ use http::Method;
 
 use super::{
     answers::{Element, Page, header_time_ns},
-    checksum::{ASKED, Comparing, Whole, checksum},
+    checksum::{ASKED, Comparing, Told, Whole, checksum},
     client::{Answer, Request},
     options::tags_as_query,
     place::Place,
@@ -127,7 +127,7 @@ impl Place {
                 return Ok(First { seen, bytes, whole: Whole::NotAsked });
             }
         };
-        let mut comparing = Comparing::begin(&answer);
+        let mut comparing = Comparing::begin(Told::all(&answer));
         comparing.iter_mut().for_each(|comparing| comparing.add(&answer.body));
         if answer.body.len() as u64 == size_bytes {
             comparing.take().map_or(Ok(()), |comparing| comparing.end())?;
@@ -163,12 +163,14 @@ impl Place {
         }
     }
 
-    /// Ask what the server tells of the whole object with this ETag.
-    pub async fn whole(&self, key: &str, etag: &str) -> Result<Option<Comparing>, Refusal> {
+    /// Ask what is told of an object's whole content; only of the one with this ETag, where one is given.
+    pub async fn told(&self, key: &str, etag: Option<&str>) -> Result<Vec<Told>, Refusal> {
         let mut request = self.request(Method::HEAD, key);
         request.headers.push((ASKED.0.to_owned(), ASKED.1.to_owned()));
-        request.headers.push(("if-match".to_owned(), etag.to_owned()));
-        Ok(Comparing::begin(&self.client.send(&request).await?))
+        if let Some(etag) = etag {
+            request.headers.push(("if-match".to_owned(), etag.to_owned()));
+        }
+        self.client.send(&request).await.map(|answer| Told::all(&answer))
     }
 
     /// Ask for an object's tags, as a header gives them.

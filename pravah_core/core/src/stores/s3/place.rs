@@ -101,8 +101,18 @@ impl Place {
 }
 
 /// Why a key can't be taken for a path, if it can't: what is written under such a name would lie elsewhere.
-pub fn is_no_path(relative: &str) -> bool {
-    relative.split('/').any(|part| matches!(part, "" | "." | ".."))
+pub fn is_no_path(relative: impl AsRef<[u8]>) -> bool {
+    relative.as_ref().split(|&byte| byte == b'/').any(|part| matches!(part, b"" | b"." | b".."))
+}
+
+/// Tell the directory of a path from the name there; of a key that is no path the directory as far as it is one.
+pub fn split_key(relative: &[u8]) -> (&[u8], &[u8]) {
+    let is_path = !is_no_path(relative);
+    let slashes = relative.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    match slashes.take_while(|&at| is_path || !is_no_path(&relative[..at])).last() {
+        Some(slash) => (&relative[..slash], &relative[slash + 1..]),
+        None => (b"", relative),
+    }
 }
 
 /// The longest key (Amazon S3 user guide, "Naming objects").
@@ -122,6 +132,22 @@ mod tests {
         }
         for key in ["a", "a/b", "...", "a/.b", "a b"] {
             assert!(!is_no_path(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn test_keys_are_split_behind_the_last_directory_that_is_one() {
+        for (key, parent, name) in [
+            ("a", "", "a"),
+            ("a/b/c.d", "a/b", "c.d"),
+            ("/a", "", "/a"),
+            ("a//b/c", "a", "/b/c"),
+            ("a/b//", "a/b", "/"),
+            ("./a", "", "./a"),
+            ("a/.", "a", "."),
+            ("/", "", "/"),
+        ] {
+            assert_eq!(split_key(key.as_bytes()), (parent.as_bytes(), name.as_bytes()), "{key}");
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::{
-    checksum::Whole,
+    checksum::{Comparing, Whole},
     looks::{Asks, with_tags},
     objects::{First, Seen},
     place::Place,
@@ -77,7 +77,7 @@ impl Object {
     fn ask_of_whole(&mut self) {
         if matches!(self.whole, Whole::NotAsked) {
             let (place, key, etag) = (self.place.clone(), self.key.clone(), self.seen.etag.clone());
-            self.whole = Whole::Asked(begin(async move { place.whole(&key, &etag).await }));
+            self.whole = Whole::Asked(begin(async move { place.told(&key, Some(&etag)).await }));
         }
     }
 
@@ -86,7 +86,8 @@ impl Object {
         if let Whole::Asked(asking) = &mut self.whole {
             let told = arrived(asking).map_err(|refusal| self.failed(&refusal))?;
             // The first bytes are still those at hand.
-            self.whole = Whole::Told(told.map(|comparing| Box::new(comparing.with(&self.chunk.1))));
+            let comparing = Comparing::begin(told).map(|comparing| Box::new(comparing.with(&self.chunk.1)));
+            self.whole = Whole::Told(comparing);
         }
         let Whole::Told(Some(comparing)) = &mut self.whole else { return Ok(()) };
         comparing.add(bytes);

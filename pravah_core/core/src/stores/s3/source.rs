@@ -166,6 +166,10 @@ impl ObjectDirectory {
 }
 
 impl SourceDirectory for ObjectDirectory {
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     fn fingerprint(&self, name: &[u8]) -> Result<SourceFingerprint> {
         self.look(name).map(|seen| fingerprint(&seen))
     }
