@@ -48,7 +48,7 @@ pub fn look(uri: &str) -> Result<Named> {
 pub fn get_file(uri: &str, mut file: &File) -> Result<()> {
     let place = Place::of(uri)?;
     let (key, shown) = (place.prefix.clone(), place.shown_key(&place.prefix));
-    let first = wait(first_range(place.clone(), key.clone(), Asks::Headers)).map_err(|refusal| {
+    let first = wait(first_range(place.clone(), key.clone(), 0, Asks::Headers)).map_err(|refusal| {
         if refusal.is_missing() {
             return Error::system("open the object")(Errno::NOENT);
         }

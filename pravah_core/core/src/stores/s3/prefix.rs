@@ -35,7 +35,7 @@ impl Prefix {
     /// Open an object for reading.
     pub fn open(&self, path: &[u8]) -> Result<Box<dyn Reading>> {
         let (key, shown) = self.named(path)?;
-        let first = wait(first_range(self.0.clone(), key.clone(), Asks::Headers));
+        let first = wait(first_range(self.0.clone(), key.clone(), 0, Asks::Headers));
         let first = first.map_err(|refusal| refusal.error(&format!("read {shown}")))?;
         Ok(Box::new(Object::new(self.0.clone(), key, shown, first)))
     }
