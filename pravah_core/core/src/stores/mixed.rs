@@ -31,6 +31,10 @@ impl Source for MixedSource {
         self.0.iter().map(|source| source.reading_bytes()).max().unwrap_or_default()
     }
 
+    fn hedged(&self) -> u64 {
+        self.0.iter().map(|source| source.hedged()).sum()
+    }
+
     fn remove_all(&self, files: &[(Arc<dyn SourceDirectory>, &[u8])]) -> Vec<Result<()>> {
         let alike = files.chunk_by(|(one, _), (other, _)| one.is_remote() == other.is_remote());
         let remove = |some: &[(Arc<dyn SourceDirectory>, &[u8])]| {
