@@ -19,8 +19,8 @@ from pravah.model.ledger import Glance, JobFilter, NewJob, Request, TaskKind, Ta
 from pravah.model.status import JobStatus
 
 
-def create(connection: Connection, job: NewJob) -> None:
-    """Store a pending job and its first scan tasks; once, however often it is sent."""
+def create(connection: Connection, job: NewJob) -> bool:
+    """Store a pending job and its first scan tasks; False if that was done before."""
     added = connection.execute(
         query("add_job"),
         {
@@ -41,12 +41,13 @@ def create(connection: Connection, job: NewJob) -> None:
         },
     )
     if added.rowcount == 0:
-        return  # The answer to an earlier try was lost; the job was not.
+        return False  # The answer to an earlier try was lost; the job was not.
     for unit in [None] if job.units is None else job.units:
         add_task(connection, job.id, TaskKind.SCAN, frontier=unit)
     if job.waits_for_names:
         add_task(connection, job.id, TaskKind.NAMES)
     add_event(connection, job.id, "job_created", dict(job.origin))
+    return True
 
 
 def create_or_join(connection: Connection, job: NewJob) -> str:

@@ -68,9 +68,9 @@ class DatabaseLedger(ABC):
         """What reads and writes this ledger, for those who keep other things in it."""
         return self._transactions
 
-    def create(self, job: NewJob) -> None:
-        """Store a pending job and the scan task of its roots."""
-        self._write("create", jobs.create, job)
+    def create(self, job: NewJob) -> bool:
+        """Store a pending job and the scan task of its roots; False if that was done before."""
+        return self._write("create", jobs.create, job)
 
     def create_or_join(self, job: NewJob) -> str:
         """Store a job, unless one of its spec has not ended; give the id of the one there is."""

@@ -126,8 +126,8 @@ class JobService:
 
     def _store(self, job: NewJob, reuse: Reuse) -> Submission:
         if reuse == Reuse.NOTHING:
-            self._ledger.create(job)
-            return Submission(self._ledger.created(job.id), resumed=False)
+            found = self._ledger.created if self._ledger.create(job) else self._ledger.job
+            return Submission(found(job.id), resumed=False)
         job_id = self._ledger.create_or_join(job)
         if job_id != job.id:
             self._ledger.resume(job_id)

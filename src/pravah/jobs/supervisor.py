@@ -168,7 +168,8 @@ class Supervisor:
                 return Ending.ENDED
             if status == JobStatus.PAUSED and request is None:
                 return Ending.PAUSED
-        if self._drains > (1 if job_id else 0):
+        # Not before it was heard: the job is asked to pause by then.
+        if self._drains_heard > (1 if job_id else 0):
             return Ending.DRAINED
         return Ending.IDLE if self._idle and self._work.idle == Idle.LEAVE else None
 

@@ -329,8 +329,8 @@ class Ledger(Protocol):
 
     # Jobs
 
-    def create(self, job: NewJob) -> None:
-        """Store a pending job and the scan task of its roots."""
+    def create(self, job: NewJob) -> bool:
+        """Store a pending job and the scan task of its roots; False if that was done before."""
 
     def created(self, job_id: str) -> Job:
         """Give a job that was created a moment ago: nothing is in its books."""
