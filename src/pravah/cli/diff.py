@@ -24,7 +24,14 @@ from pravah.cli.names import printable
 from pravah.cli.store_note import tell_note
 from pravah.errors import SourceMissingError, SpecError
 from pravah.model.filters import Filters
-from pravah.model.uri import absolute_uri, is_object_uri, object_parts, object_uri, planned_uri
+from pravah.model.uri import (
+    absolute_uri,
+    is_object_uri,
+    object_parts,
+    object_uri,
+    planned_uri,
+    uri_path,
+)
 
 if TYPE_CHECKING:
     from pravah.engine import Difference
@@ -83,7 +90,10 @@ def diff(
 
 def _tree(typed: str) -> bytes:
     if "://" in typed:
-        return _prefix(typed)
+        uri = absolute_uri(typed, b"/")
+        if is_object_uri(uri):
+            return _prefix(uri)
+        typed = os.fsdecode(uri_path(uri))
     path = os.fsencode(typed)
     try:
         is_directory = Path(typed).stat() is not None and Path(typed).is_dir()
@@ -100,13 +110,10 @@ def _tree(typed: str) -> bytes:
     return os.path.abspath(path)  # noqa: PTH100 - pathlib has no paths of bytes
 
 
-def _prefix(typed: str) -> bytes:
+def _prefix(uri: str) -> bytes:
     """Give the prefix that is meant, without a slash at its end; that of a bucket may be empty."""
     from pravah import engine
 
-    uri = absolute_uri(typed, b"/")
-    if not is_object_uri(uri):
-        raise SpecError(f"`{typed}` is no place that can be compared", kind="unknown_scheme")
     tell_note(uri)
     found, (name, bucket, key) = engine.look_at_store(planned_uri(uri)), object_parts(uri)
     if found == "object":

@@ -140,6 +140,11 @@ class Supervisor:
         with suppress(OSError):
             os.write(self._wake_write, b"!")
 
+    @property
+    def _leaves(self) -> bool:
+        """Whether it was asked to go; asked once, one of a named job waits until that is paused."""
+        return self._drains > (1 if self._work.job_id else 0)
+
     def _join(self) -> None:
         """Register, once the dead are buried; one that hangs may hold the ledger's write lock."""
         for _ in range(_JOIN_TRIES - 1):
@@ -168,8 +173,8 @@ class Supervisor:
                 return Ending.ENDED
             if status == JobStatus.PAUSED and request is None:
                 return Ending.PAUSED
-        # Not before it was heard: the job is asked to pause by then.
-        if self._drains_heard > (1 if job_id else 0):
+        # Not before that was heard: the job is asked to pause by then, and paused if it can be.
+        if self._leaves and self._drains_heard == self._drains:
             return Ending.DRAINED
         return Ending.IDLE if self._idle and self._work.idle == Idle.LEAVE else None
 
@@ -232,10 +237,9 @@ class Supervisor:
         """Lease what there are slots for; tell whether there was anything."""
         self._crew.start_alone()
         wanted = self._crew.wanted()
-        stopping = self._drains > (1 if self._work.job_id else 0)
         # Beside running tasks others are looked for when something was reported, or now and then.
         waiting = self._crew.busy and not self._clock.due("claim", LOOK_S)
-        if not wanted or stopping or waiting:
+        if not wanted or self._leaves or waiting:
             return False
         leases = self._ledger.claim(self._work.job_id, wanted, small=self._crew.small_slots)
         worked_on = self._crew.job_ids
@@ -252,7 +256,8 @@ class Supervisor:
             selector.register(self._wake_read, selectors.EVENT_READ)
             if runner is not None:
                 selector.register(runner, selectors.EVENT_READ)
-            ready = selector.select(PROGRESS_S if self._crew.busy else LOOK_S * self._idle)
+            waits = self._idle and not self._leaves
+            ready = selector.select(PROGRESS_S if self._crew.busy else LOOK_S * waits)
         for key, _ in ready:
             if key.fileobj is runner:
                 if self._crew.receive():

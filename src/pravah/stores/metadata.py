@@ -63,12 +63,21 @@ class SignedOn:
     role: str
 
 
-def of_environment(settings: Settings) -> Keys | None:
-    """Find the keys that AWS tools have in the environment."""
-    key, secret = settings.text("AWS_ACCESS_KEY_ID"), settings.text("AWS_SECRET_ACCESS_KEY")
-    if key is None or secret is None:
+def of_environment(settings: Settings, prefix: str = "AWS_") -> Keys | None:
+    """Find the keys of settings that begin so: of a connection, or those that AWS tools have."""
+    key = settings.text(f"{prefix}ACCESS_KEY_ID")
+    secret = settings.text(f"{prefix}SECRET_ACCESS_KEY")
+    if key is None and secret is None:
         return None
-    return Keys(key, secret, settings.text("AWS_SESSION_TOKEN"), None, "AWS_ACCESS_KEY_ID")
+    if key is None or secret is None:
+        missing = "ACCESS_KEY_ID" if key is None else "SECRET_ACCESS_KEY"
+        raise StoreError(
+            f"{prefix}{missing} is not set, and its other half is",
+            kind="no_credentials",
+            hint="both are needed",
+        )
+    token = settings.text(f"{prefix}SESSION_TOKEN")
+    return Keys(key, secret, token, None, f"{prefix}ACCESS_KEY_ID")
 
 
 def of_web_identity(settings: Settings, region: str) -> Keys | None:

@@ -110,7 +110,11 @@ class _Profiles:
         if name is not None:
             if name in above:
                 circle = " -> ".join((*above, profile.name, name))
-                raise _refused(profile, f"has sources that lead in a circle: {circle}", None)
+                raise _refused(
+                    profile,
+                    f"has sources that lead in a circle: {circle}",
+                    "the first `source_profile` is one with keys of its own",
+                )
             keys = self.keys(name, (*above, profile.name))
         elif kind in _SERVICES:
             keys = _SERVICES[kind](self._settings)
@@ -122,7 +126,11 @@ class _Profiles:
             )
         if keys is None:
             raise _refused(
-                profile, f"has a role, and its source `{name or kind}` has no keys", None
+                profile,
+                f"has a role, and its source `{name or kind}` has no keys",
+                f"`aws configure --profile {name}` writes them"
+                if name
+                else "the source has to be there where the job runs",
             )
         return keys
 
@@ -169,7 +177,7 @@ def _token(path: Path) -> str | None:
         return None
 
 
-def _refused(profile: _Profile, why: str, hint: str | None) -> StoreError:
+def _refused(profile: _Profile, why: str, hint: str) -> StoreError:
     return StoreError(f"the profile `{profile.name}` {why}", kind="no_credentials", hint=hint)
 
 

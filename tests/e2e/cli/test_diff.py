@@ -34,6 +34,11 @@ def test_diff_of_equal_trees_prints_nothing_and_ends_with_0(
     assert ran.err == "5 same\n"
 
 
+def test_diff_takes_local_uris(cli: Cli, trees: tuple[Path, Path]) -> None:
+    ran = cli("diff", f"file://{trees[0]}/", trees[1])
+    assert (ran.code, ran.out) == (0, "")
+
+
 def test_diff_tells_in_order_what_differs_and_how(cli: Cli, trees: tuple[Path, Path]) -> None:
     a, b = trees
     (a / "only").mkdir()
