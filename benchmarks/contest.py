@@ -119,7 +119,7 @@ def compete(
         for place, entrant in enumerate(present):
             out = scratch / f"{number}-{place}"
             out.mkdir(parents=True)
-            _say(
+            say(
                 f"{title}: {entrant.name}, "
                 + (f"round {number} of {rounds}" if number else "warm-up")
             )
@@ -190,5 +190,6 @@ def _size_bytes(directory: Path) -> int:
     return sum(path.lstat().st_size for path in directory.rglob("*") if path.is_file())
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tell who waits what is being done."""
     print(f"bench: {line}", file=sys.stderr, flush=True)

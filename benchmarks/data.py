@@ -11,10 +11,11 @@ import random
 import shutil
 import string
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from benchmarks.contest import say
 
 VERSION = 1  # part of each marker: a change of the generators makes the sets anew
 
@@ -119,7 +120,7 @@ def ten_files(cache: Path) -> Path:
 def _made(target: Path, make: Callable[[Path], None]) -> Path:
     marker = target.with_name(f"{target.name}.v{VERSION}.complete")
     if not marker.exists():
-        print(f"bench: making the data set {target.name}", file=sys.stderr, flush=True)
+        say(f"making the data set {target.name}")
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         make(target)

@@ -8,15 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from benchmarks.contest import Contest, Entrant, Target
+from benchmarks.contest import Contest, Entrant, Target, say
 from benchmarks.lab import PROJECT, Lab, Scale, pravah, python
 from tests.object_servers import BUILT, ObjectServer, served
 
 NEAR_KEYS = 10_000
 DELAY_MS = 75
-OBSTORE = "obstore==0.12.1"
 
 # Start-up has a row of its own: these count what happens after the imports.
 TIMED_SCAN = """
@@ -106,38 +104,26 @@ def _entrants(lab: Lab, server: ObjectServer, uri: str, keys: int) -> list[Entra
             environment=environment,
         ),
         Entrant("pravah scan", pravah(f"scan {uri} | wc -l"), environment=environment),
-        Entrant(
-            "s5cmd ls",
-            f"s5cmd --endpoint-url {server.endpoint} ls '{uri}*' | wc -l",
-            needs="s5cmd",
-            environment={
-                "AWS_ACCESS_KEY_ID": server.access_key,
-                "AWS_SECRET_ACCESS_KEY": server.secret_key,
-                "AWS_REGION": server.region,
-            },
-        ),
     ]
-    if obstore := _obstore(lab):
-        command = f"{shlex.quote(str(obstore))} -c {shlex.quote(TIMED_OBSTORE)} {uri} {keys}"
-        entrants.append(Entrant("obstore", command, reports_seconds=True, environment=environment))
+    if clients := lab.object_clients():
+        timed = f"{clients}/python -c {shlex.quote(TIMED_OBSTORE)} {uri} {keys}"
+        entrants += [
+            Entrant(
+                "s5cmd ls",
+                f"{clients}/s5cmd --endpoint-url {server.endpoint} ls '{uri}*' | wc -l",
+                environment={
+                    "AWS_ACCESS_KEY_ID": server.access_key,
+                    "AWS_SECRET_ACCESS_KEY": server.secret_key,
+                    "AWS_REGION": server.region,
+                },
+            ),
+            Entrant("obstore", timed, reports_seconds=True, environment=environment),
+        ]
     return entrants
 
 
-def _obstore(lab: Lab) -> Path | None:
-    """Install obstore apart from the project; give its Python, None where that fails."""
-    home = lab.cache / "obstore-list"
-    program = home / "bin" / "python"
-    commands = (
-        [sys.executable, "-m", "venv", str(home)],
-        [str(program), "-m", "pip", "install", "--quiet", OBSTORE],
-    )
-    for command in commands:
-        if subprocess.run(command, check=False).returncode != 0:
-            return None
-    return program
-
-
 def _fill(server: ObjectServer, bucket: str, keys: list[str]) -> None:
+    say(f"putting {len(keys):,} objects")
     with server.client() as client, ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda key: client.put_object(Bucket=bucket, Key=key, Body=b"x"), keys))
 
