@@ -191,10 +191,16 @@ impl Assembly {
                 Vec::new()
             }
             (_, Reading::Typed(typed)) => self.pass(&mut state, &piece, lines, typed)?,
-            // It was read before the types were known.
-            (Some(typing), Reading::Surveyed(_)) => {
+            // It was read before the types were known, and they may be too narrow for it.
+            (Some(typing), Reading::Surveyed(found)) => {
                 let (_, typed) = self.read_typed(&piece, typing)?;
-                self.pass(&mut state, &piece, lines, typed)?
+                if typed.is_misfit {
+                    self.is_widening.store(true, Ordering::Relaxed);
+                    state.survey.merge(&found);
+                    Vec::new()
+                } else {
+                    self.pass(&mut state, &piece, lines, typed)?
+                }
             }
         };
         if piece.is_last {
@@ -253,6 +259,11 @@ impl Assembly {
 
     /// Pass on rows that have types, behind so many ends of lines.
     fn pass(&self, state: &mut State, piece: &Piece, lines: u64, typed: Typed) -> Result<Vec<Event>> {
+        if typed.is_misfit {
+            // Its batch is not complete: to go on would lose rows without a word.
+            let line = lines + 1;
+            return Err(Error::InvalidPlan(format!("the rows behind line {line} do not fit the types found for them")));
+        }
         let mut events = Vec::new();
         for bad in &typed.bad {
             events.extend(self.bad_row(state, piece, lines, bad)?.map(Event::Record));

@@ -81,6 +81,8 @@ pub struct Typer {
     bad: Vec<BadRow>,
     /// What is wrong with the row under way.
     fault: Option<Fault>,
+    /// A value of the row under way does not fit, which counts once the row has ended well.
+    row_is_misfit: bool,
     is_misfit: bool,
     /// The texts of the piece are not all UTF-8, so each is looked at.
     checks_text: bool,
@@ -97,6 +99,7 @@ impl Typer {
             rows: 0,
             bad: Vec::new(),
             fault: None,
+            row_is_misfit: false,
             is_misfit: false,
             checks_text,
             stops_at_bad,
@@ -131,7 +134,7 @@ impl RowSink for Typer {
             return Some(expected);
         }
         let column = self.typing.positions.get(name).copied();
-        self.is_misfit |= column.is_none();
+        self.row_is_misfit |= column.is_none();
         column
     }
 
@@ -146,7 +149,7 @@ impl RowSink for Typer {
         }
         let Filling::Flat(flat) = filling else {
             match filling.push(tag, cell) {
-                Ok(fits) => self.is_misfit |= !fits,
+                Ok(fits) => self.row_is_misfit |= !fits,
                 Err(fault) => self.fault = Some(fault),
             }
             return true;
@@ -162,7 +165,7 @@ impl RowSink for Typer {
                 let (column, value) = (self.name(column), cell.to_vec());
                 self.fault = Some(Fault::Value { column, value, wanted: column_type.name() });
             } else {
-                self.is_misfit = true;
+                self.row_is_misfit = true;
             }
         }
         true
@@ -172,6 +175,8 @@ impl RowSink for Typer {
         if let Some(fault) = self.fault.take() {
             return self.reject(BadRow { line, extent, fault });
         }
+        self.is_misfit |= self.row_is_misfit;
+        self.row_is_misfit = false;
         self.rows += 1;
         for column in &mut self.columns {
             if column.len() < self.rows {
@@ -187,6 +192,7 @@ impl RowSink for Typer {
 
     fn forget(&mut self) {
         self.fault = None;
+        self.row_is_misfit = false;
         let rows = self.rows;
         self.columns.iter_mut().for_each(|column| column.truncate(rows));
     }
