@@ -1,13 +1,15 @@
 //! `select`: which columns of tables are kept, under which names and with which types.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
+    fmt::Display,
     sync::Arc,
 };
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
+use arrow_cast::{CastOptions, cast_with_options, display::array_value_to_string};
+use arrow_ord::cmp::distinct;
+use arrow_schema::{ArrowError, Field, FieldRef, Schema, SchemaRef};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -130,9 +132,33 @@ fn converted(column: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
     if column.data_type() == field.data_type() {
         return Ok(Arc::clone(column));
     }
+    let refused =
+        |why: &dyn Display| Error::UnsupportedInput(format!("the column `{}` can't be cast: {why}", field.name()));
     let options = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(column, field.data_type(), &options)
-        .map_err(|error| Error::UnsupportedInput(format!("the column `{}` can't be cast: {error}", field.name())))
+    let converted = cast_with_options(column, field.data_type(), &options).map_err(|error| refused(&error))?;
+    match lost(column, &converted).map_err(|error| refused(&error))? {
+        Some(value) => Err(refused(&format!("`{value}` is no {}", field.data_type()))),
+        None => Ok(converted),
+    }
+}
+
+/// Find a value that a cast has changed: it checks ranges, and cuts fractions, digits and times of day without a word.
+fn lost(column: &ArrayRef, converted: &ArrayRef) -> Result<Option<String>, ArrowError> {
+    let (from, to) = (column.data_type(), converted.data_type());
+    if !(from.is_numeric() || from.is_temporal()) || to.is_string() {
+        return Ok(None);
+    }
+    // What does not come back at all is null, and differs as well.
+    let back = cast_with_options(converted, from, &CastOptions::default())?;
+    let differs = distinct(column, &back)?;
+    for row in differs.values().set_indices() {
+        let value = array_value_to_string(column, row)?;
+        // Zero is zero, whatever its sign.
+        if value != "-0.0" {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
 }
 
 impl Parameters {
@@ -152,6 +178,10 @@ impl Parameters {
             return Err(Error::NoColumns("no column is left".to_owned()));
         }
         let fields: Vec<_> = positions.iter().map(|&at| self.field(schema.field(at))).collect();
+        let mut names = HashSet::new();
+        if let Some(twice) = fields.iter().find(|field| !names.insert(field.name())) {
+            return Err(Error::UnsupportedInput(format!("two columns would have the name `{}`", twice.name())));
+        }
         Ok((positions, Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))))
     }
 

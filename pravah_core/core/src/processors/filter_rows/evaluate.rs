@@ -6,11 +6,14 @@ use arrow_arith::boolean::{and_kleene, is_null, not, or_kleene};
 use arrow_array::{Array, ArrayRef, BooleanArray, Datum, RecordBatch, Scalar, StringArray, cast::AsArray};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_ord::cmp;
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::{ArrowError, DECIMAL256_MAX_PRECISION, DataType, TimeUnit};
 use arrow_string::like;
 
 use super::predicate::{Comparison, Operand, Predicate};
 use crate::{Error, Result, processors::select::position};
+
+/// Decimals of a literal that are compared as they are written; those of longer ones as floating-point numbers.
+const MOST_DECIMALS: i8 = 36;
 
 /// Tell for each row whether the predicate holds.
 pub fn rows(predicate: &Predicate, batch: &RecordBatch) -> Result<BooleanArray> {
@@ -97,6 +100,7 @@ fn compare_value(name: &str, comparison: Comparison, value: &Operand, batch: &Re
         )));
     }
     let literal: ArrayRef = Arc::new(StringArray::from(vec![text.clone()]));
+    let column = &finer(column, &text).map_err(|error| refused(&error))?;
     let exact = to_type(&literal, column.data_type());
     match exact {
         Ok(literal) => compared(column, comparison, &Scalar::new(literal)).map_err(|error| refused(&error)),
@@ -110,11 +114,42 @@ fn compare_value(name: &str, comparison: Comparison, value: &Operand, batch: &Re
     }
 }
 
+/// Give a column a type that holds a literal whole: as it is, a number with more decimals would be rounded to those of
+/// the column, and an instant to its day.
+fn finer(column: &ArrayRef, literal: &str) -> Result<ArrayRef, ArrowError> {
+    match *column.data_type() {
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale) => {
+            if literal.contains(['e', 'E']) {
+                return to_type(column, &DataType::Float64);
+            }
+            let decimals = literal.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+            match i8::try_from(decimals) {
+                Ok(decimals) if decimals <= scale => Ok(Arc::clone(column)),
+                Ok(decimals) if decimals <= MOST_DECIMALS => {
+                    to_type(column, &DataType::Decimal256(DECIMAL256_MAX_PRECISION, decimals))
+                }
+                _ => to_type(column, &DataType::Float64),
+            }
+        }
+        DataType::Date32 if literal.len() > "2026-01-31".len() => {
+            to_type(column, &DataType::Timestamp(TimeUnit::Microsecond, None))
+        }
+        _ => Ok(Arc::clone(column)),
+    }
+}
+
 /// Give two columns a common type.
 fn meet(left: &ArrayRef, right: &ArrayRef) -> Result<(ArrayRef, ArrayRef), ArrowError> {
     let (mine, other) = (left.data_type(), right.data_type());
     if mine == other {
         return Ok((Arc::clone(left), Arc::clone(right)));
+    }
+    if mine.is_integer() && other.is_integer() {
+        let whole = DataType::Decimal128(20, 0);
+        return Ok((to_type(left, &whole)?, to_type(right, &whole)?));
     }
     if mine.is_numeric() && other.is_numeric() {
         return Ok((to_type(left, &DataType::Float64)?, to_type(right, &DataType::Float64)?));
@@ -160,17 +195,24 @@ fn unusable(error: ArrowError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{Date32Array, Float64Array, Int64Array};
+    use arrow_array::{Date32Array, Decimal128Array, Float64Array, Int64Array, UInt64Array};
 
     use super::*;
 
+    /// The first integer whose next one is no floating-point number.
+    const LARGE: i64 = 1 << 53;
+
     fn kept(expression: &str) -> Vec<usize> {
+        let cost = Decimal128Array::from(vec![Some(99), Some(100), Some(101), None]);
         let batch = RecordBatch::try_from_iter([
             ("id", Arc::new(Int64Array::from(vec![Some(1), Some(2), Some(3), None])) as ArrayRef),
             ("price", Arc::new(Float64Array::from(vec![Some(0.5), Some(2.0), None, Some(4.0)]))),
             ("name", Arc::new(StringArray::from(vec![Some("Asha"), Some("ravi"), Some(""), None]))),
             ("ok", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None, Some(true)]))),
             ("day", Arc::new(Date32Array::from(vec![Some(0), Some(20_000), Some(20_001), None]))),
+            ("cost", Arc::new(cost.with_precision_and_scale(9, 2).expect("is a decimal"))),
+            ("large", Arc::new(Int64Array::from(vec![Some(LARGE), None, None, None]))),
+            ("more", Arc::new(UInt64Array::from(vec![Some(LARGE as u64 + 1), None, None, None]))),
         ]);
         let predicate = Predicate::read(expression).unwrap_or_else(|told| panic!("{expression}: {told}"));
         let holds =
@@ -200,6 +242,14 @@ mod tests {
             ("name ~ '^[A-Z]'", &[0]),
             ("name !~ 'a'", &[2]),
             ("day >= '2024-10-04'", &[1, 2]),
+            ("day < '2024-10-04T12:00:00'", &[0, 1]),
+            ("day = '2024-10-04T12:00:00'", &[]),
+            ("cost < 0.994", &[0]),
+            ("cost = 1.005", &[]),
+            ("cost = 1.010", &[2]),
+            ("cost > 1e0", &[2]),
+            ("large = more", &[]),
+            ("large < more", &[0]),
             ("\"id\" = -1 or price < 1", &[0]),
             ("true", &[0, 1, 2, 3]),
             ("id = null", &[]),

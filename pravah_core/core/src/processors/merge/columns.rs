@@ -147,6 +147,10 @@ fn as_type(field: &Arc<Field>, column: &ArrayRef) -> Result<Option<ArrayRef>> {
     if from == to {
         return Ok(Some(Arc::clone(column)));
     }
+    // Without a value it has no type of its own, and a cast to lists would make one of each null.
+    if column.logical_null_count() == column.len() {
+        return Ok(Some(new_null_array(to, column.len())));
+    }
     let is_text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     let mut column = Arc::clone(column);
     if is_text(to) && !is_text(from) {
@@ -155,11 +159,7 @@ fn as_type(field: &Arc<Field>, column: &ArrayRef) -> Result<Option<ArrayRef>> {
         let text = |row| texts.get(row).map(String::from_utf8_lossy);
         column = Arc::new((0..column.len()).map(text).collect::<StringArray>());
     } else if is_text(from) && !is_text(to) {
-        // Of a column without a value, which has no type of its own.
-        if column.null_count() < column.len() {
-            return Ok(None);
-        }
-        return Ok(Some(new_null_array(to, column.len())));
+        return Ok(None);
     } else if *to == DataType::Float64 {
         let mut told = Told::default();
         told.see(&column);
@@ -245,6 +245,17 @@ mod tests {
         ] {
             assert_eq!(wider(&one, &other), expected, "{one} {other}");
             assert_eq!(wider(&other, &one), expected, "{other} {one}");
+        }
+    }
+    #[test]
+    fn test_column_without_a_value_becomes_nulls_of_any_type() {
+        let list = DataType::List(Arc::new(Field::new("item", DataType::Int64, true)));
+        for from in [DataType::Null, DataType::Int64, DataType::Boolean, DataType::Utf8] {
+            for to in [&list, &DataType::Date32, &DataType::Utf8] {
+                let field = Arc::new(Field::new("x", to.clone(), true));
+                let column = as_type(&field, &new_null_array(&from, 3)).expect("is made").expect("is one");
+                assert_eq!((column.data_type(), column.logical_null_count()), (to, 3), "{from} {to}");
+            }
         }
     }
 }
