@@ -85,6 +85,20 @@ def test_object_that_stands_where_one_is_moved_to_stays_with_its_source(bucket: 
     assert bucket.get("gone/a.txt") == b"theirs"
 
 
+def test_object_stays_where_a_server_ignores_conditions_too(cli: Cli, double: S3Double) -> None:
+    cli.environment |= double.settings()
+    bucket = double.create_bucket()
+    objects = double.store.buckets[bucket]
+    for name in (b"a", b"b"):
+        objects.put(b"in/" + name, stored(name))
+    objects.put(b"gone/a", stored(b"theirs"))
+    double.quirks.honours_conditions = False
+    flags = ("-s", "compress:gzip", "--after", f"move:s3://{bucket}/gone/")
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", *flags)
+    assert (job["status"], job["error"]["kind"]) == ("failed", "after_failed")
+    assert double.objects(bucket) == {b"in/a": b"a", b"gone/a": b"theirs", b"gone/b": b"b"}
+
+
 @pytest.mark.parametrize("after", ["delete", "move"])
 @pytest.mark.parametrize(
     ("point", "code"),

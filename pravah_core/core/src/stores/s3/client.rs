@@ -52,6 +52,10 @@ const PAUSE: Duration = Duration::from_secs(8);
 const LARGEST_BUFFER_BYTES: usize = 8 << 20;
 /// Credentials that expire within this time are renewed before they are used.
 const RENEW_AHEAD_S: f64 = 300.0;
+/// Credentials that last this long still serve requests where they can't be renewed just now.
+const HOLDS_S: f64 = 30.0;
+/// Time after which a renewal that failed is tried again.
+const RENEW_AGAIN_S: i64 = 10;
 
 /// A request, before it is signed.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +100,8 @@ pub struct Client {
     credentials: Mutex<Arc<Credentials>>,
     /// Held by who asks for other credentials.
     renewing: tokio::sync::Mutex<()>,
+    /// Not before then are they asked for again, as the last time failed and the known ones hold.
+    renews_at_s: AtomicI64,
     http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
     limit: Limit,
     hedges: Hedges,
@@ -126,6 +132,7 @@ impl Client {
             region: description.region,
             credentials: Mutex::new(Arc::new(description.credentials)),
             renewing: tokio::sync::Mutex::default(),
+            renews_at_s: AtomicI64::new(0),
             http,
             limit: Limit::new(),
             hedges: Hedges::default(),
@@ -160,7 +167,9 @@ impl Client {
                 Err(refusal) => refusal,
             };
             tries += 1;
-            let is_expired = matches!(refusal.code.as_str(), "ExpiredToken" | "TokenRefreshRequired");
+            // The answer to a HEAD has no body that could tell why.
+            let is_untold = request.method == Method::HEAD && refusal.status == Some(400);
+            let is_expired = is_untold || matches!(refusal.code.as_str(), "ExpiredToken" | "TokenRefreshRequired");
             if is_expired && !renewed {
                 renewed = true;
                 self.renew(&used).await?;
@@ -209,7 +218,7 @@ impl Client {
             self.set_clock(&answer);
         }
         // A server that has begun its answer can't take the status back: the error is in the body then.
-        let may_hide = head.status.is_success() && !is_read && answer.header("content-type").ends_with("/xml");
+        let may_hide = head.status.is_success() && !is_read && answer.header("content-type").contains("/xml");
         if head.status.is_success() && !(may_hide && is_error(&answer.body)) {
             return Ok(answer);
         }
@@ -283,7 +292,15 @@ impl Client {
         if known.expires_at_s.is_none_or(|end_s| end_s - now_s() >= RENEW_AHEAD_S) {
             return Ok(known);
         }
-        self.renew(&known).await?;
+        // Those that are known hold for a while: a service that is down just now is asked again a little later.
+        let holds = known.expires_at_s.is_some_and(|end_s| end_s - now_s() > HOLDS_S);
+        if holds && (now_s() as i64) < self.renews_at_s.load(Ordering::Relaxed) {
+            return Ok(known);
+        }
+        match self.renew(&known).await {
+            Err(_) if holds => self.renews_at_s.store(now_s() as i64 + RENEW_AGAIN_S, Ordering::Relaxed),
+            renewed => renewed?,
+        }
         Ok(self.known())
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use super::{
+    abilities::{Fencing, find_fencing},
     copies::{Copy, SOURCE_CHANGED, find_out},
     objects::{Headers, OWNER, Only},
     options::copied_headers,
@@ -87,12 +88,19 @@ const TAKEN: &str = "Taken";
 
 /// Make a copy, unless an earlier try has made it.
 async fn make(mut copy: Copy, (to, key): (Place, String), headers: Headers, owner: String) -> Result<(), Refusal> {
-    let Err(refusal) = copy.run(&to, &key, &headers, &Only::IfFree).await else { return Ok(()) };
-    if !refusal.is_precondition() && refusal.code != "NoSuchUpload" {
-        return Err(refusal);
+    // A server that ignores conditions would put it over whatever stands there.
+    let looks_first = find_fencing(&to).await? == Fencing::Weak;
+    let mut found = if looks_first { to.head(&key).await? } else { None };
+    if found.is_none() {
+        let only = if looks_first { Only::Until(None) } else { Only::IfFree };
+        let Err(refusal) = copy.run(&to, &key, &headers, &only).await else { return Ok(()) };
+        if !refusal.is_precondition() && refusal.code != "NoSuchUpload" {
+            return Err(refusal);
+        }
+        found = to.head(&key).await?;
     }
     // Of a move whose answer was lost, or that was killed.
-    match to.head(&key).await? {
+    match found {
         Some(found) if found.owner == owner && found.size_bytes == copy.size_bytes => Ok(()),
         _ => Err(Refusal::local(TAKEN, String::new())),
     }
