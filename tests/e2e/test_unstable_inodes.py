@@ -61,6 +61,29 @@ def test_output_on_an_overlay_is_replaced_only_if_it_is_what_was_published(tmp_p
         assert (sink / "stranger").read_bytes() == b"wrote"
 
 
+def test_sparse_output_on_an_overlay_is_known_by_its_content(tmp_path: Path) -> None:
+    """A hole counts as the zeros that it is read as."""
+    source, sink, cli = tmp_path / "source", tmp_path / "sink", Cli(tmp_path / "home", tmp_path)
+    source.mkdir()
+    with (source / "holes").open("wb") as file:
+        file.write(b"begin" * 1_000)
+        file.seek(3 << 20)
+        file.write(b"middle" * 1_000)
+        file.truncate(5 << 20)
+    before = digests(source)
+    with _overlay(sink):
+        killed = cli(
+            "run", source, "--to", f"{sink}/", "-s", "copy", "--after", "delete",
+            env={"PRAVAH_FAILPOINTS": "ledger.window.before_commit=2"},
+        )  # fmt: skip
+        assert killed.code == -9
+        assert digests(sink) == before
+        job = cli.job(source, "--to", f"{sink}/", "-s", "copy", "--after", "delete")
+        assert (job["status"], job["counts"]["done"]) == ("completed", 1)
+        assert list(source.iterdir()) == []
+        assert digests(sink) == before
+
+
 @contextmanager
 def _overlay(sink: Path) -> Iterator[None]:
     lower, upper, work = (sink.parent / name for name in ("lower", "upper", "work"))

@@ -7,7 +7,10 @@
 use std::{
     collections::{HashMap, HashSet},
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
+    },
 };
 
 use rustix::{
@@ -47,6 +50,34 @@ pub(super) struct Shared {
     pub(super) manner: Arc<Manner>,
     /// Whether files without a name work here; set to false for good by the first refusal.
     pub(super) nameless: AtomicBool,
+    pub(super) flushes: FailedFlushes,
+}
+
+/// Flushes of whole file systems that failed.
+///
+/// The kernel tells of an error once, and marks what it concerns clean: it may be of any output that was begun before,
+/// also of one whose own window is flushed later, and well.
+#[derive(Default)]
+pub(super) struct FailedFlushes {
+    count: AtomicU64,
+    /// The error of the last one.
+    errno: AtomicI32,
+}
+
+impl FailedFlushes {
+    /// How many there were so far.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    fn add(&self, errno: Errno) {
+        self.errno.store(errno.raw_os_error(), Ordering::Release);
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn last(&self) -> Errno {
+        Errno::from_raw_os_error(self.errno.load(Ordering::Acquire))
+    }
 }
 
 struct Device {
@@ -65,7 +96,12 @@ impl LocalSink {
         let (flush, is_durable) = (durability == Durability::Always, durability != Durability::None);
         let manner = Arc::new(Manner { verify, preserve, flush, is_durable });
         let nameless = cfg!(target_os = "linux") && temporaries == Temporaries::Nameless;
-        let shared = Arc::new(Shared { durability, manner, nameless: AtomicBool::new(nameless) });
+        let shared = Arc::new(Shared {
+            durability,
+            manner,
+            nameless: AtomicBool::new(nameless),
+            flushes: FailedFlushes::default(),
+        });
         Ok(Self { root, shared, devices: Mutex::default(), settled: Mutex::default() })
     }
 
@@ -127,6 +163,12 @@ impl Sink for LocalSink {
         if self.shared.durability != Durability::Batch {
             return Ok(()); // `none` waits for nothing; `always` has waited for each file
         }
+        let flushes = &self.shared.flushes;
+        let failed = Error::system("flush the outputs to disk");
+        let mut held = outputs.iter().filter_map(|output| output.held.downcast_ref::<Held>());
+        if held.any(|held| held.failed_flushes < flushes.count()) {
+            return Err(failed(flushes.last()));
+        }
         let devices = lock(&self.devices);
         let mut synced = HashSet::new();
         for output in outputs {
@@ -134,7 +176,10 @@ impl Sink for LocalSink {
             match devices.get(&directory.device) {
                 Some(device) if device.kind.syncs_whole() => {
                     if synced.insert(directory.device) {
-                        rustix::fs::syncfs(&device.handle).map_err(Error::system("flush the outputs to disk"))?;
+                        rustix::fs::syncfs(&device.handle).map_err(|errno| {
+                            flushes.add(errno);
+                            failed(errno)
+                        })?;
                     }
                 }
                 _ if output.held.downcast_ref::<Held>().is_some_and(|held| held.is_link) => {}
@@ -202,4 +247,52 @@ pub(super) fn local(directory: &dyn SinkDirectory) -> Result<&LocalDirectory> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        outcome::Publish,
+        plan::{OnCollision, Overwrite, Verify},
+        stores::{Beginning, Temporary},
+    };
+
+    #[test]
+    fn test_output_that_was_begun_before_a_flush_failed_is_not_durable_by_a_later_one() {
+        let directory = tempfile::tempdir().expect("makes a directory");
+        let plan = SinkPlan {
+            uri: format!("file://{}", directory.path().display()),
+            only: None,
+            path: None,
+            on_collision: OnCollision::Fail,
+            overwrite: Overwrite::Changed,
+            durability: Durability::Batch,
+            verify: Verify::Size,
+            preserve: Vec::new(),
+            s3: None,
+        };
+        let sink = LocalSink::open(&plan, Temporaries::Named).expect("opens");
+        let into = sink.open_directory(b"").expect("opens");
+        let begin = |number| {
+            let temporary = Temporary { task: Temporary::task_prefix("JOB", 1), counter: 1, number };
+            let beginning =
+                Beginning { temporary: &temporary, publish: Publish::Create, name: b"name", attributes: None };
+            let mut staging = into.stage(&beginning).expect("begins");
+            staging.write(b"content").expect("writes");
+            (staging, temporary)
+        };
+        let finish = |(staging, temporary): (Box<dyn crate::stores::Staging>, Temporary)| {
+            let (staged, held) = staging.finish(None).expect("ends");
+            let (directory, name) = (Arc::clone(&into), b"name".to_vec());
+            Output { directory, into: None, name: name.into(), temporary, staged, replaces: None, held }
+        };
+        let under_way = begin(1);
+        sink.shared.flushes.add(Errno::IO);
+        let before = finish(under_way);
+        let refused = sink.make_durable(&[before]).expect_err("is refused");
+        assert!(matches!(refused, Error::System { errno: Errno::IO, .. }), "{refused}");
+        let behind = finish(begin(2));
+        sink.make_durable(&[behind]).expect("is durable");
+    }
 }

@@ -112,6 +112,7 @@ impl SinkDirectory for LocalDirectory {
 
     fn stage(&self, beginning: &Beginning<'_>) -> Result<Box<dyn Staging>> {
         let Beginning { temporary, publish, .. } = *beginning;
+        let failed_flushes = self.shared.flushes.count();
         let nameless = if publish == Publish::Create { self.stage_nameless()? } else { None };
         let (file, named) = match nameless {
             Some(file) => (file, false),
@@ -133,6 +134,7 @@ impl SinkDirectory for LocalDirectory {
             keep_open: !named || self.keeps_files_open(),
             identify_by_content,
             manner: Arc::clone(&self.shared.manner),
+            failed_flushes,
             written: Written::new(summed),
         }))
     }

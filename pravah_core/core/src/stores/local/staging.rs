@@ -61,6 +61,8 @@ pub struct Held {
     is_shared: bool,
     /// What is read back must be this.
     expected: Option<Expected>,
+    /// Flushes that had failed when it was begun; of a name without content of its own none counts.
+    pub failed_flushes: u64,
 }
 
 /// What was written: its parts between holes, and the checksum of these.
@@ -72,12 +74,19 @@ struct Expected {
 impl Held {
     /// What is kept of a link.
     pub fn link(named: TemporaryName) -> Self {
-        Self { file: None, named: Some(named), is_link: true, is_shared: false, expected: None }
+        Self {
+            file: None,
+            named: Some(named),
+            is_link: true,
+            is_shared: false,
+            expected: None,
+            failed_flushes: u64::MAX,
+        }
     }
 
     /// What is kept of another name of a file.
     pub fn shared(file: Option<OwnedFd>, named: TemporaryName) -> Self {
-        Self { file, named: Some(named), is_link: false, is_shared: true, expected: None }
+        Self { file, named: Some(named), is_link: false, is_shared: true, expected: None, failed_flushes: u64::MAX }
     }
 
     /// The output has its final name.
@@ -160,6 +169,8 @@ pub struct LocalStaging {
     /// Identities hold a checksum, since inode numbers mean nothing here.
     pub identify_by_content: bool,
     pub manner: Arc<Manner>,
+    /// Flushes that had failed when it was begun.
+    pub failed_flushes: u64,
     pub written: Written,
 }
 
@@ -184,6 +195,16 @@ impl Written {
             hasher.update(bytes);
         }
         self.grow(bytes.len() as u64);
+    }
+
+    fn add_zeros(&mut self, length_bytes: u64) {
+        let zeros = vec![0; CHUNK_BYTES];
+        let mut left_bytes = length_bytes;
+        while left_bytes > 0 {
+            let piece_bytes = left_bytes.min(CHUNK_BYTES as u64);
+            self.add(&zeros[..piece_bytes as usize]);
+            left_bytes -= piece_bytes;
+        }
     }
 
     fn grow(&mut self, length_bytes: u64) {
@@ -257,6 +278,10 @@ impl Staging for LocalStaging {
         let file = self.open()?;
         rustix::fs::ftruncate(file, offset_bytes).map_err(Error::system("write the output"))?;
         rustix::fs::seek(file, SeekFrom::Start(offset_bytes)).map_err(Error::system("write the output"))?;
+        if self.identify_by_content {
+            // Who compares later reads the hole as what it is: zeros.
+            self.written.add_zeros(offset_bytes - self.written.end_bytes);
+        }
         self.written.end_bytes = offset_bytes;
         Ok(())
     }
@@ -305,7 +330,10 @@ impl Staging for LocalStaging {
         let read_back = self.manner.verify == Verify::Content;
         let file = if self.keep_open || read_back { Some(file) } else { close(file)? };
         let expected = expected.filter(|_| read_back);
-        Ok((staged, Box::new(Held { file, named: self.named.take(), is_link: false, is_shared: false, expected })))
+        let named = self.named.take();
+        let held =
+            Held { file, named, is_link: false, is_shared: false, expected, failed_flushes: self.failed_flushes };
+        Ok((staged, Box::new(held)))
     }
 }
 
