@@ -31,6 +31,16 @@ def test_abort_ends_the_job_with_an_error_and_what_is_left(workspace: Workspace)
     assert job.books.counts.remaining > 0
 
 
+def test_retry_of_a_group_goes_on_with_what_an_abort_left(workspace: Workspace) -> None:
+    job = workspace.finish(_begin(workspace, budget=5, when_exceeded="abort"))
+    assert job.books.counts.remaining > 0
+    workspace.jobs.retry(job.id, "F1")
+    workspace.jobs.change(job.id, {"on_error": {"budget": FILES}})
+    ended = workspace.finish(job)
+    assert (ended.status, ended.error) == (JobStatus.COMPLETED, None)
+    assert (ended.books.counts.failed, ended.books.counts.remaining) == (FILES, 0)
+
+
 def test_pause_keeps_the_job_until_a_resume_that_tolerates_as_many_again(
     workspace: Workspace,
 ) -> None:

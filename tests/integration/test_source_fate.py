@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +204,26 @@ def test_preserve_links_of_what_is_not_copied_is_refused(workspace: Workspace) -
     with pytest.raises(SpecError) as caught:
         workspace.submit("compress", sink={"uri": str(workspace.sink), "preserve": ["links"]})
     assert caught.value.kind == "links_need_copy"
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (400, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("few_descriptors")
+def test_sources_in_more_directories_than_may_be_open_are_removed_and_outputs_taken_back(
+    workspace: Workspace,
+) -> None:
+    for number in range(500):
+        workspace.write(f"{number:03}/a")
+    kept = workspace.run("copy")
+    assert kept.status == JobStatus.COMPLETED
+    undone = workspace.jobs.undo(kept.id)
+    assert undone.removed == 500
+    job = workspace.run("copy", source={"uri": str(workspace.source), "after": "delete"})
+    assert (job.status, job.error) == (JobStatus.COMPLETED, None)
+    assert not any(path.is_file() for path in workspace.source.rglob("*"))

@@ -180,7 +180,8 @@ fn cut(entries: &[(u32, Entry)], parts: usize) -> Result<Vec<Part>> {
 }
 
 fn moves(row: Option<&Row>, selection: &Selection<'_>) -> bool {
-    let Some(row) = row else { return !matches!(selection, Selection::Group(_)) };
+    // What was never begun is reopened whatever is retried: else nobody would work on it.
+    let Some(row) = row else { return true };
     match selection {
         Selection::Remaining => false,
         Selection::NotDone => matches!(row.outcome, Outcome::Failed | Outcome::Poisoned | Outcome::Vanished),

@@ -52,6 +52,9 @@ pub fn finish_sources(plan: &Plan, task: i64, manifest: &[u8], windows: &[Record
 /// Sources that are looked at, and removed or moved, together: as many as one request of S3 removes.
 const TOGETHER: usize = 1_000;
 
+/// Directories of sources that are kept open until they are settled, each with a descriptor.
+const MOST_OPEN: usize = 256;
+
 /// What entries belong to.
 #[derive(Clone, Copy)]
 pub(super) struct Job<'j> {
@@ -186,11 +189,18 @@ impl<'j> Finisher<'j> {
             };
             account.add(&row, || self.shown_path(index));
         }
+        if self.touched.len() >= MOST_OPEN {
+            self.flush(account);
+        }
     }
 
     /// Let go what is about to, and wait until that is so on disk, too.
     pub fn settle(&mut self, account: &mut Account) {
         self.let_go(account);
+        self.flush(account);
+    }
+
+    fn flush(&mut self, account: &mut Account) {
         for (_, (index, directory)) in self.touched.drain() {
             // The new names first: a power cut may leave both, and never none.
             let kept = self.keeper.map_or(Ok(()), |keeper| keeper.settle());

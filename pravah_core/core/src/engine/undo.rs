@@ -85,7 +85,7 @@ struct Opened<'s> {
 }
 
 /// Directories that are kept open at once, each with a descriptor.
-const OPEN_DIRECTORIES: usize = 1_024;
+const OPEN_DIRECTORIES: usize = 256;
 
 impl Opened<'_> {
     /// The directory of that path, where it is there.
