@@ -129,6 +129,17 @@ class Crew:
             self._start(*self._waiting[-1], alone=True)
             self._waiting.pop()
 
+    def give_back_waiting(self) -> None:
+        """Give back the tasks that wait until they are alone."""
+        while self._waiting:
+            self.give_back_unbegun(self._waiting[-1][0])
+            self._waiting.pop()
+
+    def give_back_unbegun(self, lease: Lease) -> None:
+        """Give back a task in the condition in which it was found."""
+        how = Release.UNCLEAN if lease.unclean else Release.CLEAN
+        self._written(lambda: self._ledger.release(lease, how))
+
     def receive(self) -> bool:
         """Do what the runner's messages ask for, and deal with its end.
 

@@ -243,12 +243,15 @@ class Supervisor:
 
     def _claim(self) -> bool:
         """Lease what there are slots for; tell whether there was anything."""
+        if self._leaves:
+            self._give_back_unbegun()
+            return False
         self._begin()
         self._crew.start_alone()
         wanted = self._crew.wanted()
         # Beside running tasks others are looked for when something was reported, or now and then.
         waiting = self._crew.busy and not self._clock.due("claim", LOOK_S)
-        if not wanted or self._leaves or waiting:
+        if not wanted or waiting:
             return False
         small = self._crew.small_slots
         self._unbegun = self._ledger.claim(self._work.job_id, wanted, small=small)
@@ -267,6 +270,13 @@ class Supervisor:
                 self._jobs[lease.job_id] = self._ledger.job(lease.job_id)
             self._crew.take(lease, self._jobs[lease.job_id])
             self._unbegun.pop(0)
+
+    def _give_back_unbegun(self) -> None:
+        """Leave to others what was leased and not begun."""
+        while self._unbegun:
+            self._crew.give_back_unbegun(self._unbegun[0])
+            self._unbegun.pop(0)
+        self._crew.give_back_waiting()
 
     def _listen(self) -> None:
         runner = self._crew.runner

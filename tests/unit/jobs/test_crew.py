@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Any
 
@@ -11,6 +12,7 @@ from pravah.errors import LedgerBusyError
 from pravah.jobs.attempt import Attempt
 from pravah.jobs.autopsy import Death
 from pravah.jobs.crew import COMMIT_TRIES, SLOTS, SMALL_SLOTS, Crew, _Undead
+from pravah.jobs.supervisor import Supervisor, Work
 from pravah.model.ledger import Lease, Purpose, Release, TaskKind, Verdict
 
 
@@ -36,9 +38,9 @@ class Killed:
         return Death(-signal.SIGKILL, "", out_of_memory=False)
 
 
-def lease_of(task_id: int, *, small: bool = False) -> Lease:
+def lease_of(task_id: int, *, small: bool = False, unclean: bool = False) -> Lease:
     kind = TaskKind.ENTRIES
-    return Lease(task_id, "job", kind, Purpose.WORK, 1, 1, 0, 0, unclean=False, small=small)
+    return Lease(task_id, "job", kind, Purpose.WORK, 1, 1, 0, 0, unclean=unclean, small=small)
 
 
 def crew_with(number: int, *, small: bool) -> Crew:
@@ -75,3 +77,22 @@ def test_tasks_of_a_dead_runner_are_each_given_back_once_the_ledger_takes_it() -
     crew.check_stall()
     crew.check_stall()
     assert ledger.given == [(1, Release.DIED), (2, Release.DIED)]
+
+
+@pytest.mark.parametrize(
+    ("unclean", "how"), [(False, Release.CLEAN), (True, Release.UNCLEAN)], ids=["clean", "unclean"]
+)
+def test_drained_worker_gives_back_what_waits_and_begins_none_of_it(
+    *, unclean: bool, how: Release
+) -> None:
+    ledger: Any = Given()
+    nobody: Any = None  # it neither tells of progress nor closes anything
+    supervisor = Supervisor(ledger, Work(None), nobody, nobody)
+    supervisor._crew._waiting = [(lease_of(1, unclean=unclean), nobody)]
+    supervisor._unbegun = [lease_of(2)]
+    supervisor.drain()
+    assert not supervisor._claim()
+    assert ledger.given == [(2, Release.CLEAN), (1, how)]
+    assert not supervisor._crew.busy
+    for end in (supervisor._wake_read, supervisor._wake_write):
+        os.close(end)
