@@ -388,6 +388,10 @@ INSERT INTO workers (id, host, pid, started_ticks, boot_id, beat_s, lock_path, j
 VALUES (:id, :host, :pid, :started_ticks, :boot_id, :now_us / 1000000, '', :now_us, :version)
 ON CONFLICT (id) DO UPDATE SET beat_s = excluded.beat_s;
 
+-- name: was_heard
+-- Whether a worker is known and was heard of lately.
+SELECT 1 FROM workers WHERE id = :id AND beat_s > :now_us / 1000000 - :silent_s;
+
 -- name: drop_silent_workers
 -- Workers that hold nothing and have shown no life for long.
 DELETE FROM workers AS w WHERE w.beat_s < :now_us / 1000000 - :silent_s
