@@ -110,6 +110,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.job_id = submit(self.workers[0])
         self.model = Model()
         self.held: list[Held] = []
+        self.closing = False
 
     def teardown(self) -> None:
         if hasattr(self, "cluster"):
@@ -225,7 +226,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def apply_pause(self) -> None:
         _, asked = self.workers[0].status(self.job_id)
         paused = self.workers[0].apply_pause(self.job_id)
-        assert paused == (asked == Request.PAUSE and not self._live())
+        assert paused == (asked == Request.PAUSE and not self._live() and not self.closing)
 
     @rule()
     def resume(self) -> None:
@@ -234,19 +235,21 @@ class LedgerMachine(RuleBasedStateMachine):
             self.workers[0].resume(self.job_id)
             assert self.workers[0].status(self.job_id)[1] is None
 
-    @rule()
-    def close_where_nothing_is_left(self) -> None:
+    @rule(interrupted=st.booleans())
+    def close_where_nothing_is_left(self, *, interrupted: bool) -> None:
         worker = self.workers[0]
         status, asked = worker.status(self.job_id)
         unsettled = any(task.recorded for task in self.model.tasks.values())
-        if status.ended or self._live() or (asked is None and self.model.counts().remaining):
+        if self.closing:
+            self._close(interrupted=interrupted)
+        elif status.ended or self._live() or (asked is None and self.model.counts().remaining):
             assert not worker.open_closing(self.job_id)
-        elif asked == Request.CANCEL and not unsettled:
-            self._close_if_open(JobStatus.CANCELLED)
-        elif asked is None and worker.job(self.job_id).scan_complete:
-            failed = self.model.counts().failed
-            if status != JobStatus.PAUSED:
-                self._close_if_open(JobStatus.FAILED if failed else JobStatus.COMPLETED)
+        elif (asked == Request.CANCEL and not unsettled) or (
+            asked is None and worker.job(self.job_id).scan_complete and status != JobStatus.PAUSED
+        ):
+            self.closing = worker.open_closing(self.job_id)
+            if self.closing:
+                self._close(interrupted=interrupted)
 
     @rule()
     def retry(self) -> None:
@@ -300,14 +303,25 @@ class LedgerMachine(RuleBasedStateMachine):
         if job.status.ended or job.status == JobStatus.PAUSED:
             assert not self._live()
 
-    def _close_if_open(self, status: JobStatus) -> None:
+    def _close(self, *, interrupted: bool) -> None:
+        """Do an open closing; one that was interrupted is done again, and not opened twice."""
         worker = self.workers[0]
-        if worker.open_closing(self.job_id):
-            # A closing that was interrupted is done again, and not opened twice.
+        assert not worker.open_closing(self.job_id)
+        if interrupted:
             (lease,) = worker.claim(self.job_id, {TaskKind.CLOSING: 1})
             worker.release(lease, Release.UNCLEAN)
-            assert not worker.open_closing(self.job_id)
-            close(worker, self.job_id, status, opened=True)
+            return
+        status = self._end_status()
+        close(worker, self.job_id, status, opened=True)
+        assert worker.status(self.job_id) == (status, None)
+        self.closing = False
+
+    def _end_status(self) -> JobStatus:
+        """Tell how the job ends: a cancel that came when all was done changes nothing."""
+        counts = self.model.counts()
+        if counts.remaining or not self.workers[0].job(self.job_id).scan_complete:
+            return JobStatus.CANCELLED
+        return JobStatus.FAILED if counts.failed else JobStatus.COMPLETED
 
     def _of(self, kind: TaskKind) -> list[Held]:
         return [held for held in self.held if held.lease.kind == kind]

@@ -9,8 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pravah import __version__
+from pravah.db import closing
 from pravah.errors import NotFoundError, StatusError
-from pravah.model.ledger import Change, Ledger, Purpose, Release, Request, TaskKind, Verdict
+from pravah.model.ledger import (
+    Change,
+    Closed,
+    Ledger,
+    Purpose,
+    Release,
+    Request,
+    TaskKind,
+    Verdict,
+)
 from pravah.model.status import JobStatus
 from tests.conformance.ledgers import (
     Cluster,
@@ -129,6 +139,47 @@ def test_cancel_of_a_paused_job_can_be_closed(ledger: Ledger) -> None:
     assert job_id in ledger.closable()
     close(ledger, job_id, JobStatus.CANCELLED)
     assert ledger.job(job_id).books.counts.remaining == 4
+
+
+@pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.FAILED])
+def test_cancel_of_a_paused_job_in_which_all_was_done_ends_as_it_came_out(
+    ledger: Ledger, status: JobStatus
+) -> None:
+    job_id = listed(ledger, 4)
+    (lease,) = claim_entries(ledger, job_id)
+    ledger.request(job_id, Request.PAUSE)
+    finish(ledger, lease)
+    assert ledger.apply_pause(job_id)
+    ledger.request(job_id, Request.CANCEL)
+    close(ledger, job_id, status)
+    assert ledger.status(job_id) == (status, None)
+
+
+def test_pause_of_a_job_that_is_being_closed_does_not_stop_its_closing(cluster: Cluster) -> None:
+    dying, ledger = cluster.worker(), cluster.worker()
+    job_id = listed(ledger)
+    assert dying.open_closing(job_id)
+    dying.claim(job_id, {TaskKind.CLOSING: 1})
+    cluster.crash(dying)
+    assert ledger.take_over() == 1
+    ledger.request(job_id, Request.PAUSE)
+    assert not ledger.apply_pause(job_id)
+    close(ledger, job_id, opened=True)
+    assert ledger.status(job_id) == (JobStatus.COMPLETED, None)
+
+
+def test_closing_that_may_not_set_the_status_writes_nothing(ledger: Ledger) -> None:
+    job_id = listed(ledger)
+    assert ledger.open_closing(job_id)
+    (lease,) = ledger.claim(job_id, {TaskKind.CLOSING: 1})
+    report = {"counts": {}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(closing, "move_job", lambda *_, **__: False)
+        with pytest.raises(StatusError, match="can't complete"):
+            ledger.close(lease, Closed(JobStatus.COMPLETED, report, finished_us=1))
+    assert ledger.report(job_id) is None
+    assert ledger.status(job_id) == (JobStatus.RUNNING, None)
+    assert ledger.close(lease, Closed(JobStatus.COMPLETED, report, 1)) is Verdict.COMMITTED
 
 
 def test_cancel_waits_until_recorded_windows_are_settled(ledger: Ledger) -> None:

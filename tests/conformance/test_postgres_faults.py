@@ -221,6 +221,22 @@ def test_lease_that_expired_is_another_workers_and_the_old_holder_is_fenced(
     other.dispose()
 
 
+def test_worker_that_was_silent_until_it_was_forgotten_claims_again(
+    server: PostgresServer, url: str, ledger: PostgresLedger
+) -> None:
+    """As after a machine has slept: the claim may come before the first sign of life."""
+    job_id = listed(ledger, 5)
+    server.execute(url.rpartition("/")[2], "UPDATE workers SET beat_s = beat_s - 3600")
+    other = PostgresLedger(url)
+    other.join()
+    other.take_over()
+    assert [worker.id for worker in ledger.workers()] == [other._id]
+    (lease,) = claim_entries(ledger, job_id)
+    finish(ledger, lease)
+    assert {worker.id for worker in ledger.workers()} == {ledger._id, other._id}
+    other.dispose()
+
+
 def test_lease_that_is_renewed_does_not_expire(
     server: PostgresServer, url: str, ledger: PostgresLedger
 ) -> None:

@@ -65,6 +65,19 @@ def test_pause_keeps_the_job_until_a_resume_that_tolerates_as_many_again(
     assert again.books.counts.failed == FILES
 
 
+def test_cancel_of_a_pause_with_nothing_left_ends_the_job_as_it_came_out(
+    workspace: Workspace,
+) -> None:
+    for number in range(3):
+        workspace.write(f"{number}.gz", b"no gzip")
+    job = workspace.submit(STEP, on_error={"budget": 0, "when_exceeded": "pause"})
+    paused = workspace.finish(job)
+    assert (paused.status, paused.books.counts.remaining) == (JobStatus.PAUSED, 0)
+    workspace.jobs.cancel(job.id)
+    ended = workspace.finish(job)
+    assert (ended.status, ended.request, ended.books.counts.failed) == (JobStatus.FAILED, None, 3)
+
+
 def test_continue_tries_everything_and_fails_at_the_end(workspace: Workspace) -> None:
     job = workspace.finish(_begin(workspace, budget=5, when_exceeded="continue"))
     assert (job.status, job.error) == (JobStatus.FAILED, None)

@@ -12,6 +12,8 @@ from pravah.db.claims import advance
 from pravah.db.queries import query
 from pravah.db.transitions import add_event, move_job, move_tasks
 from pravah.db.windows import end_task, verdict_of_miss
+from pravah.errors import StatusError
+from pravah.model.ids import shown
 from pravah.model.ledger import Closed, Lease, TaskKind, Verdict
 from pravah.model.status import JobStatus
 
@@ -47,7 +49,10 @@ def close(connection: Connection, lease: Lease, closed: Closed) -> Verdict:
     if undone:
         move_tasks(connection, undone, "cancel")
         add_event(connection, job_id, "tasks_cancelled", {"tasks": len(undone)})
-    move_job(connection, job_id, _TRANSITION[closed.status], counts=closed.report["counts"])
+    transition = _TRANSITION[closed.status]
+    if not move_job(connection, job_id, transition, counts=closed.report["counts"]):
+        # A report without its end status would leave a job that nobody can move on any more.
+        raise StatusError(f"can't {transition} {shown(job_id)}: its status forbids it")
     values = {
         "id": job_id,
         "finished_us": closed.finished_us,

@@ -170,9 +170,11 @@ SELECT paused_by FROM jobs WHERE id = :id;
 UPDATE jobs SET spec = :spec, plan = :plan, priority = :priority, tasks_limit = :tasks_limit, revision = revision + 1
 WHERE id = :id AND status IN ('pending', 'running', 'paused') AND NOT deleting;
 
--- name: has_lease
--- Whether anybody works on a job.
-SELECT 1 FROM leases AS l JOIN tasks AS t ON t.id = l.task_id WHERE t.job_id = :job_id LIMIT 1;
+-- name: goes_on
+-- Whether anybody works on a job, or its closing waits for somebody who does.
+SELECT 1 FROM tasks AS t
+WHERE t.job_id = :job_id AND (EXISTS (SELECT 1 FROM leases AS l WHERE l.task_id = t.id)
+  OR (t.kind = 'closing' AND t.status = 'pending')) LIMIT 1;
 
 -- name: open_round
 -- A retry begins: the account of the round before stays in its report.
@@ -385,6 +387,10 @@ WHERE l.expires_us < :now_us ORDER BY t.id LIMIT :wanted FOR UPDATE OF l, t SKIP
 INSERT INTO workers (id, host, pid, started_ticks, boot_id, beat_s, lock_path, joined_us, version)
 VALUES (:id, :host, :pid, :started_ticks, :boot_id, :now_us / 1000000, '', :now_us, :version)
 ON CONFLICT (id) DO UPDATE SET beat_s = excluded.beat_s;
+
+-- name: was_heard
+-- Whether a worker is known and was heard of lately.
+SELECT 1 FROM workers WHERE id = :id AND beat_s > :now_us / 1000000 - :silent_s;
 
 -- name: drop_silent_workers
 -- Workers that hold nothing and have shown no life for long.

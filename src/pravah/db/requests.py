@@ -106,10 +106,14 @@ def set_undone(connection: Connection, job_id: str, detail: Mapping[str, Any]) -
 
 
 def apply_pause(connection: Connection, job_id: str, location: str) -> bool:
-    """Pause a job that was asked to, once no lease of it is held."""
+    """Pause a job that was asked to, once no lease of it is held.
+
+    A closing that was opened ends the job all the same, and takes the request back.
+    """
     jobs.lock(connection, job_id)
     _, asked = jobs.status(connection, job_id, location)
-    if asked != Request.PAUSE or connection.execute(query("has_lease"), {"job_id": job_id}).first():
+    values = {"job_id": job_id}
+    if asked != Request.PAUSE or connection.execute(query("goes_on"), values).first():
         return False
     connection.execute(query("take_back_pause"), {"id": job_id})
     moved = move_job(connection, job_id, "pause")

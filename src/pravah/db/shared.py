@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection
 
@@ -21,7 +21,7 @@ from pravah.db.queries import query
 from pravah.db.rollback import RollbackWatch
 from pravah.db.worker_lock import ProcessIdentity
 from pravah.model.ids import new_id
-from pravah.model.ledger import Release
+from pravah.model.ledger import Lease, Release, TaskKind
 
 # Leases that are freed in one transaction.
 _FREED_AT_ONCE = 100
@@ -75,11 +75,32 @@ class PostgresLedger(DatabaseLedger):
             freed += part
         return freed
 
+    def claim(
+        self, job_id: str | None, wanted: Mapping[TaskKind, int], *, small: int = 0
+    ) -> list[Lease]:
+        """Lease tasks; also after a silence in which this worker was forgotten."""
+        return self._write("claim", _claim, self._claimer, job_id, wanted, small=small)
+
     @property
     def _worker_id(self) -> str:
         if self._id is None:
             raise RuntimeError("a worker joins the ledger before it claims")
         return self._id
+
+
+def _claim(
+    connection: Connection,
+    me: claims.Claimer,
+    job_id: str | None,
+    wanted: Mapping[TaskKind, int],
+    *,
+    small: int,
+) -> list[Lease]:
+    """Claim as a worker that stays registered at least until the end of the transaction."""
+    heard = {"id": me.worker_id, "silent_s": _SILENT_S // 2}
+    if connection.execute(query("was_heard"), heard).first() is None:
+        _show_life(connection, me, ())
+    return claims.claim(connection, me, job_id, wanted, small=small)
 
 
 def _show_life(connection: Connection, me: claims.Claimer, held: Collection[int]) -> None:

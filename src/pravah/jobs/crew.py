@@ -120,14 +120,25 @@ class Crew:
         """Begin with a task; one that has killed its process too often waits until it is alone."""
         if lease.strikes >= STRIKES or needs_to_be_alone(lease):
             self._waiting.append((lease, job))
-            self.start_alone()
         else:
             self._start(lease, job, alone=False)
 
     def start_alone(self) -> None:
         """Begin with a task that has to run alone, if nothing else runs."""
         if self._waiting and not self._attempts:
-            self._start(*self._waiting.pop(), alone=True)
+            self._start(*self._waiting[-1], alone=True)
+            self._waiting.pop()
+
+    def give_back_waiting(self) -> None:
+        """Give back the tasks that wait until they are alone."""
+        while self._waiting:
+            self.give_back_unbegun(self._waiting[-1][0])
+            self._waiting.pop()
+
+    def give_back_unbegun(self, lease: Lease) -> None:
+        """Give back a task in the condition in which it was found."""
+        how = Release.UNCLEAN if lease.unclean else Release.CLEAN
+        self._written(lambda: self._ledger.release(lease, how))
 
     def receive(self) -> bool:
         """Do what the runner's messages ask for, and deal with its end.
@@ -315,18 +326,18 @@ class Crew:
 
     def _bury(self, patience_s: float = 0.0) -> None:
         """Give back the tasks of killed runners that are certainly gone."""
-        waiting, self._undead = self._undead, []
-        for undead in waiting:
+        for undead in tuple(self._undead):
             death = undead.runner.end(patience_s)
-            if death is None:
-                self._undead.append(undead)
-            else:
+            if death is not None:
                 self._hold_inquest(undead, death)
+                self._undead.remove(undead)
 
     def _hold_inquest(self, undead: _Undead, death: Death) -> None:
         chronicle.runner_lost(death, undead.reason)
         message = f"the process that runs the core died: {death.how}"
-        for attempt in undead.attempts:
+        # One that can't be given back, as the ledger is locked, is left for the next burial.
+        while undead.attempts:
+            attempt = undead.attempts[0]
             if attempt is undead.stalled:
                 mine = tuple(n for n in death.notes if n.task_id == attempt.lease.task_id)
                 self._accuse(attempt, Crash(kind="stalled", message=undead.reason, notes=mine))
@@ -340,6 +351,7 @@ class Crew:
                 self._strike(attempt, {"kind": "runner_died", "message": message})
             else:
                 self._give_back(attempt, Release.DIED)
+            undead.attempts.pop(0)
 
     def _accuse(self, attempt: Attempt, crash: Crash) -> None:
         """Give a task back with the suspects among its entries, if there are any."""

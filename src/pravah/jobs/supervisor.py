@@ -109,6 +109,9 @@ class Supervisor:
         self._observer = observer
         self._desk = desk
         self._crew = Crew(ledger, work.threads, runner)
+        # Leased, and not begun or not done yet: a locked ledger may keep it for the next turn.
+        self._unbegun: list[Lease] = []
+        self._at_desk: list[Lease] = []
         self._jobs: dict[str, Job] = {}
         self._paces: dict[str, Pace] = {}
         self._stopping: set[str] = set()
@@ -145,6 +148,11 @@ class Supervisor:
         """Whether it was asked to go; asked once, one of a named job waits until that is paused."""
         return self._drains > (1 if self._work.job_id else 0)
 
+    @property
+    def _held(self) -> set[int]:
+        """The tasks whose leases are held here, by the crew or not."""
+        return self._crew.held | {lease.task_id for lease in (*self._unbegun, *self._at_desk)}
+
     def _join(self) -> None:
         """Register, once the dead are buried; one that hangs may hold the ledger's write lock."""
         for _ in range(_JOIN_TRIES - 1):
@@ -164,7 +172,7 @@ class Supervisor:
             log.outcome("tasks of a dead worker are taken over", well=False, tasks=freed)
 
     def _ending(self) -> Ending | None:
-        if self._crew.busy:
+        if self._crew.busy or self._unbegun or self._at_desk:
             return None
         job_id = self._work.job_id
         if job_id is not None:
@@ -204,7 +212,7 @@ class Supervisor:
 
     def _keep_house(self) -> None:
         if self._clock.due("beat", BEAT_S):
-            self._ledger.beat(self._crew.held)
+            self._ledger.beat(self._held)
         if self._crew.busy and self._clock.due("share", LOOK_S):
             self._crew.share(self._ledger.asked_for())
         if self._clock.due("take over", BEAT_S if self._crew.busy else LOOK_S):
@@ -235,20 +243,40 @@ class Supervisor:
 
     def _claim(self) -> bool:
         """Lease what there are slots for; tell whether there was anything."""
+        if self._leaves:
+            self._give_back_unbegun()
+            return False
+        self._begin()
         self._crew.start_alone()
         wanted = self._crew.wanted()
         # Beside running tasks others are looked for when something was reported, or now and then.
         waiting = self._crew.busy and not self._clock.due("claim", LOOK_S)
-        if not wanted or self._leaves or waiting:
+        if not wanted or waiting:
             return False
-        leases = self._ledger.claim(self._work.job_id, wanted, small=self._crew.small_slots)
+        small = self._crew.small_slots
+        self._unbegun = self._ledger.claim(self._work.job_id, wanted, small=small)
+        worked = bool(self._unbegun)
+        self._begin()
+        self._crew.start_alone()
+        return worked
+
+    def _begin(self) -> None:
+        """Give the crew what was leased for it."""
         worked_on = self._crew.job_ids
-        for lease in leases:
+        while self._unbegun:
+            lease = self._unbegun[0]
             # What nobody here worked on may have been resumed with other settings.
             if lease.job_id not in self._jobs or lease.job_id not in worked_on:
                 self._jobs[lease.job_id] = self._ledger.job(lease.job_id)
             self._crew.take(lease, self._jobs[lease.job_id])
-        return bool(leases)
+            self._unbegun.pop(0)
+
+    def _give_back_unbegun(self) -> None:
+        """Leave to others what was leased and not begun."""
+        while self._unbegun:
+            self._crew.give_back_unbegun(self._unbegun[0])
+            self._unbegun.pop(0)
+        self._crew.give_back_waiting()
 
     def _listen(self) -> None:
         runner = self._crew.runner
@@ -298,24 +326,31 @@ class Supervisor:
             if not self._ledger.open_closing(candidate) and self._ledger.apply_pause(candidate):
                 self._stopping.discard(candidate)
                 log.info("job paused", job=candidate)
-        wanted = {TaskKind.CLOSING: CLOSED_AT_ONCE, TaskKind.NAMES: CLOSED_AT_ONCE}
-        leases = self._ledger.claim(job_id, wanted)
-        for lease in leases:
-            held = {each.task_id for each in leases} | self._crew.held
-            beat = partial(self._ledger.beat, held)
-            if lease.kind == TaskKind.NAMES:
-                self._desk.compare(self._ledger, lease, beat)
-                self._clock.hurry("claim")
-                continue
-            closed = self._desk.close(self._ledger, lease, beat)
-            self._jobs.pop(lease.job_id, None)
-            self._paces.pop(lease.job_id, None)
-            self._stopping.discard(lease.job_id)
-            chronicle.stopped(closed)
-            traces.job_ended(self._ledger, closed)
-            if job_id is None:
-                self._observer.on_end(closed)
-        return bool(leases)
+        if not self._at_desk:
+            wanted = {TaskKind.CLOSING: CLOSED_AT_ONCE, TaskKind.NAMES: CLOSED_AT_ONCE}
+            self._at_desk = self._ledger.claim(job_id, wanted)
+        worked = bool(self._at_desk)
+        while self._at_desk:
+            self._work_at_desk(self._at_desk[0])
+        return worked
+
+    def _work_at_desk(self, lease: Lease) -> None:
+        """Do the first of the leases at the desk; it stays there until it is done."""
+        beat = partial(self._ledger.beat, self._held)
+        if lease.kind == TaskKind.NAMES:
+            self._desk.compare(self._ledger, lease, beat)
+            self._at_desk.pop(0)
+            self._clock.hurry("claim")
+            return
+        closed = self._desk.close(self._ledger, lease, beat)
+        self._at_desk.pop(0)
+        self._jobs.pop(lease.job_id, None)
+        self._paces.pop(lease.job_id, None)
+        self._stopping.discard(lease.job_id)
+        chronicle.stopped(closed)
+        traces.job_ended(self._ledger, closed)
+        if self._work.job_id is None:
+            self._observer.on_end(closed)
 
     def _stop(self) -> None:
         # A ledger that can't be written is told of by the error that ended the loop; the tasks are

@@ -17,7 +17,7 @@ class JobStatus(StrEnum):
 
     PENDING = "pending"  # the worker that claims a task of it
     RUNNING = "running"  # its closing task, or a pause once the last lease has ended
-    PAUSED = "paused"  # a person who resumes or cancels it
+    PAUSED = "paused"  # a person who resumes it, or its closing once somebody cancels it
     COMPLETED = "completed"  # a person who retries it
     FAILED = "failed"  # a person who retries it
     CANCELLED = "cancelled"  # a person who retries it
@@ -70,7 +70,9 @@ TRANSITIONS = (
     _job("pause", JobStatus.RUNNING, JobStatus.PAUSED, "a pause, when the last lease has ended"),
     _job("resume", JobStatus.PAUSED, JobStatus.PENDING, "resume, or the same command again"),
     _job("complete", JobStatus.RUNNING, JobStatus.COMPLETED, "its closing task"),
+    _job("complete", JobStatus.PAUSED, JobStatus.COMPLETED, "its closing, on a cancel too late"),
     _job("fail", JobStatus.RUNNING, JobStatus.FAILED, "its closing task"),
+    _job("fail", JobStatus.PAUSED, JobStatus.FAILED, "its closing, on a cancel too late"),
     _job("cancel", JobStatus.PENDING, JobStatus.CANCELLED, "its closing task"),
     _job("cancel", JobStatus.PAUSED, JobStatus.CANCELLED, "its closing task"),
     _job("cancel", JobStatus.RUNNING, JobStatus.CANCELLED, "its closing task"),
