@@ -21,7 +21,7 @@ from pravah.jobs.dataset import write_dataset
 from pravah.jobs.supervisor import Beat
 from pravah.model.budget import tolerates
 from pravah.model.job import Job
-from pravah.model.ledger import Closed, Lease, Ledger, Request
+from pravah.model.ledger import Closed, Lease, Ledger, Request, Verdict
 from pravah.model.report import Report
 from pravah.model.status import JobStatus
 
@@ -35,12 +35,15 @@ class Closing:
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
 
-    def __call__(self, ledger: Ledger, lease: Lease, beat: Beat) -> Job:
-        """Close the job of a leased closing task; give it as it ends."""
+    def __call__(self, ledger: Ledger, lease: Lease, beat: Beat) -> Job | None:
+        """Close the job of a leased closing task; give it as it ends, if the lease has held."""
         job = ledger.job(lease.job_id)
-        _merge_fingerprints(ledger, job, beat)
-        while_beating(beat, lambda: _sweep(ledger, job))
         error, results = job.error, None
+        try:
+            _merge_fingerprints(ledger, job, beat)
+        except EngineError as problem:
+            error = error or problem.to_dict()
+        while_beating(beat, lambda: _sweep(ledger, job))
         try:
             results = while_beating(beat, lambda: write_dataset(ledger, job, self._scratch))
         except (OSError, EngineError, StoreError) as problem:
@@ -57,8 +60,8 @@ class Closing:
         report = Report.of(job, ledger.summaries(job.id)).to_dict()
         if aftermath is not None:
             report["after"] = aftermath.to_dict()
-        ledger.close(lease, Closed(status, report, finished_us, error, results))
-        return job
+        verdict = ledger.close(lease, Closed(status, report, finished_us, error, results))
+        return None if verdict is Verdict.FENCED else job
 
 
 def _end_status(job: Job, error: dict[str, Any] | None) -> JobStatus:

@@ -77,7 +77,8 @@ class WorkEnd:
 
 
 Beat = Callable[[], None]
-Close = Callable[[Ledger, Lease, Beat], Job]
+# None where somebody else has taken the closing over.
+Close = Callable[[Ledger, Lease, Beat], Job | None]
 Compare = Callable[[Ledger, Lease, Beat], None]
 
 
@@ -347,6 +348,9 @@ class Supervisor:
         self._jobs.pop(lease.job_id, None)
         self._paces.pop(lease.job_id, None)
         self._stopping.discard(lease.job_id)
+        if closed is None:
+            log.warning("the lease of a closing is lost", job=lease.job_id, task=lease.task_id)
+            return
         chronicle.stopped(closed)
         traces.job_ended(self._ledger, closed)
         if self._work.job_id is None:

@@ -285,7 +285,7 @@ mod tests {
         let finish = |(staging, temporary): (Box<dyn crate::stores::Staging>, Temporary)| {
             let (staged, held) = staging.finish(None).expect("ends");
             let (directory, name) = (Arc::clone(&into), b"name".to_vec());
-            Output { directory, into: None, name: name.into(), temporary, staged, replaces: None, held }
+            Output { directory, into: None, name, temporary, staged, replaces: None, held }
         };
         let under_way = begin(1);
         sink.shared.flushes.add(Errno::IO);
