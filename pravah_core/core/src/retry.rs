@@ -148,7 +148,7 @@ fn take(
 }
 
 /// The outputs, by their first entries, that a failure group concerns: each that has a file of it. What was put into
-/// no output, as nobody knew all that belongs to one, is put together anew, so all of it.
+/// no output, as nobody knew all that belongs to one, is put together anew, so all of it. What was never begun goes along.
 fn leads_of(
     manifest: &Manifest,
     rows: &HashMap<u32, Row>,
@@ -157,7 +157,8 @@ fn leads_of(
 ) -> HashSet<u32> {
     let is_loose = (0..manifest.len()).all(|index| manifest.named(index).naming.ordinal.is_none());
     let concerned = rows.values().filter(|row| is_loose || moves(Some(row), selection));
-    concerned.map(|row| outputs.lead(row.index)).collect()
+    let unbegun = (0..manifest.len() as u32).filter(|index| !rows.contains_key(index));
+    concerned.map(|row| row.index).chain(unbegun).map(|index| outputs.lead(index)).collect()
 }
 
 /// Cut entries, each behind the first one of its output, in their order, into parts of about the same work.

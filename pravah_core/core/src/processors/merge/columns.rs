@@ -247,6 +247,7 @@ mod tests {
             assert_eq!(wider(&other, &one), expected, "{other} {one}");
         }
     }
+
     #[test]
     fn test_column_without_a_value_becomes_nulls_of_any_type() {
         let list = DataType::List(Arc::new(Field::new("item", DataType::Int64, true)));

@@ -47,8 +47,10 @@ impl ObjectKeeper {
         let copy = Copy::new(from.place.clone(), key, (seen.etag, seen.size_bytes));
         let failed = |refusal: Refusal| refusal.error(&format!("move the source to {}", self.place.shown_key(&to)));
         wait(find_out(&copy, &self.place)).map_err(failed)?;
+        // Found out here, once, and not by all copies of a bucket at the same time; none: nobody may ask.
+        let fencing = wait(find_fencing(&self.place)).ok();
         let (place, owner) = (self.place.clone(), moved.temporary.clone());
-        Ok(begin(async move { make(copy, (place, to), headers, owner).await }))
+        Ok(begin(async move { make(copy, fencing, (place, to), headers, owner).await }))
     }
 }
 
@@ -87,12 +89,17 @@ impl Keeper for ObjectKeeper {
 const TAKEN: &str = "Taken";
 
 /// Make a copy, unless an earlier try has made it.
-async fn make(mut copy: Copy, (to, key): (Place, String), headers: Headers, owner: String) -> Result<(), Refusal> {
+async fn make(
+    mut copy: Copy,
+    fencing: Option<Fencing>,
+    (to, key): (Place, String),
+    headers: Headers,
+    owner: String,
+) -> Result<(), Refusal> {
     // A server that ignores conditions would put it over whatever stands there.
-    let looks_first = find_fencing(&to).await? == Fencing::Weak;
-    let mut found = if looks_first { to.head(&key).await? } else { None };
+    let mut found = if fencing == Some(Fencing::Strong) { None } else { to.head(&key).await? };
     if found.is_none() {
-        let only = if looks_first { Only::Until(None) } else { Only::IfFree };
+        let only = if fencing == Some(Fencing::Weak) { Only::Until(None) } else { Only::IfFree };
         let Err(refusal) = copy.run(&to, &key, &headers, &only).await else { return Ok(()) };
         if !refusal.is_precondition() && refusal.code != "NoSuchUpload" {
             return Err(refusal);
