@@ -67,9 +67,13 @@ install_dependencies() {
     [ .venv/dependencies.stamp -nt pdm.lock ] && [ .venv/dependencies.stamp -nt pyproject.toml ] && return
     say "installing the locked Python dependencies into .venv"
     "$pdm" install --quiet --no-self --group :all --frozen-lockfile
+    # As installers do: a start takes seconds where nobody may write bytecode later.
+    .venv/bin/python -m compileall -q -j0 .venv/lib >/dev/null || true # some packages carry sources for other Pythons
     rm -f "$core" # so that it is built, and with it what `pip` knows of the project
     touch .venv/dependencies.stamp
 }
+
+compile_sources() { .venv/bin/python -m compileall -q src >/dev/null; }
 
 core_is_current() {
     [ -e "$core" ] && [ "$(cat .venv/core.profile 2>/dev/null)" = "$profile" ] &&
@@ -94,4 +98,5 @@ fi
 require_tools
 install_pdm
 install_dependencies
+compile_sources
 build_core
