@@ -7,6 +7,7 @@ the one that AWS_ENDPOINT_URL and the other variables of that kind name.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -54,3 +55,5 @@ if __name__ == "__main__":
         asyncio.run(up(Path(sys.argv[2]), sys.argv[3]))
     else:
         asyncio.run(down(sys.argv[2]))
+    # Threads of the library that outlive the interpreter abort one run in some dozens.
+    os._exit(0)
