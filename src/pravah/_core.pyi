@@ -162,6 +162,13 @@ class Engine:
         """Give what all calls have seen and worked on so far."""
 
 @final
+class Concerning:
+    """Which memories concern a task: those of its manifest's entries."""
+
+    def __init__(self, plan_json: str, manifest: bytes) -> None: ...
+    def part(self, blob: bytes) -> bytes:
+        """Give the part of a blob that concerns them; empty: nothing in it does."""
+
 class Control:
     """A hold on one running call."""
 
@@ -176,6 +183,12 @@ class Control:
         """Give a number that stands still only while the call does."""
 
 @final
+class Later:
+    """Names that later blobs of a directory remember."""
+
+    def rest(self, blob: bytes) -> bytes:
+        """Give what a blob, older than those before, remembers of other names; empty: nothing."""
+
 class NameList:
     """Reads names, then gives them as scan units, each once and in order."""
 

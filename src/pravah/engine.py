@@ -18,7 +18,17 @@ from pravah.stores import connections
 
 try:
     from pravah import _core
-    from pravah._core import Control, CoreError, Engine, NameList, Scanner, Table, die_with_parent
+    from pravah._core import (
+        Concerning,
+        Control,
+        CoreError,
+        Engine,
+        Later,
+        NameList,
+        Scanner,
+        Table,
+        die_with_parent,
+    )
 except ImportError as missing:
     raise CoreMissingError(
         "pravah._core can't be loaded", causes=(str(missing),), hint="`make build-rust` builds it"
@@ -31,12 +41,14 @@ if TYPE_CHECKING:
     from pravah.model.ledger import Moved, NewTask, TaskBlobs, TaskCounts, Window
 
 __all__ = [
+    "Concerning",
     "Control",
     "CoreError",
     "Difference",
     "Engine",
     "Grouping",
     "Groups",
+    "Later",
     "NameCheck",
     "NameDecisions",
     "NameList",

@@ -97,12 +97,13 @@ def test_last_write_completes_the_task_and_ends_its_lease(ledger: Ledger) -> Non
 def test_fingerprints_of_an_acknowledged_window_are_found_by_the_next_job(ledger: Ledger) -> None:
     job_id = listed(ledger, 4)
     (lease,) = claim_entries(ledger, job_id)
-    assert ledger.fingerprints(lease, [b"directory"]) == []
+    assert list(ledger.fingerprints(lease, [b"directory"])) == []
     finish(ledger, lease)
     next_id = listed(ledger, 4)
     (lease,) = claim_entries(ledger, next_id)
-    assert ledger.fingerprints(lease, [b"directory", b"other"]) == [(b"directory", FINGERPRINT)]
-    assert ledger.fingerprints(lease, [b"other"]) == []
+    found = ledger.fingerprints(lease, [b"directory", b"other"])
+    assert list(found) == [(b"directory", FINGERPRINT)]
+    assert list(ledger.fingerprints(lease, [b"other"])) == []
 
 
 def test_fingerprints_of_more_directories_than_one_statement_takes_are_all_found(
@@ -113,20 +114,37 @@ def test_fingerprints_of_more_directories_than_one_statement_takes_are_all_found
     directories = [b"directory %d" % n for n in range(1700)]
     written = replace(record(acknowledge=True), fingerprints=[(d, b"x") for d in directories])
     ledger.commit_window(lease, written)
-    assert len(ledger.fingerprints(lease, directories)) == 1700
+    assert len(list(ledger.fingerprints(lease, directories))) == 1700
 
 
-def test_fingerprints_merged_take_the_place_of_their_parts(ledger: Ledger) -> None:
+def test_fingerprints_of_one_directory_are_read_in_their_order_and_the_latest_first(
+    ledger: Ledger,
+) -> None:
+    job_id = listed(ledger, 4)
+    (lease,) = claim_entries(ledger, job_id)
+    blobs = [b"%d" % n for n in range(100)]
+    written = replace(record(acknowledge=True), fingerprints=[(b"", blob) for blob in blobs])
+    ledger.commit_window(lease, written)
+    assert [blob for _, blob in ledger.fingerprints(lease, [b""])] == blobs
+    latest_first = list(ledger.directory_fingerprints(job_id, b""))
+    assert [blob for _, blob in latest_first] == blobs[::-1]
+    assert list(ledger.torn_directories(job_id, 100)) == [b""]
+
+
+def test_fingerprints_united_take_the_place_of_their_parts(ledger: Ledger) -> None:
     job_id = listed(ledger, 4)
     (lease,) = claim_entries(ledger, job_id)
     for blob in (b"a", b"b"):
         written = replace(record(acknowledge=True), fingerprints=[(b"d", blob), (blob, b"once")])
         ledger.commit_window(lease, written)
-    ((ids, blobs),) = ledger.torn_directories(job_id, 10)
-    assert blobs == [b"a", b"b"]
-    ledger.merge_fingerprints([(ids, b"union")])
-    assert ledger.torn_directories(job_id, 10) == []
-    assert ledger.fingerprints(lease, [b"d"]) == [(b"d", b"union")]
+    assert list(ledger.torn_directories(job_id, 2)) == [b"d"]
+    assert list(ledger.torn_directories(job_id, 1)) == []  # none is as small as that
+    ids = sorted(number for number, _ in ledger.directory_fingerprints(job_id, b"d"))
+    ledger.unite_fingerprints([(ids, b"union")])
+    assert list(ledger.torn_directories(job_id, 100)) == []
+    assert list(ledger.fingerprints(lease, [b"d"])) == [(b"d", b"union")]
+    ledger.unite_fingerprints([(ids[1:], b"")])
+    assert list(ledger.fingerprints(lease, [b"d"])) == []
 
 
 def test_books_of_a_listed_and_ended_job_are_the_same_in_both_reads(cluster: Cluster) -> None:

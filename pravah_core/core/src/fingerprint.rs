@@ -1,21 +1,29 @@
 //! What was published from which source: the memory behind `overwrite: changed`.
 //!
 //! Kept per directory of outputs, apart from jobs, so that a later job over the same source and sink knows what
-//! is Pravah's own and still current. A directory may have several blobs; later ones win.
+//! is Pravah's own and still current. A directory may have several blobs; later ones win. However many outputs it
+//! has, nobody needs all of them at once: a task gets what concerns its entries ([`Concerning`]), and a job's end puts
+//! small blobs together and drops what later ones know better ([`Later`], [`merge`]).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 use arrow_array::{
-    Array, BinaryArray, Int32Array, Int64Array, RecordBatch, UInt8Array, UInt32Array, UInt64Array,
+    Array, BinaryArray, BooleanArray, Int32Array, Int64Array, RecordBatch, UInt8Array, UInt32Array, UInt64Array,
     builder::{BinaryBuilder, Int64Builder, StringDictionaryBuilder, UInt8Builder, UInt32Builder, UInt64Builder},
     cast::AsArray,
     types::{Int32Type, Int64Type, UInt8Type, UInt32Type, UInt64Type},
 };
+use arrow_schema::ArrowError;
 
 use crate::{
     Error, Result,
-    manifest::{column, decode, encode},
+    manifest::{Manifest, column, decode, encode},
     outcome::{Identity, SourceFingerprint},
+    plan::Plan,
 };
 
 /// What is remembered of one published output.
@@ -77,9 +85,7 @@ pub fn encode_memories<'m>(memories: impl IntoIterator<Item = (&'m [u8], &'m Mem
     for (column, builder) in SIGNED.iter().zip(&mut signed) {
         columns.push((column, Arc::new(builder.finish())));
     }
-    let batch = RecordBatch::try_from_iter(columns)
-        .map_err(|error| Error::DamagedBlob { what: "fingerprints", message: error.to_string() })?;
-    encode(&batch)
+    encode(&RecordBatch::try_from_iter(columns).map_err(damaged)?)
 }
 
 /// Decode a directory's blobs, oldest first; later ones win.
@@ -99,6 +105,73 @@ pub fn merge(blobs: &[&[u8]]) -> Result<Vec<u8>> {
     let mut sorted: Vec<_> = memories.iter().map(|(name, memory)| (name.as_slice(), memory)).collect();
     sorted.sort_unstable_by_key(|(name, _)| *name);
     encode_memories(sorted)
+}
+
+/// Which memories concern a task: those of its entries, of a directory that may have millions of outputs.
+pub struct Concerning {
+    /// By the keys of their entries; none: all, as outputs are made of several entries, or several of one.
+    entries: Option<HashSet<u64>>,
+    /// By their own names, too, where outputs take the places of entries and are entries the next time.
+    names: HashSet<Vec<u8>>,
+}
+
+impl Concerning {
+    /// Those of a manifest's entries.
+    pub fn of(plan: &Plan, manifest: &[u8]) -> Result<Self> {
+        if plan.reduces() || plan.expands() {
+            return Ok(Self { entries: None, names: HashSet::new() });
+        }
+        let manifest = Manifest::decode(manifest)?;
+        let all = 0..manifest.len();
+        let path = |at| plan.source_path(manifest.root(at), manifest.directory(at), manifest.name(at));
+        Ok(Self {
+            entries: Some(all.clone().map(|at| entry_key(&path(at))).collect()),
+            names: all.filter(|_| plan.in_place).map(|at| manifest.name(at).to_vec()).collect(),
+        })
+    }
+
+    /// The part of a blob that concerns them; empty: nothing in it does.
+    pub fn part(&self, blob: &[u8]) -> Result<Vec<u8>> {
+        let Some(entries) = &self.entries else { return Ok(blob.to_vec()) };
+        let batch = decode("fingerprints", blob)?;
+        let Some(keys) = batch.column_by_name("entry") else { return Ok(blob.to_vec()) };
+        let (keys, names) = (keys.as_primitive::<UInt64Type>(), column(&batch, "name")?.as_binary::<i32>());
+        let by_entry = |key: Option<u64>| key.is_none_or(|key| entries.contains(&key));
+        kept(blob, &batch, (0..names.len()).map(|at| {
+            by_entry(keys.is_valid(at).then(|| keys.value(at))) || self.names.contains(names.value(at))
+        }))
+    }
+}
+
+/// Names in a directory of outputs that later blobs remember: what earlier ones say of them is worth nothing.
+#[derive(Default)]
+pub struct Later {
+    /// By 64 bits of a hash: 10 million names take 150 MB. Two that meet cost one of them its memory, no more.
+    names: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Later {
+    /// What a blob remembers of other names than those after it; empty: nothing. Blobs come the latest first.
+    pub fn rest(&mut self, blob: &[u8]) -> Result<Vec<u8>> {
+        let batch = decode("fingerprints", blob)?;
+        let names = column(&batch, "name")?.as_binary::<i32>();
+        let mut is_new = vec![false; names.len()];
+        for at in (0..names.len()).rev() {
+            is_new[at] = self.names.insert(self.hasher.hash_one(names.value(at)));
+        }
+        kept(blob, &batch, is_new.into_iter())
+    }
+}
+
+/// The rows of a blob that are to be kept, as a blob; empty: none is.
+fn kept(blob: &[u8], batch: &RecordBatch, keep: impl Iterator<Item = bool>) -> Result<Vec<u8>> {
+    let keep: BooleanArray = keep.map(Some).collect();
+    match keep.true_count() {
+        0 => Ok(Vec::new()),
+        count if count == batch.num_rows() => Ok(blob.to_vec()),
+        _ => encode(&arrow_select::filter::filter_record_batch(batch, &keep).map_err(damaged)?),
+    }
 }
 
 /// The columns of a blob, looked up once: a large directory has as many rows as files.
@@ -159,6 +232,10 @@ impl<'b> Columns<'b> {
     }
 }
 
+fn damaged(error: ArrowError) -> Error {
+    Error::DamagedBlob { what: "fingerprints", message: error.to_string() }
+}
+
 const UNSIGNED: [&str; 5] = ["source_size", "source_inode", "device", "inode", "size"];
 const SIGNED: [&str; 4] = ["source_modified", "source_changed", "modified", "born"];
 
@@ -186,5 +263,38 @@ mod tests {
         assert_eq!(memories.len(), 2);
         assert_eq!(memories[b"a".as_slice()], memory(9));
         assert_eq!(memories[b"b\xff".as_slice()], memory(2));
+    }
+
+    #[test]
+    fn rest_of_an_earlier_blob_is_what_later_ones_do_not_know() {
+        let older = encode_memories([(b"a".as_slice(), &memory(1)), (b"b", &memory(2)), (b"b", &memory(3))]);
+        let newer = encode_memories([(b"a".as_slice(), &memory(9))]).expect("encodes");
+        let older = older.expect("encodes");
+        let mut later = Later::default();
+        assert_eq!(later.rest(&newer).expect("reads"), newer);
+        let rest = later.rest(&older).expect("reads");
+        assert_eq!(decode_memories([rest.as_slice()]).expect("decodes"), [(b"b".to_vec(), memory(3))].into());
+        assert_eq!(later.rest(&older).expect("reads"), b"");
+    }
+
+    #[test]
+    fn part_of_a_blob_is_what_was_made_of_the_entries_or_of_nobody_knows_which() {
+        let blob = encode_memories([(b"a".as_slice(), &memory(1)), (b"b", &memory(2)), (b"c", &memory(3))]);
+        let blob = blob.expect("encodes");
+        let of = |keys: &[u64]| Concerning { entries: Some(keys.iter().copied().collect()), names: HashSet::new() };
+        let names = |part: &[u8]| {
+            let memories = decode_memories([part]).expect("decodes");
+            let mut names: Vec<_> = memories.into_keys().collect();
+            names.sort();
+            names.concat()
+        };
+        assert_eq!(names(&of(&[4]).part(&blob).expect("reads")), b"bc");
+        assert_eq!(of(&[2, 4]).part(&blob).expect("reads"), blob);
+        let known = encode_memories([(b"a".as_slice(), &memory(1))]).expect("encodes");
+        assert_eq!(of(&[4]).part(&known).expect("reads"), b"");
+        let all = Concerning { entries: None, names: HashSet::new() };
+        assert_eq!(all.part(&known).expect("reads"), known);
+        let in_place = Concerning { entries: Some(HashSet::new()), names: [b"a".to_vec()].into() };
+        assert_eq!(in_place.part(&known).expect("reads"), known);
     }
 }

@@ -6,6 +6,7 @@ mod account;
 mod diff;
 mod engine;
 mod error;
+mod fingerprints;
 mod name_list;
 mod naming;
 mod results;
@@ -29,6 +30,7 @@ mod _core {
         engine::{Control, Engine},
         error::CoreError,
         file_types,
+        fingerprints::{Concerning, Later, merge_fingerprints},
         name_list::NameList,
         naming::{
             Grouping, NameCheck, check_grouping, check_parts, names_at_run_time, names_wait, read_capture,
@@ -38,7 +40,7 @@ mod _core {
         retry::{retry, split},
         scanner::Scanner,
         store::{check_store, describe_connections, get_object, look_at_store, put_object, remove_object},
-        task::{finish_sources, manifest_directories, merge_fingerprints, sweep, undo, unshare},
+        task::{finish_sources, manifest_directories, sweep, undo, unshare},
         unit::{known_in, look_back},
     };
 

@@ -185,13 +185,3 @@ pub fn unshare(py: Python<'_>, plan_json: &str) -> PyResult<usize> {
     let plan = self::plan(plan_json)?;
     py.detach(|| engine::shared::unshare(&plan)).map_err(|error| raise(&error))
 }
-
-/// Put the fingerprints of one directory, oldest first, together into one blob.
-#[pyfunction]
-pub fn merge_fingerprints<'py>(py: Python<'py>, blobs: Vec<Vec<u8>>) -> PyResult<Bound<'py, PyBytes>> {
-    let merged = py.detach(|| {
-        let blobs: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
-        pravah_core::fingerprint::merge(&blobs)
-    });
-    Ok(PyBytes::new(py, &merged.map_err(|error| raise(&error))?))
-}

@@ -33,7 +33,9 @@ LEASE_TTL_US = 20_000_000
 # Entries that must be left of a task for a part of it to be asked for.
 _LEAST_SHARED = 8
 # Directories in one statement, far below SQLite's limit of bound parameters (32,766).
-_DIRECTORIES_AT_ONCE = 500
+DIRECTORIES_AT_ONCE = 500
+# Blobs of a megabyte, at most.
+FINGERPRINTS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +149,16 @@ def windows(connection: Connection, task_id: int) -> list[Window]:
 
 
 def fingerprints(
-    connection: Connection, lease: Lease, directories: Sequence[bytes]
-) -> list[Fingerprint]:
-    """Give what was published for those directories, oldest first."""
+    connection: Connection, lease: Lease, directories: Sequence[bytes], after: int
+) -> list[tuple[int, Fingerprint]]:
+    """Give the next rows behind an id of what was published for some directories, oldest first."""
     job = {"job_id": lease.job_id}
-    if not directories or connection.execute(query("has_fingerprints"), job).first() is None:
+    # Most jobs meet their sink for the first time.
+    if after == 0 and connection.execute(query("has_fingerprints"), job).first() is None:
         return []
-    found: list[Fingerprint] = []
-    for start in range(0, len(directories), _DIRECTORIES_AT_ONCE):
-        part = list(directories[start : start + _DIRECTORIES_AT_ONCE])
-        rows = connection.execute(query("list_fingerprints"), {**job, "directories": part})
-        found += [(row.directory, row.blob) for row in rows]
-    return found
+    values = {**job, "directories": directories, "after": after, "wanted": FINGERPRINTS_AT_ONCE}
+    rows = connection.execute(query("list_fingerprints"), values)
+    return [(row.id, (row.directory, row.blob)) for row in rows]
 
 
 def release(

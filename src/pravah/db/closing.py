@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from pravah.db import jobs
-from pravah.db.claims import advance
+from pravah.db.claims import DIRECTORIES_AT_ONCE, FINGERPRINTS_AT_ONCE, advance
 from pravah.db.queries import query
 from pravah.db.transitions import add_event, move_job, move_tasks
 from pravah.db.windows import end_task, verdict_of_miss
 from pravah.errors import StatusError
 from pravah.model.ids import shown
-from pravah.model.ledger import Closed, Lease, TaskKind, Verdict
+from pravah.model.ledger import Closed, FingerprintUnion, Lease, TaskKind, Verdict
 from pravah.model.status import JobStatus
 
 _TRANSITION = {
@@ -22,6 +22,8 @@ _TRANSITION = {
     JobStatus.FAILED: "fail",
     JobStatus.CANCELLED: "cancel",
 }
+# Rows in one statement, far below the limits of bound parameters (32,766 and 65,535).
+_DROPPED_AT_ONCE = 500
 
 
 def open_closing(connection: Connection, job_id: str) -> bool:
@@ -65,25 +67,38 @@ def close(connection: Connection, lease: Lease, closed: Closed) -> Verdict:
 
 
 def torn_directories(
-    connection: Connection, job_id: str, limit: int
-) -> list[tuple[list[int], list[bytes]]]:
-    """List directories that have several fingerprints: their ids and blobs, oldest first."""
-    job = {"job_id": job_id}
-    torn = []
-    for directory in (
-        connection.execute(query("torn_directories"), {**job, "wanted": limit}).scalars().all()
-    ):
-        rows = connection.execute(
-            query("directory_fingerprints"), {**job, "directory": directory}
-        ).all()
-        torn.append(([row.id for row in rows], [row.blob for row in rows]))
-    return torn
+    connection: Connection, job_id: str, first: bytes, small_bytes: int
+) -> list[bytes]:
+    """List directories from one on that have several small fingerprints, in their order."""
+    values = {
+        "job_id": job_id,
+        "first": first,
+        "small": small_bytes,
+        "wanted": DIRECTORIES_AT_ONCE,
+    }
+    return list(connection.execute(query("torn_directories"), values).scalars())
 
 
-def merge_fingerprints(
-    connection: Connection, unions: Sequence[tuple[Sequence[int], bytes]]
-) -> None:
-    """Replace the fingerprints of directories, each named by its ids, by their unions."""
+def directory_fingerprints(
+    connection: Connection, job_id: str, directory: bytes, below_id: int
+) -> list[tuple[int, bytes]]:
+    """List the last fingerprints of a directory before an id, the latest first."""
+    values = {
+        "job_id": job_id,
+        "directory": directory,
+        "below_id": below_id,
+        "wanted": FINGERPRINTS_AT_ONCE,
+    }
+    rows = connection.execute(query("directory_fingerprints"), values)
+    return [(row.id, row.blob) for row in rows]
+
+
+def unite_fingerprints(connection: Connection, unions: Sequence[FingerprintUnion]) -> None:
+    """Put blobs in the places of fingerprints, named by their ids; without one, drop these."""
     for ids, blob in unions:
-        connection.execute(query("drop_fingerprints"), {"ids": list(ids[:-1])})
-        connection.execute(query("set_fingerprint"), {"id": ids[-1], "blob": blob})
+        gone = ids[:-1] if blob else ids
+        for start in range(0, len(gone), _DROPPED_AT_ONCE):
+            part = list(gone[start : start + _DROPPED_AT_ONCE])
+            connection.execute(query("drop_fingerprints"), {"ids": part})
+        if blob:
+            connection.execute(query("set_fingerprint"), {"id": ids[-1], "blob": blob})

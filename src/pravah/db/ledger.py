@@ -23,6 +23,7 @@ from pravah.model.ledger import (
     Closed,
     Emission,
     Fingerprint,
+    FingerprintUnion,
     Glance,
     JobFilter,
     Lease,
@@ -41,7 +42,7 @@ from pravah.model.ledger import (
 )
 from pravah.model.status import JobStatus
 
-# Behind every task: ids are signed 64-bit numbers.
+# Behind every row: ids are signed 64-bit numbers.
 _BEHIND_ALL = (1 << 63) - 1
 # Enough ids to tell somebody that a prefix is ambiguous.
 _IDS_SHOWN = 10
@@ -235,9 +236,20 @@ class DatabaseLedger(ABC):
         """Give the manifest, the windows and the last summary of a leased task."""
         return self._read(claims.load, lease)
 
-    def fingerprints(self, lease: Lease, directories: Sequence[bytes]) -> list[Fingerprint]:
-        """Give what was published for those directories, oldest first."""
-        return self._read(claims.fingerprints, lease, directories)
+    def fingerprints(self, lease: Lease, directories: Sequence[bytes]) -> Iterator[Fingerprint]:
+        """Give what was published for those directories, of each the oldest first.
+
+        Fingerprints that are united between two reads are read as they were or as their union,
+        which has the place of the newest of them.
+        """
+        for start in range(0, len(directories), claims.DIRECTORIES_AT_ONCE):
+            some = directories[start : start + claims.DIRECTORIES_AT_ONCE]
+            after = 0
+            while found := self._read(claims.fingerprints, lease, some, after):
+                yield from (fingerprint for _, fingerprint in found)
+                if len(found) < claims.FINGERPRINTS_AT_ONCE:
+                    break
+                after = found[-1][0]
 
     def unit(self, lease: Lease) -> bytes | None:
         """Give what a leased scan has to list; None: all that its job names."""
@@ -307,13 +319,25 @@ class DatabaseLedger(ABC):
         """List the jobs that may be ready for a pause or for closing."""
         return self._read(closing.closable)
 
-    def torn_directories(self, job_id: str, limit: int) -> list[tuple[list[int], list[bytes]]]:
-        """List directories that have several fingerprints."""
-        return self._read(closing.torn_directories, job_id, limit)
+    def torn_directories(self, job_id: str, small_bytes: int) -> Iterator[bytes]:
+        """List directories that have several fingerprints below a size."""
+        first = b""
+        while found := self._read(closing.torn_directories, job_id, first, small_bytes):
+            yield from found
+            first = found[-1] + b"\0"
 
-    def merge_fingerprints(self, unions: Sequence[tuple[Sequence[int], bytes]]) -> None:
-        """Replace the fingerprints of directories by their unions."""
-        self._write("merge_fingerprints", closing.merge_fingerprints, unions)
+    def directory_fingerprints(self, job_id: str, directory: bytes) -> Iterator[tuple[int, bytes]]:
+        """Give the ids and blobs of a directory's fingerprints, the latest first."""
+        below_id = _BEHIND_ALL
+        while found := self._read(closing.directory_fingerprints, job_id, directory, below_id):
+            yield from found
+            if len(found) < claims.FINGERPRINTS_AT_ONCE:
+                break
+            below_id = found[-1][0]
+
+    def unite_fingerprints(self, unions: Sequence[FingerprintUnion]) -> None:
+        """Put blobs in the places of fingerprints of one directory each, or drop these."""
+        self._write("unite_fingerprints", closing.unite_fingerprints, unions)
 
     def close(self, lease: Lease, closed: Closed) -> Verdict:
         """Set the end status, store the report and give the lease back."""

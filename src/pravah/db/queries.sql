@@ -450,9 +450,10 @@ WHERE t.job_id = :job_id AND t.parent_id = :parent_id AND t.kind = 'entries' AND
 ORDER BY t.id DESC LIMIT 1;
 
 -- name: list_fingerprints
--- What was published for some directories, oldest first.
-SELECT f.directory, f.blob FROM fingerprints AS f
-WHERE f.scope = (SELECT scope FROM jobs WHERE id = :job_id) AND f.directory IN :directories ORDER BY f.id;
+-- What was published for some directories, oldest first, behind an id: one directory may have millions of outputs.
+SELECT f.id, f.directory, f.blob FROM fingerprints AS f
+WHERE f.scope = (SELECT scope FROM jobs WHERE id = :job_id) AND f.directory IN :directories AND f.id > :after
+ORDER BY f.id LIMIT :wanted;
 
 -- name: has_fingerprints
 -- Whether a job's source and sink have met before.
@@ -612,17 +613,20 @@ UPDATE jobs SET request = NULL, finished_us = :finished_us, error = COALESCE(:er
 INSERT INTO reports (job_id, round, report) SELECT id, round, :report FROM jobs WHERE id = :job_id;
 
 -- name: torn_directories
--- Directories whose fingerprints lie in several rows, as several tasks published in them.
-SELECT directory FROM fingerprints WHERE scope = (SELECT scope FROM jobs WHERE id = :job_id)
-GROUP BY directory HAVING COUNT(*) > 1 LIMIT :wanted;
+-- Directories from one on whose fingerprints lie in several small rows, as several windows published in them.
+SELECT directory FROM fingerprints
+WHERE scope = (SELECT scope FROM jobs WHERE id = :job_id) AND directory >= :first
+GROUP BY directory HAVING COUNT(CASE WHEN length(blob) < :small THEN 1 END) > 1
+ORDER BY directory LIMIT :wanted;
 
 -- name: directory_fingerprints
--- The rows of one directory, oldest first.
+-- The rows of one directory before an id, the latest first.
 SELECT id, blob FROM fingerprints
-WHERE scope = (SELECT scope FROM jobs WHERE id = :job_id) AND directory = :directory ORDER BY id;
+WHERE scope = (SELECT scope FROM jobs WHERE id = :job_id) AND directory = :directory AND id < :below_id
+ORDER BY id DESC LIMIT :wanted;
 
 -- name: drop_fingerprints
--- Rows whose union was stored.
+-- Rows whose union was stored, or of which later ones know everything better.
 DELETE FROM fingerprints WHERE id IN :ids;
 
 -- name: set_fingerprint

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pravah.errors import EngineError
+from pravah.jobs import fingerprints
 from pravah.jobs.planner import pipeline_hash
 from pravah.jobs.suspicion import FATAL_DEATHS, poisoned
 from pravah.model.job import Job
@@ -72,7 +73,7 @@ def opening(ledger: Ledger, job: Job, attempt: Attempt) -> Iterator[Message]:
         _refuse_other_pipeline(job)
     beginning: dict[str, Any] = {"call": attempt.call, "plan": json.dumps(job.plan)}
     if attempt.lease.kind != TaskKind.SCAN:
-        task = _task(ledger, job, beginning["plan"], attempt.lease)
+        task = _task(ledger, job, attempt.lease)
         yield {"type": "task", **beginning, "task": task}
         return
     unit = ledger.unit(attempt.lease)
@@ -141,22 +142,17 @@ def _known(ledger: Ledger, lease: Lease, unit: bytes | None) -> Iterator[bytes]:
             yield known
 
 
-def _task(ledger: Ledger, job: Job, plan: str, lease: Lease) -> dict[str, Any]:
+def _task(ledger: Ledger, job: Job, lease: Lease) -> dict[str, Any]:
     from pravah import engine
 
     blobs = ledger.load(lease)
-    sink = job.plan.get("sink")
-    fingerprints = []
-    if sink and sink["overwrite"] == "changed" and sink["uri"] != "null:":
-        directories = engine.manifest_directories(plan, blobs.manifest)
-        fingerprints = ledger.fingerprints(lease, directories)
     return {
         "id": lease.task_id,
         "counter": lease.counter,
         "manifest": blobs.manifest,
         "windows": engine.window_dicts(blobs.windows),
         "unclean": lease.unclean,
-        "fingerprints": fingerprints,
+        "fingerprints": fingerprints.concerning(ledger, job, lease, blobs.manifest),
         "settle": lease.purpose == Purpose.SETTLE,
         "suspects": [i for i, s in lease.suspects.items() if s.deaths < FATAL_DEATHS],
         "poisoned": poisoned(lease.suspects),

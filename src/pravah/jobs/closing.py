@@ -1,4 +1,4 @@
-"""The end of a job: fingerprints merged, the dataset written, the books closed.
+"""The end of a job: fingerprints united, the dataset written, the books closed.
 
 Everything here can be done twice: a closing that was killed is done again by the next worker.
 Only the last transaction sets the end status.
@@ -15,7 +15,7 @@ from typing import Any
 
 from pravah import engine
 from pravah.errors import EngineError, PravahError, StoreError
-from pravah.jobs import after
+from pravah.jobs import after, fingerprints
 from pravah.jobs.beating import while_beating
 from pravah.jobs.dataset import write_dataset
 from pravah.jobs.supervisor import Beat
@@ -24,9 +24,6 @@ from pravah.model.job import Job
 from pravah.model.ledger import Closed, Lease, Ledger, Request, Verdict
 from pravah.model.report import Report
 from pravah.model.status import JobStatus
-
-# Directories whose fingerprints are merged between two signs of life.
-_MERGED_AT_ONCE = 500
 
 
 class Closing:
@@ -40,7 +37,7 @@ class Closing:
         job = ledger.job(lease.job_id)
         error, results = job.error, None
         try:
-            _merge_fingerprints(ledger, job, beat)
+            while_beating(beat, lambda: fingerprints.unite(ledger, job))
         except EngineError as problem:
             error = error or problem.to_dict()
         while_beating(beat, lambda: _sweep(ledger, job))
@@ -84,13 +81,6 @@ def _unexplained(job: Job) -> dict[str, Any] | None:
         return None
     message = f"{remaining} entries have no outcome, and no task is left for them"
     return PravahError(message, kind="books_not_closed").to_dict()
-
-
-def _merge_fingerprints(ledger: Ledger, job: Job, beat: Beat) -> None:
-    while torn := ledger.torn_directories(job.id, _MERGED_AT_ONCE):
-        unions = [(ids, engine.merge_fingerprints(blobs)) for ids, blobs in torn]
-        ledger.merge_fingerprints(unions)
-        beat()
 
 
 def _sweep(ledger: Ledger, job: Job) -> None:

@@ -106,6 +106,9 @@ class TaskBlobs:
 Fingerprint = tuple[bytes, bytes]
 """A directory, and what was published for its entries."""
 
+FingerprintUnion = tuple[Sequence[int], bytes]
+"""Ids of fingerprints of one directory, ascending; what takes the last one's place, if anything."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
@@ -466,8 +469,8 @@ class Ledger(Protocol):
     def load(self, lease: Lease) -> TaskBlobs:
         """Give the manifest, the windows and the last summary of a leased task."""
 
-    def fingerprints(self, lease: Lease, directories: Sequence[bytes]) -> list[Fingerprint]:
-        """Give what was published for those directories, oldest first."""
+    def fingerprints(self, lease: Lease, directories: Sequence[bytes]) -> Iterator[Fingerprint]:
+        """Give what was published for those directories, of each the oldest first."""
 
     def unit(self, lease: Lease) -> bytes | None:
         """Give what a leased scan has to list; None: all that its job names."""
@@ -524,11 +527,14 @@ class Ledger(Protocol):
     def closable(self) -> list[str]:
         """List the jobs that may be ready for a pause or for closing."""
 
-    def torn_directories(self, job_id: str, limit: int) -> list[tuple[list[int], list[bytes]]]:
-        """List directories that have several fingerprints: their ids and blobs."""
+    def torn_directories(self, job_id: str, small_bytes: int) -> Iterator[bytes]:
+        """List directories that have several fingerprints below a size."""
 
-    def merge_fingerprints(self, unions: Sequence[tuple[Sequence[int], bytes]]) -> None:
-        """Replace the fingerprints of directories, each named by its ids, by their unions."""
+    def directory_fingerprints(self, job_id: str, directory: bytes) -> Iterator[tuple[int, bytes]]:
+        """Give the ids and blobs of a directory's fingerprints, the latest first."""
+
+    def unite_fingerprints(self, unions: Sequence[FingerprintUnion]) -> None:
+        """Put blobs in the places of fingerprints of one directory each, or drop these."""
 
     def close(self, lease: Lease, closed: Closed) -> Verdict:
         """Set the end status, store the report and give the lease back, in one transaction."""
