@@ -169,7 +169,10 @@ impl Bench<'_> {
             effort::now(Activity::Reading);
             let filled = fill(reading, &mut buffer)?;
             if filled == 0 {
-                break; // shorter than it was: the second look tells
+                if total < size_bytes && reading.is_sized() {
+                    return Err(cut_short(size_bytes, total).into());
+                }
+                break;
             }
             buffer.truncate(filled);
             total += filled as u64;
@@ -201,7 +204,7 @@ impl Bench<'_> {
                 let portion = self.rates.write.portion(self.rates.read.portion((end - at).min(TRANSFER_BYTES)));
                 let copied = target.copy(reading, portion)?;
                 if copied == 0 {
-                    return Ok(at); // shorter than it was: the second look tells
+                    return Err(cut_short(size_bytes, at));
                 }
                 at += copied;
                 self.control.count_bytes(copied);
@@ -214,6 +217,12 @@ impl Bench<'_> {
         }
         Ok(at)
     }
+}
+
+/// The error of a file that ends before its size. Another look would not tell: where a read goes wrong without an error,
+/// its size is what it was.
+fn cut_short(size_bytes: u64, read_bytes: u64) -> Error {
+    Error::ChangedWhileRead(format!("it has {size_bytes} bytes, {read_bytes} of them could be read"))
 }
 
 /// Pieces of a file that steps hold on to; the memory of those that are done serves for the next ones.

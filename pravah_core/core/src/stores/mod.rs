@@ -107,6 +107,11 @@ pub trait Reading {
     /// Say that it will be read from its beginning to its end, so that more is fetched ahead.
     fn read_through(&self) {}
 
+    /// Whether it has as many bytes as it says, where nobody changes it.
+    fn is_sized(&self) -> bool {
+        true
+    }
+
     /// Go to the next bytes that are kept, at or behind an offset; none: only a hole is left.
     fn seek_data(&mut self, offset_bytes: u64) -> Result<Option<Range<u64>>>;
 

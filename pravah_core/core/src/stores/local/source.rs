@@ -13,7 +13,7 @@ use rustix::{
     io::{Errno, ReadWriteFlags},
 };
 
-use super::{LOOK, identity, nanoseconds, walk};
+use super::{LOOK, file_system::FileSystem, identity, nanoseconds, walk};
 use crate::{
     Error, Result,
     outcome::SourceFingerprint,
@@ -162,6 +162,10 @@ impl Reading for LocalFile {
     fn read_through(&self) {
         // Where it is refused the file is read as it comes.
         let _ = rustix::fs::fadvise(&self.0, 0, None, Advice::Sequential);
+    }
+
+    fn is_sized(&self) -> bool {
+        FileSystem::sizes_files(&self.0)
     }
 
     fn seek_data(&mut self, offset_bytes: u64) -> Result<Option<Range<u64>>> {
