@@ -124,6 +124,39 @@ fn preserve_links_keeps_them_as_they_are_and_follows_none() {
 }
 
 #[test]
+fn preserve_links_never_leads_outputs_through_a_link() {
+    let mut bench = Bench::new(&[("a", b"one")]);
+    let outside = bench.directory.path().join("outside");
+    fs::create_dir(&outside).expect("makes it");
+    std::os::unix::fs::symlink(&outside, bench.source().join("d")).expect("links");
+    bench.sink_keys = json!({"preserve": ["links"]});
+    bench.manifest();
+    assert_eq!(bench.run_through().counts.done, 2);
+    fs::remove_file(bench.source().join("d")).expect("removes");
+    bench.write(&bench.source().join("d/e/inner"), b"not for there");
+    bench.write(&bench.source().join("d/outer"), b"not for there");
+    bench.next_job();
+    let counts = bench.run_through().counts;
+    assert_eq!((counts.done, counts.failed), (1, 2));
+    let failed = &bench.account()[1]["error"];
+    assert_eq!(failed["kind"], "output_exists");
+    assert!(failed["message"].as_str().expect("is told").contains("`d` in the sink is a link"), "{failed}");
+    assert_eq!(fs::read_dir(&outside).expect("lists").count(), 0);
+    assert!(bench.sink().join("d").is_symlink());
+}
+
+#[test]
+fn links_of_the_user_in_a_sink_are_followed_where_none_are_kept() {
+    let mut bench = Bench::new(&[("d/a", b"one")]);
+    let elsewhere = bench.directory.path().join("elsewhere");
+    fs::create_dir(&elsewhere).and_then(|()| fs::create_dir(bench.sink())).expect("makes them");
+    std::os::unix::fs::symlink(&elsewhere, bench.sink().join("d")).expect("links");
+    bench.manifest();
+    assert_eq!(bench.run_through().counts.done, 1);
+    assert_eq!(fs::read(elsewhere.join("a")).expect("is there"), b"one");
+}
+
+#[test]
 fn preserve_links_after_a_kill_adopts_its_own() {
     for stop in [Stop::Before, Stop::After] {
         for kernel_leases in [true, false] {

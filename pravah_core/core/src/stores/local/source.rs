@@ -42,10 +42,7 @@ impl Source for LocalSource {
             .roots
             .get(usize::from(root))
             .ok_or_else(|| Error::InvalidPlan(format!("root is {root}, the plan has {}", self.roots.len())))?;
-        let opened = match self.links {
-            Links::Skip => walk::open_below(root.as_fd(), directory),
-            Links::Follow => walk::open_within(root.as_fd(), directory),
-        };
+        let opened = walk::open_directory(self.links, root.as_fd(), directory);
         let descriptor = opened.map_err(Error::system("open the source"))?;
         Ok(Arc::new(LocalDirectory { descriptor, links: self.links }))
     }
