@@ -293,7 +293,8 @@ pub trait SinkDirectory: Send + Sync {
     }
 
     /// Let others stage names of a staged output, by this name in another directory; false if another one is there.
-    fn share(&self, _output: &Output, _shared: (&dyn SinkDirectory, &str)) -> Result<bool> {
+    /// Where outputs are verified it is before: its other names have nothing of their own to be verified by.
+    fn share(&self, _output: &mut Output, _shared: (&dyn SinkDirectory, &str)) -> Result<bool> {
         Ok(true)
     }
 
