@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{
     StreamEncoder,
-    pump::{Format, Pump, Pumped},
+    pump::{Format, Pump, Pumped, Refusal},
 };
 use crate::{Error, Result};
 
@@ -18,7 +18,7 @@ use crate::{Error, Result};
 pub const MEMORY_BYTES: u64 = 36 << 20;
 
 /// How the decoder is told from others.
-pub static FORMAT: Format = Format { name: "brotli", magic: &[], pump: decoder };
+pub static FORMAT: Format = Format { name: "brotli", magic: &[], padding_bytes: 0, pump: decoder };
 
 /// Input bytes that are handed over at once.
 pub const PIECE_BYTES: usize = 1 << 20;
@@ -63,7 +63,7 @@ fn decoder() -> Result<Box<dyn Pump>> {
 struct BrotliPump(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>);
 
 impl Pump for BrotliPump {
-    fn pump(&mut self, input: &[u8], output: &mut [u8], _input_ends: bool) -> Result<Pumped, String> {
+    fn pump(&mut self, input: &[u8], output: &mut [u8], _input_ends: bool) -> Result<Pumped, Refusal> {
         let (mut left, mut taken, mut room, mut given, mut total) = (input.len(), 0, output.len(), 0, 0);
         let result = BrotliDecompressStream(
             &mut left,
@@ -76,7 +76,7 @@ impl Pump for BrotliPump {
             &mut self.0,
         );
         match result {
-            BrotliResult::ResultFailure => Err("its bytes make no sense".to_owned()),
+            BrotliResult::ResultFailure => Err(Refusal::Damaged("its bytes make no sense".to_owned())),
             result => Ok(Pumped { taken, given, complete: matches!(result, BrotliResult::ResultSuccess) }),
         }
     }

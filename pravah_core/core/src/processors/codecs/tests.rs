@@ -70,6 +70,47 @@ fn test_input_cut_off_is_truncated() {
     }
 }
 
+#[test]
+fn test_padding_of_xz_is_skipped_in_multiples_of_four_between_and_behind_streams() {
+    let stream = Codec::Xz.compress(0, b"text").expect("packed");
+    for (between, behind) in [(0, 4), (4, 0), (8, 4096)] {
+        let file = [stream.clone(), vec![0; between], stream.clone(), vec![0; behind]].concat();
+        for piece_bytes in [1, 3, file.len()] {
+            assert_eq!(decoded(Codec::Xz, &file, piece_bytes).expect("decoded"), b"texttext", "{between}, {behind}");
+        }
+    }
+    for (between, behind) in [(2, 0), (0, 5), (4, 1)] {
+        let file = [stream.clone(), vec![0; between], stream.clone(), vec![0; behind]].concat();
+        for piece_bytes in [1, 3, file.len()] {
+            let error = decoded(Codec::Xz, &file, piece_bytes).expect_err("is no padding");
+            assert_eq!(error.kind(), "corrupt_input");
+            assert!(error.to_string().contains("multiples of 4"), "{error}");
+        }
+    }
+    let error = decoded(Codec::Bzip2, &[Codec::Bzip2.compress(1, b"text").expect("packed"), vec![0; 4]].concat(), 9);
+    assert_eq!(error.expect_err("has no padding").kind(), "corrupt_input");
+}
+
+#[test]
+fn test_xz_beyond_the_limit_is_unsupported_and_not_damaged() {
+    // The block's header stands behind that of the stream: sizes, flags, the filter, its dictionary, and a CRC-32.
+    let changed = |at: usize, byte: u8| {
+        let mut file = Codec::Xz.compress(0, b"text").expect("packed");
+        file[at] = byte;
+        let crc = libdeflater::crc32(&file[12..20]);
+        file[20..24].copy_from_slice(&crc.to_le_bytes());
+        file
+    };
+    let (dictionary_of_128_mib, unknown_filter) = (changed(16, 30), changed(14, 0x22));
+    for (file, expected) in [
+        (dictionary_of_128_mib, "the xz stream at byte 0 needs a dictionary beyond the limit of 72 MiB"),
+        (unknown_filter, "the xz stream at byte 0 needs filters that are not known"),
+    ] {
+        let error = decoded(Codec::Xz, &file, file.len()).expect_err("refused");
+        assert_eq!((error.kind(), error.to_string().as_str()), ("unsupported_input", expected));
+    }
+}
+
 fn blake3_noise(size: usize) -> Vec<u8> {
     let mut noise = vec![0; size];
     blake3::Hasher::new().finalize_xof().fill(&mut noise);
