@@ -155,7 +155,8 @@ impl Bench<'_> {
         let piece_bytes = self.pipeline.piece_bytes();
         let name = Bytes::copy_from_slice(self.manifest.name(index as usize));
         let path = self.pipeline.wants_path().then(|| self.listed_path(index));
-        flow.feed(Event::Begin { name, size_bytes: Some(size_bytes), path }, output)?;
+        let source_bytes = Some(size_bytes).filter(|size_bytes| *size_bytes > 0);
+        flow.feed(Event::Begin { name, size_bytes: Some(size_bytes), source_bytes, path }, output)?;
         let (mut total, mut pieces) = (0, Pieces::default());
         let mut hasher = self.plan.names_at_run_time().then(Box::<blake3::Hasher>::default);
         loop {

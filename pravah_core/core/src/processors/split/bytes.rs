@@ -21,6 +21,7 @@ use crate::{
 struct Parts {
     name: Bytes,
     path: Option<SourcePath>,
+    source_bytes: Option<u64>,
     number: u32,
     /// What it has so far.
     size_bytes: u64,
@@ -31,15 +32,15 @@ struct Parts {
 }
 
 impl Parts {
-    fn begin(&mut self, name: Bytes, path: Option<SourcePath>) {
-        (self.name, self.path) = (name, path);
+    fn begin(&mut self, name: Bytes, path: Option<SourcePath>, source_bytes: Option<u64>) {
+        (self.name, self.path, self.source_bytes) = (name, path, source_bytes);
         self.begin_part();
     }
 
     fn begin_part(&mut self) {
         self.given.push_back(Event::Part(Part { number: self.number, ..Part::default() }));
-        let (name, path) = (self.name.clone(), self.path.clone());
-        self.given.push_back(Event::Begin { name, size_bytes: None, path });
+        let (name, path, source_bytes) = (self.name.clone(), self.path.clone(), self.source_bytes);
+        self.given.push_back(Event::Begin { name, size_bytes: None, source_bytes, path });
         (self.size_bytes, self.lines) = (0, 0);
     }
 
@@ -79,7 +80,7 @@ impl ByteCutter {
 impl Step for ByteCutter {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Begin { name, path, .. } => self.parts.begin(name, path),
+            Event::Begin { name, source_bytes, path, .. } => self.parts.begin(name, path, source_bytes),
             Event::Bytes(bytes) => self.parts.rest = bytes,
             event => self.parts.given.push_back(event),
         }
@@ -191,7 +192,7 @@ impl LineCutter {
 impl Step for LineCutter {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Begin { name, path, .. } => self.parts.begin(name, path),
+            Event::Begin { name, source_bytes, path, .. } => self.parts.begin(name, path, source_bytes),
             Event::Bytes(bytes) => match &mut self.start {
                 Some(start) => {
                     start.extend_from_slice(&bytes);

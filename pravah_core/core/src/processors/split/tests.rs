@@ -23,7 +23,7 @@ fn parts_of(params: &Value, input: &[u8], piece_bytes: usize) -> Result<Vec<Vec<
         }
         Ok(())
     };
-    step.push(Event::Begin { name: Bytes::from_static(b"a.log"), size_bytes: None, path: None })?;
+    step.push(Event::Begin { name: Bytes::from_static(b"a.log"), size_bytes: None, source_bytes: None, path: None })?;
     for piece in input.chunks(piece_bytes) {
         step.push(Event::Bytes(Bytes::copy_from_slice(piece)))?;
         drain(&mut step)?;
