@@ -220,8 +220,8 @@ impl Bench<'_> {
     }
 }
 
-/// The error of a file that ends before its size. Another look would not tell: where a read goes wrong without an error,
-/// its size is what it was.
+/// The error of a file that ends before its size. Another look would not tell: where a read goes wrong without an
+/// error, its size is what it was.
 fn cut_short(size_bytes: u64, read_bytes: u64) -> Error {
     Error::ChangedWhileRead(format!("it has {size_bytes} bytes, {read_bytes} of them could be read"))
 }

@@ -33,8 +33,8 @@ impl FileSystem {
         })
     }
 
-    /// Whether files on the one of this open file have as many bytes as they say: those of sysfs and configfs say a page,
-    /// whatever they hold.
+    /// Whether files on the one of this open file have as many bytes as they say: those of sysfs and configfs say a
+    /// page, whatever they hold.
     pub fn sizes_files(file: &OwnedFd) -> bool {
         const SYSFS: u64 = 0x6265_6572;
         const CONFIGFS: u64 = 0x6265_6570;
