@@ -189,6 +189,8 @@ impl Bench<'_> {
                 self.control.sink_is_full(errno);
                 return Staged::GivenUp;
             }
+            // No try of its own: it waits for the memory that it turned out to need.
+            Err(Failure { error: Error::WindowTooLarge, .. }) => return Staged::Again(item),
             Err(failure) if attempts < self.tries(&failure.error) => {
                 let starved = failure.error.is_starved();
                 return Staged::Again(Item { attempts, starved, ..item });

@@ -54,6 +54,7 @@ use crate::{
 };
 
 pub use block::{Block, Made, Turn};
+pub(crate) use codecs::confined;
 pub(crate) use column_types::{Candidates, ColumnType, Tag};
 pub use descriptor::{Descriptor, Example, Expected, Sample, Shape, descriptors, descriptors_json};
 pub use look::{Halt, LOOK_BYTES, Look, Looked, Parts};

@@ -17,6 +17,8 @@ pub enum Refusal {
     Damaged(String),
     /// It is well-formed, and does this ("needs …").
     Unsupported(String),
+    /// It looks further back than this thread has room for.
+    TooFarBack,
 }
 
 /// What one call came to.
@@ -104,6 +106,7 @@ impl StreamDecoder {
         match refusal {
             Refusal::Damaged(reason) => Error::CorruptInput(format!("{stream} is damaged: {reason}")),
             Refusal::Unsupported(what) => Error::UnsupportedInput(format!("{stream} {what}")),
+            Refusal::TooFarBack => Error::WindowTooLarge,
         }
     }
 }
