@@ -96,7 +96,7 @@ impl ZstdDecoder {
 
     fn header(&mut self, input: &mut Input) -> Result<Next> {
         if self.gathers {
-            match gather(input, extent) {
+            match gather(input, |bytes, _| extent(bytes)) {
                 Gathered::Group(group) => return Ok(Next::Group(group)),
                 Gathered::Cut => return Ok(Next::Input),
                 Gathered::Nothing => {}
