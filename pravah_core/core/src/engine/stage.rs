@@ -16,7 +16,7 @@ use super::{
     decide::{Decision, Publishing},
     outputs::Outputs,
     parts::Families,
-    place::Place,
+    place::{Place, open_outputs},
     rates::Rates,
     stream::{PIECES, QUEUED_BYTES, Read},
     target::Target,
@@ -339,7 +339,8 @@ impl Bench<'_> {
         let path = join(self.manifest.directory(at), self.manifest.name(at));
         let directory = join(&self.plan.prefix(self.manifest.root(at)), &path);
         if let Some(sink) = self.sink {
-            let made = sink.open_directory(&directory)?;
+            let from = (self.manifest.root(at), path.as_slice());
+            let made = open_outputs(self.plan, (self.source, sink), &directory, from)?;
             sink.make_published_durable(&[made, item.place.sink.clone().unwrap_or(sink.open_directory(b"")?)])?;
         }
         Ok(Row::done(item.index))

@@ -89,6 +89,11 @@ pub trait SourceDirectory: Send + Sync {
     /// Wait until what was removed from the directory is so on disk, too.
     fn settle(&self) -> Result<()>;
 
+    /// Its permission bits; none: its store knows none.
+    fn mode(&self) -> Result<Option<u32>> {
+        Ok(None)
+    }
+
     /// Tell directories apart: the same number as [`SinkDirectory::id`] means the same directory.
     fn id(&self) -> Result<(u64, u64)>;
 
@@ -183,6 +188,11 @@ pub struct Moved<'m> {
 pub trait Sink: Send + Sync {
     /// Open a directory of outputs, and make it where it is missing.
     fn open_directory(&self, directory: &[u8]) -> Result<Arc<dyn SinkDirectory>>;
+
+    /// The same; what is missing is made with these permission bits, which are those of the last names of the path.
+    fn open_directory_like(&self, directory: &[u8], _modes: &[u32]) -> Result<Arc<dyn SinkDirectory>> {
+        self.open_directory(directory)
+    }
 
     /// Open a directory of outputs if there is one.
     fn find_directory(&self, directory: &[u8]) -> Result<Option<Arc<dyn SinkDirectory>>>;

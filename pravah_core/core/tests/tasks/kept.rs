@@ -28,6 +28,33 @@ fn preserve_mtime_and_mode_keeps_them_and_nothing_else_by_default() {
 }
 
 #[test]
+fn preserve_mode_makes_directories_as_private_as_those_of_the_source() {
+    for (preserve, expected) in [(json!(["mode"]), [0o700, 0o770, 0o755]), (json!([]), [0o755; 3])] {
+        let mut bench = Bench::new(&[("a/b/c/inner", b"one"), ("a/outer", b"two")]);
+        for (path, mode) in [("a", 0o700), ("a/b", 0o770), ("a/b/c", 0o555)] {
+            fs::set_permissions(bench.source().join(path), fs::Permissions::from_mode(mode)).expect("sets");
+        }
+        bench.sink_keys = json!({"preserve": preserve});
+        bench.manifest();
+        assert_eq!(bench.run_through().counts.done, 2);
+        let made = ["a", "a/b", "a/b/c"].map(|path| fs::metadata(bench.sink().join(path)).expect("is there").mode());
+        assert_eq!(made.map(|mode| mode & 0o7777), expected, "{preserve}");
+    }
+}
+
+#[test]
+fn preserve_mode_leaves_directories_that_were_there_as_they_are() {
+    let mut bench = Bench::new(&[("a/b/inner", b"one")]);
+    fs::set_permissions(bench.source().join("a"), fs::Permissions::from_mode(0o700)).expect("sets");
+    fs::create_dir_all(bench.sink().join("a")).expect("makes it");
+    fs::set_permissions(bench.sink().join("a"), fs::Permissions::from_mode(0o751)).expect("sets");
+    bench.sink_keys = json!({"preserve": ["mode"]});
+    bench.manifest();
+    assert_eq!(bench.run_through().counts.done, 1);
+    assert_eq!(fs::metadata(bench.sink().join("a")).expect("is there").mode() & 0o7777, 0o751);
+}
+
+#[test]
 fn verify_in_each_form_passes_what_was_written() {
     let large = b"0123456789abcdef".repeat(200_000);
     for verify in ["size", "checksum", "content"] {

@@ -96,7 +96,7 @@ impl LocalSink {
     pub fn open(plan: &SinkPlan, temporaries: Temporaries) -> Result<Self> {
         let path = file_path(&plan.uri)?;
         let slash = walk::open_root(b"/").map_err(Error::system("open the sink"))?;
-        let root = make_below(slash, &path, Links::Follow).map_err(Error::system("open the sink"))?;
+        let root = make_below(slash, &path, Links::Follow, &[]).map_err(Error::system("open the sink"))?;
         let (durability, verify, preserve) = (plan.durability, plan.verify, plan.preserve.clone());
         let (flush, is_durable) = (durability == Durability::Always, durability != Durability::None);
         let manner = Arc::new(Manner { verify, preserve, flush, is_durable });
@@ -169,8 +169,13 @@ impl LocalSink {
 
 impl Sink for LocalSink {
     fn open_directory(&self, directory: &[u8]) -> Result<Arc<dyn SinkDirectory>> {
+        self.open_directory_like(directory, &[])
+    }
+
+    fn open_directory_like(&self, directory: &[u8], modes: &[u32]) -> Result<Arc<dyn SinkDirectory>> {
         let root = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(Error::system("open the sink"))?;
-        let made = make_below(root, directory, self.shared.links).map_err(|errno| self.not_made(directory, errno))?;
+        let made = make_below(root, directory, self.shared.links, modes);
+        let made = made.map_err(|errno| self.not_made(directory, errno))?;
         let opened = self.directory(made)?;
         if self.shared.durability != Durability::None && !opened.kind.syncs_whole() {
             self.settle_ancestors(directory)?;
@@ -256,18 +261,34 @@ impl Sink for LocalSink {
     }
 }
 
-/// Open a directory below `at`, making what is missing.
-pub fn make_below(at: OwnedFd, path: &[u8], links: Links) -> rustix::io::Result<OwnedFd> {
+/// Open a directory below `at`, making what is missing; the last names of the path have these permission bits then, as
+/// far as they are told.
+pub fn make_below(at: OwnedFd, path: &[u8], links: Links, modes: &[u32]) -> rustix::io::Result<OwnedFd> {
     match walk::open_directory(links, at.as_fd(), path) {
-        Err(Errno::NOENT) => walk::names(path).try_fold(at, |at, name| {
-            match rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o777)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
-            walk::open_directory(links, at.as_fd(), name)
-        }),
+        Err(Errno::NOENT) => {
+            let untold = walk::names(path).count().saturating_sub(modes.len());
+            let modes = std::iter::repeat_n(None, untold).chain(modes.iter().copied().map(Some));
+            walk::names(path).zip(modes).try_fold(at, |at, (name, mode)| open_or_make(&at, name, links, mode))
+        }
         answer => answer,
     }
+}
+
+fn open_or_make(at: &OwnedFd, name: &[u8], links: Links, mode: Option<u32>) -> rustix::io::Result<OwnedFd> {
+    // Whoever owns it can always get in, as outputs are still to be written there.
+    let bits = mode.map_or(0o777, |mode| mode & 0o777 | 0o700);
+    let is_new = match rustix::fs::mkdirat(at, name, Mode::from_raw_mode(bits)) {
+        Ok(()) => true,
+        Err(Errno::EXIST) => false,
+        Err(errno) => return Err(errno),
+    };
+    let made = walk::open_directory(links, at.as_fd(), name)?;
+    if is_new && mode.is_some() {
+        // Past the umask; what it has inherited from the directory around it stays.
+        let inherited = rustix::fs::fstat(&made)?.st_mode & 0o7000;
+        rustix::fs::fchmod(&made, Mode::from_raw_mode(inherited | bits))?;
+    }
+    Ok(made)
 }
 
 pub(super) fn local(directory: &dyn SinkDirectory) -> Result<&LocalDirectory> {

@@ -116,6 +116,11 @@ impl SourceDirectory for LocalDirectory {
         rustix::fs::fsync(&self.descriptor).map_err(Error::system("flush the source's directory"))
     }
 
+    fn mode(&self) -> Result<Option<u32>> {
+        let stat = rustix::fs::fstat(&self.descriptor).map_err(Error::system("open the source"))?;
+        Ok(Some(stat.st_mode & 0o7777))
+    }
+
     fn id(&self) -> Result<(u64, u64)> {
         let stat = rustix::fs::statx(&self.descriptor, c"", AtFlags::EMPTY_PATH, StatxFlags::INO)
             .map_err(Error::system("open the source"))?;
