@@ -184,6 +184,37 @@ def test_read_that_fails_for_a_while_is_made_good(case: Case, tmp_path: Path) ->
     case.assert_whole()
 
 
+@pytest.mark.parametrize(
+    ("name", "step"), [("small-007", "copy"), ("large", "copy"), ("large", "compress")]
+)
+def test_read_that_ends_early_without_an_error_fails_the_file_and_keeps_its_source(
+    case: Case, tmp_path: Path, name: str, step: str
+) -> None:
+    calls = ("read", "copy_file_range")
+    cut = Injection(tmp_path / "log", "retval=0", calls, case.source / name)
+    ran = case.run("-s", step, "--after", "delete", prefix=cut.prefix)
+    assert ran.code == 1
+    assert cut.injected
+    job = case.job()
+    assert job["counts"]["done"] == SMALL
+    file = case.file(job, name)
+    assert file["error"]["kind"] == "changed_while_read"
+    size = (case.source / name).stat().st_size
+    assert f"it has {size} bytes, 0 of them could be read" in file["error"]["message"]
+    assert file["attempts"] == 3
+    assert os.listdir(case.source) == [name]
+
+
+def test_copy_by_the_system_that_copies_nothing_is_made_by_reading(
+    case: Case, tmp_path: Path
+) -> None:
+    nothing = Injection(tmp_path / "log", "retval=0", ("copy_file_range",))
+    ran = case.run("-s", "copy", prefix=nothing.prefix)
+    assert ran.code == 0, ran.err
+    assert nothing.injected
+    case.assert_whole()
+
+
 @on_each_ledger
 def test_flush_that_fails_once_throws_away_what_it_covered(case: Case, tmp_path: Path) -> None:
     """A failed flush is never done again: the pages are clean by then, and not on the disk."""

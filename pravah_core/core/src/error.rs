@@ -83,6 +83,10 @@ pub enum Error {
     /// The file has to be read once more, with what was found: the engine does that, a few times.
     #[error("the types of its columns are not settled after eight readings; `types` declares them")]
     ReadAgain(Memo),
+    /// A stream whose decoder wants more memory than every thread has for one: only the engine sees this, and has the
+    /// stream decoded where there is as much.
+    #[error("its decoder wants more memory than is had without waiting for it")]
+    WindowTooLarge,
     /// Input that is no text, where lines are put together.
     #[error("{0}")]
     NotText(String),
@@ -234,6 +238,7 @@ impl Error {
             Self::NoSuchSheet(_) => "no_such_sheet",
             Self::NoSuchColumn(_) => "no_such_column",
             Self::ReadAgain(_) => "read_again",
+            Self::WindowTooLarge => errno_kind(Errno::NOMEM),
             Self::NotText(_) => "not_text",
             Self::HeaderMismatch(_) => "header_mismatch",
             Self::ColumnsDiffer(_) => "columns_differ",

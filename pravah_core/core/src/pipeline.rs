@@ -121,7 +121,7 @@ impl Pipeline {
         contained(&active, || {
             let mut flow = self.open_steps(Workers::NONE, &active)?;
             let size_bytes = Some(input.len() as u64);
-            feed(&mut flow, Event::Begin { name, size_bytes, path: None }, output, &active)?;
+            feed(&mut flow, Event::Begin { name, size_bytes, source_bytes: size_bytes, path: None }, output, &active)?;
             if !input.is_empty() {
                 feed(&mut flow, Event::Bytes(input), output, &active)?;
             }

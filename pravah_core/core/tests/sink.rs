@@ -69,6 +69,11 @@ impl Case {
         names
     }
 
+    /// Change the only staged output behind the sink's back.
+    fn damage_staged(&self) {
+        fs::write(self.directory.path().join("sink").join(&self.listed("")[0]), b"Content").expect("writes");
+    }
+
     fn content(&self, path: &str) -> Vec<u8> {
         fs::read(self.directory.path().join("sink").join(path)).expect("is there")
     }
@@ -181,6 +186,31 @@ fn open_directory_past_path_max_works() {
 
 #[test]
 fn verify_content_of_an_output_that_was_damaged_is_verify_failed() {
+    each_verified(|case, publish| {
+        let output = case.stage(&case.open(""), "name", b"content", publish);
+        case.sink.verify(&output).expect("is what was written");
+        case.damage_staged();
+        let error = case.sink.verify(&output).expect_err("is damaged");
+        assert_eq!(error.kind(), "verify_failed");
+        assert!(error.to_string().contains("when read back"), "{error}");
+    });
+}
+
+#[test]
+fn share_of_an_output_that_was_damaged_is_verify_failed_and_gives_no_other_name() {
+    each_verified(|case, publish| {
+        let directory = case.open("");
+        let mut output = case.stage(&directory, "name", b"content", publish);
+        case.damage_staged();
+        let error = directory.share(&mut output, (&*directory, ".pravah-JOB-0-0-shared")).expect_err("is damaged");
+        assert_eq!(error.kind(), "verify_failed");
+        output.discard();
+        assert!(case.listed("").is_empty());
+    });
+}
+
+/// Run a case for each way to publish into a sink where content is read back, with outputs under temporary names.
+fn each_verified(case: impl Fn(&Case, Publish)) {
     for publish in PUBLISHES {
         let directory = tempfile::tempdir().expect("makes a directory");
         let uri = format!("file://{}/sink", directory.path().display());
@@ -188,13 +218,6 @@ fn verify_content_of_an_output_that_was_damaged_is_verify_failed() {
         let (path, on_collision, preserve) = (None, OnCollision::Fail, Vec::new());
         let plan = SinkPlan { uri, only: None, path, on_collision, overwrite, durability, verify, preserve, s3: None };
         let sink = open_sink(&plan, Temporaries::Named).expect("opens");
-        let case = Case { directory, sink };
-        let output = case.stage(&case.open(""), "name", b"content", publish);
-        case.sink.verify(&output).expect("is what was written");
-        let staged = case.directory.path().join("sink").join(&case.listed("")[0]);
-        fs::write(staged, b"Content").expect("writes");
-        let error = case.sink.verify(&output).expect_err("is damaged");
-        assert_eq!(error.kind(), "verify_failed");
-        assert!(error.to_string().contains("when read back"), "{error}");
+        case(&Case { directory, sink }, publish);
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     outcome::Row,
     pipeline::Workers,
     plan::Durability,
+    processors::confined,
     stores::Output,
 };
 
@@ -299,7 +300,11 @@ impl Crew<'_, '_> {
             self.fetch_ahead(&items);
         }
         // Asked to drain, the pool gives the rest of the batch up: slow codecs take seconds for it.
-        let stage = |item| if bench.control.draining() { Staged::GivenUp } else { bench.stage(item, Workers::NONE) };
+        // It takes no permits: what turns out to need one goes to a driver.
+        let stage = |item| match bench.control.draining() {
+            true => Staged::GivenUp,
+            false => confined(|| bench.stage(item, Workers::NONE)),
+        };
         let staged: Vec<Staged> = self.engine.pool.install(|| items.into_par_iter().map(stage).collect());
         for staged in staged {
             self.take(staged, drivers, filling)?;

@@ -94,6 +94,9 @@ impl Bench<'_> {
         if matches!(failure.error, Error::Cancelled) {
             return Staged::GivenUp;
         }
+        if matches!(failure.error, Error::WindowTooLarge) {
+            return Staged::Again(item);
+        }
         if let Some(errno) = failure.error.sink_full() {
             self.control.sink_is_full(errno);
             return Staged::GivenUp;

@@ -75,7 +75,7 @@ impl Engine {
     /// Start an engine with as many threads as the CPU quota allows, unless told otherwise.
     ///
     /// `memory_bytes` bounds the buffers and codec states of large files, and what small files hold in memory while
-    /// they come from a server or wait for one; each thread of the pool takes a few MiB beside.
+    /// they come from a server or wait for one; each thread of the pool takes some 10 MiB at most beside.
     pub fn new(threads: Option<usize>, memory_bytes: u64) -> Result<Self> {
         let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         raise_open_file_limit();

@@ -1,6 +1,9 @@
 //! Where the entries of one directory are read and written, opened once for all of them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use rustix::io::Errno;
 
@@ -10,7 +13,7 @@ use crate::{
     manifest::Manifest,
     outcome::{Outcome, Reason, Row},
     pipeline::Pipeline,
-    plan::Plan,
+    plan::{Plan, Preserve},
     stores::{Sink, SinkDirectory, Source, SourceDirectory},
 };
 
@@ -134,7 +137,7 @@ impl<'t> Places<'t> {
             // Nothing is made here: a directory that is gone took its entries with it.
             sink.find_directory(&directory)?.ok_or_else(|| Error::system("open the source")(Errno::NOENT))?
         } else {
-            sink.open_directory(&directory)?
+            open_outputs(self.plan, (self.source, sink), &directory, (root, self.manifest.directory(index)))?
         };
         let same_directory = source.id()? == sink.id();
         if self.plan.in_place && !same_directory {
@@ -142,4 +145,24 @@ impl<'t> Places<'t> {
         }
         Ok(Place { source, sink: Some(sink), same_directory, memories })
     }
+}
+
+/// Open a directory of outputs. What is missing of it is made as open to others as the source's directories are, where
+/// modes are kept and outputs lie as their sources do: else the files of a private directory were anybody's.
+pub fn open_outputs(
+    plan: &Plan,
+    (source, sink): (&dyn Source, &dyn Sink),
+    directory: &[u8],
+    (root, from): (u16, &[u8]),
+) -> Result<Arc<dyn SinkDirectory>, Error> {
+    let keeps_modes = plan.sink.as_ref().is_some_and(|sink| sink.preserves(Preserve::Mode));
+    if !keeps_modes || plan.template().is_some() || sink.find_directory(directory)?.is_some() {
+        return sink.open_directory(directory);
+    }
+    let ends = std::iter::once(0).chain(memchr::memchr_iter(b'/', from)).chain(Some(from.len()));
+    let paths: BTreeSet<&[u8]> = ends.map(|end| &from[..end]).collect();
+    let modes = paths.into_iter().map(|path| source.open_directory(root, path)?.mode());
+    let modes = modes.collect::<Result<Option<Vec<u32>>, Error>>()?.unwrap_or_default();
+    let names = directory.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).count();
+    sink.open_directory_like(directory, &modes[modes.len().saturating_sub(names)..])
 }

@@ -59,7 +59,7 @@ impl Bench<'_> {
     pub fn share(&self, item: &Item, publishing: Publishing, shared: &str, mut output: Output) -> Result<Output> {
         let Some(sink) = self.sink else { return Ok(output) };
         let root = sink.open_directory(b"")?;
-        if output.directory.share(&output, (&*root, shared))? {
+        if Arc::clone(&output.directory).share(&mut output, (&*root, shared))? {
             return Ok(output);
         }
         let name = output.name.clone();

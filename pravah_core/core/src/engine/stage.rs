@@ -16,7 +16,7 @@ use super::{
     decide::{Decision, Publishing},
     outputs::Outputs,
     parts::Families,
-    place::Place,
+    place::{Place, open_outputs},
     rates::Rates,
     stream::{PIECES, QUEUED_BYTES, Read},
     target::Target,
@@ -189,6 +189,8 @@ impl Bench<'_> {
                 self.control.sink_is_full(errno);
                 return Staged::GivenUp;
             }
+            // No try of its own: it waits for the memory that it turned out to need.
+            Err(Failure { error: Error::WindowTooLarge, .. }) => return Staged::Again(item),
             Err(failure) if attempts < self.tries(&failure.error) => {
                 let starved = failure.error.is_starved();
                 return Staged::Again(Item { attempts, starved, ..item });
@@ -337,7 +339,8 @@ impl Bench<'_> {
         let path = join(self.manifest.directory(at), self.manifest.name(at));
         let directory = join(&self.plan.prefix(self.manifest.root(at)), &path);
         if let Some(sink) = self.sink {
-            let made = sink.open_directory(&directory)?;
+            let from = (self.manifest.root(at), path.as_slice());
+            let made = open_outputs(self.plan, (self.source, sink), &directory, from)?;
             sink.make_published_durable(&[made, item.place.sink.clone().unwrap_or(sink.open_directory(b"")?)])?;
         }
         Ok(Row::done(item.index))

@@ -155,7 +155,8 @@ impl Bench<'_> {
         let piece_bytes = self.pipeline.piece_bytes();
         let name = Bytes::copy_from_slice(self.manifest.name(index as usize));
         let path = self.pipeline.wants_path().then(|| self.listed_path(index));
-        flow.feed(Event::Begin { name, size_bytes: Some(size_bytes), path }, output)?;
+        let source_bytes = Some(size_bytes).filter(|size_bytes| *size_bytes > 0);
+        flow.feed(Event::Begin { name, size_bytes: Some(size_bytes), source_bytes, path }, output)?;
         let (mut total, mut pieces) = (0, Pieces::default());
         let mut hasher = self.plan.names_at_run_time().then(Box::<blake3::Hasher>::default);
         loop {
@@ -169,7 +170,10 @@ impl Bench<'_> {
             effort::now(Activity::Reading);
             let filled = fill(reading, &mut buffer)?;
             if filled == 0 {
-                break; // shorter than it was: the second look tells
+                if total < size_bytes && reading.is_sized() {
+                    return Err(cut_short(size_bytes, total).into());
+                }
+                break;
             }
             buffer.truncate(filled);
             total += filled as u64;
@@ -201,7 +205,7 @@ impl Bench<'_> {
                 let portion = self.rates.write.portion(self.rates.read.portion((end - at).min(TRANSFER_BYTES)));
                 let copied = target.copy(reading, portion)?;
                 if copied == 0 {
-                    return Ok(at); // shorter than it was: the second look tells
+                    return Err(cut_short(size_bytes, at));
                 }
                 at += copied;
                 self.control.count_bytes(copied);
@@ -214,6 +218,12 @@ impl Bench<'_> {
         }
         Ok(at)
     }
+}
+
+/// The error of a file that ends before its size. Another look would not tell: where a read goes wrong without an
+/// error, its size is what it was.
+fn cut_short(size_bytes: u64, read_bytes: u64) -> Error {
+    Error::ChangedWhileRead(format!("it has {size_bytes} bytes, {read_bytes} of them could be read"))
 }
 
 /// Pieces of a file that steps hold on to; the memory of those that are done serves for the next ones.

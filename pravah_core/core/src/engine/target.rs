@@ -138,10 +138,14 @@ impl<'b, 't> Target<'b, 't> {
     }
 
     /// Copy the next bytes of the source; 0 is its end.
+    ///
+    /// That the system copies nothing does not mean that nothing is there: on some file systems it does so without an
+    /// error (copy_file_range(2), "BUGS"), and then they are read.
     pub fn copy(&mut self, reading: &mut dyn Reading, length_bytes: u64) -> Result<u64> {
         effort::now(Activity::Writing);
         if let Some((_, staging)) = self.staging.as_mut().filter(|_| self.buffer.is_empty())
             && let Some(copied) = staging.copy_from(reading, length_bytes)?
+            && copied > 0
         {
             self.bytes_out += copied;
             return Ok(copied);

@@ -81,7 +81,7 @@ fn run_split(input: &[u8], blocks: usize, output: &mut Output<'_>) -> Result<(),
     let checksum = processors::build("checksum", &serde_json::Map::new()).expect("built");
     let pipeline = of(vec![("splitting", Box::new(Splitting)), ("checksum", checksum)]);
     let mut flow = pipeline.open(Workers::new(&pool, blocks))?;
-    flow.feed(Event::Begin { name: Bytes::new(), size_bytes: None, path: None }, output)?;
+    flow.feed(Event::Begin { name: Bytes::new(), size_bytes: None, source_bytes: None, path: None }, output)?;
     for byte in input {
         flow.feed(Event::Bytes(Bytes::copy_from_slice(&[*byte])), output)?;
     }

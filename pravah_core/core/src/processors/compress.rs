@@ -188,10 +188,10 @@ impl Processor for Compress {
 impl Step for CompressStep {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Begin { name, size_bytes, path } => {
+            Event::Begin { name, size_bytes, source_bytes, path } => {
                 self.blocks = Blocks::new(self.compress.block_bytes(), size_bytes);
                 let name = self.compress.append_extension(&name).into();
-                self.begin = Some(Event::Begin { name, size_bytes: None, path });
+                self.begin = Some(Event::Begin { name, size_bytes: None, source_bytes, path });
             }
             Event::Bytes(bytes) => self.blocks.push(bytes),
             Event::End => self.phase = Phase::Ending,

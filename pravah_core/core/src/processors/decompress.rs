@@ -51,6 +51,8 @@ struct DecompressStep {
     decompress: Decompress,
     /// Bytes that have come out so far.
     size_bytes: u64,
+    /// Size of the entry that the file was made from, where it is known.
+    source_bytes: Option<u64>,
     begin: Option<Event>,
     input: Input,
     /// The name says what the first bytes can't.
@@ -124,6 +126,7 @@ impl Processor for Decompress {
         Ok(Box::new(DecompressStep {
             decompress: *self,
             size_bytes: 0,
+            source_bytes: None,
             begin: None,
             input,
             is_brotli_by_name: false,
@@ -144,10 +147,12 @@ impl Processor for Decompress {
 impl Step for DecompressStep {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Begin { name, size_bytes, path } => {
+            Event::Begin { name, size_bytes, source_bytes, path } => {
                 self.input = Input::new(size_bytes);
+                self.source_bytes = source_bytes;
                 self.is_brotli_by_name = name.to_ascii_lowercase().ends_with(Codec::Brotli.extension());
-                self.begin = Some(Event::Begin { name: strip_extension(&name).into(), size_bytes: None, path });
+                let name = strip_extension(&name).into();
+                self.begin = Some(Event::Begin { name, size_bytes: None, source_bytes, path });
             }
             Event::Bytes(bytes) => self.input.push(bytes),
             Event::End => self.input.end(),
@@ -186,7 +191,7 @@ impl DecompressStep {
         if self.size_bytes > max_size_bytes {
             return Err(Error::DecompressionBudget(format!("the content has more than {max_size_bytes} bytes")));
         }
-        check_ratio(self.input.offset(), self.size_bytes, max_ratio)
+        check_ratio((self.input.offset(), self.source_bytes), self.size_bytes, max_ratio)
     }
 
     /// Tell the codec by the first bytes, once they are here.
@@ -210,8 +215,10 @@ impl DecompressStep {
     }
 }
 
-/// Refuse what has grown from `read` to `size` bytes, if that is a bomb.
-pub(super) fn check_ratio(read: u64, size: u64, max_ratio: u64) -> Result<()> {
+/// Refuse what has grown to `size` bytes, if that is a bomb: of what was read, or of the entry behind it, which a bomb
+/// within a bomb is judged by.
+pub(super) fn check_ratio((read, source_bytes): (u64, Option<u64>), size: u64, max_ratio: u64) -> Result<()> {
+    let read = read.min(source_bytes.unwrap_or(u64::MAX));
     if size > JUDGED_FROM_BYTES && size / max_ratio > read {
         return Err(Error::DecompressionBudget(format!(
             "{read} bytes have become {size}, more than {max_ratio} times as many"

@@ -174,7 +174,9 @@ impl Processor for Grep {
 impl Step for GrepStep {
     fn push(&mut self, event: Event) -> Result<()> {
         match &event {
-            Event::Begin { name, size_bytes, .. } => self.content = Unpacker::new(name, *size_bytes),
+            Event::Begin { name, size_bytes, source_bytes, .. } => {
+                self.content = Unpacker::new(name, *size_bytes).of_source(*source_bytes);
+            }
             // Once all hits are told, what is behind them need not be unpacked.
             Event::Bytes(bytes) if self.room > 0 => self.content.push(bytes.clone()),
             Event::End => self.content.end(),

@@ -285,7 +285,7 @@ impl Step for MergeStep {
 impl MergeStep {
     fn begin(&mut self, name: Bytes) -> Result<()> {
         if !self.has_begun {
-            self.given.push_back(Event::Begin { name: name.clone(), size_bytes: None, path: None });
+            self.given.push_back(Event::Begin { name: name.clone(), size_bytes: None, source_bytes: None, path: None });
             self.has_begun = true;
         }
         let lower = name.to_ascii_lowercase();
@@ -428,7 +428,12 @@ mod tests {
             Ok(())
         };
         for (name, content) in inputs {
-            step.push(Event::Begin { name: Bytes::copy_from_slice(name.as_bytes()), size_bytes: None, path: None })?;
+            step.push(Event::Begin {
+                name: Bytes::copy_from_slice(name.as_bytes()),
+                size_bytes: None,
+                source_bytes: None,
+                path: None,
+            })?;
             for piece in content.chunks(piece_bytes) {
                 step.push(Event::Bytes(Bytes::copy_from_slice(piece)))?;
                 drain(&mut step)?;

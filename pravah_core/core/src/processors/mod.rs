@@ -54,6 +54,7 @@ use crate::{
 };
 
 pub use block::{Block, Made, Turn};
+pub(crate) use codecs::confined;
 pub(crate) use column_types::{Candidates, ColumnType, Tag};
 pub use descriptor::{Descriptor, Example, Expected, Sample, Shape, descriptors, descriptors_json};
 pub use look::{Halt, LOOK_BYTES, Look, Looked, Parts};
@@ -70,6 +71,9 @@ pub enum Event {
         name: Bytes,
         /// Size in bytes, where it is known.
         size_bytes: Option<u64>,
+        /// Size of the entry that it was made from, where there is one and it is known. Through however many steps, no
+        /// file may become a bomb of it.
+        source_bytes: Option<u64>,
         /// Where it was listed, for steps that ask for it ([`Processor::wants_path`]).
         path: Option<SourcePath>,
     },

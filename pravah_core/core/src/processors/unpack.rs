@@ -20,6 +20,8 @@ pub struct Unpacker {
     content: Option<Content>,
     /// Bytes that came out of a decoder.
     size_bytes: u64,
+    /// Size of the entry that the file was made from, where it is known.
+    source_bytes: Option<u64>,
 }
 
 enum Content {
@@ -43,6 +45,12 @@ impl Unpacker {
     /// Begin on a file.
     pub fn new(name: &[u8], size_bytes: Option<u64>) -> Self {
         Self { input: Input::new(size_bytes), by_name: codec_of_name(name), ..Self::default() }
+    }
+
+    /// Know how large the entry is that the file was made from.
+    #[must_use]
+    pub fn of_source(self, source_bytes: Option<u64>) -> Self {
+        Self { source_bytes, ..self }
     }
 
     /// Take the next bytes of the file.
@@ -92,7 +100,7 @@ impl Unpacker {
             Decoded::Later { block, .. } => block.run_bytes()?,
         };
         self.size_bytes += bytes.len() as u64;
-        check_ratio(self.input.offset(), self.size_bytes, DEFAULT_MAX_RATIO)?;
+        check_ratio((self.input.offset(), self.source_bytes), self.size_bytes, DEFAULT_MAX_RATIO)?;
         Ok(Some(bytes))
     }
 

@@ -89,6 +89,11 @@ pub trait SourceDirectory: Send + Sync {
     /// Wait until what was removed from the directory is so on disk, too.
     fn settle(&self) -> Result<()>;
 
+    /// Its permission bits; none: its store knows none.
+    fn mode(&self) -> Result<Option<u32>> {
+        Ok(None)
+    }
+
     /// Tell directories apart: the same number as [`SinkDirectory::id`] means the same directory.
     fn id(&self) -> Result<(u64, u64)>;
 
@@ -106,6 +111,11 @@ pub trait Reading {
 
     /// Say that it will be read from its beginning to its end, so that more is fetched ahead.
     fn read_through(&self) {}
+
+    /// Whether it has as many bytes as it says, where nobody changes it.
+    fn is_sized(&self) -> bool {
+        true
+    }
 
     /// Go to the next bytes that are kept, at or behind an offset; none: only a hole is left.
     fn seek_data(&mut self, offset_bytes: u64) -> Result<Option<Range<u64>>>;
@@ -178,6 +188,11 @@ pub struct Moved<'m> {
 pub trait Sink: Send + Sync {
     /// Open a directory of outputs, and make it where it is missing.
     fn open_directory(&self, directory: &[u8]) -> Result<Arc<dyn SinkDirectory>>;
+
+    /// The same; what is missing is made with these permission bits, which are those of the last names of the path.
+    fn open_directory_like(&self, directory: &[u8], _modes: &[u32]) -> Result<Arc<dyn SinkDirectory>> {
+        self.open_directory(directory)
+    }
 
     /// Open a directory of outputs if there is one.
     fn find_directory(&self, directory: &[u8]) -> Result<Option<Arc<dyn SinkDirectory>>>;
@@ -288,7 +303,8 @@ pub trait SinkDirectory: Send + Sync {
     }
 
     /// Let others stage names of a staged output, by this name in another directory; false if another one is there.
-    fn share(&self, _output: &Output, _shared: (&dyn SinkDirectory, &str)) -> Result<bool> {
+    /// Where outputs are verified it is before: its other names have nothing of their own to be verified by.
+    fn share(&self, _output: &mut Output, _shared: (&dyn SinkDirectory, &str)) -> Result<bool> {
         Ok(true)
     }
 

@@ -134,8 +134,8 @@ enum Phase {
 }
 
 impl ReadStep {
-    fn begin(&mut self, name: &Bytes, size_bytes: Option<u64>) -> Result<()> {
-        self.unpacker = Unpacker::new(name, size_bytes);
+    fn begin(&mut self, name: &Bytes, (size_bytes, source_bytes): (Option<u64>, Option<u64>)) -> Result<()> {
+        self.unpacker = Unpacker::new(name, size_bytes).of_source(source_bytes);
         self.size_bytes = size_bytes;
         match self.options.format.or_else(|| Format::of_name(name)) {
             Some(format) => self.open(format),
@@ -207,9 +207,9 @@ impl Step for ReadStep {
 
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Begin { name, size_bytes, path } => {
-                self.begin(&name, size_bytes)?;
-                self.begin = Some(Event::Begin { name, size_bytes: None, path });
+            Event::Begin { name, size_bytes, source_bytes, path } => {
+                self.begin(&name, (size_bytes, source_bytes))?;
+                self.begin = Some(Event::Begin { name, size_bytes: None, source_bytes, path });
             }
             Event::Bytes(bytes) => self.unpacker.push(bytes),
             Event::End => self.unpacker.end(),

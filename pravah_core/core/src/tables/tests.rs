@@ -60,7 +60,10 @@ fn run(
         }
         let name = Bytes::copy_from_slice(name.as_bytes());
         let mut feed = || {
-            flow.feed(Event::Begin { name: name.clone(), size_bytes: None, path: None }, &mut take)?;
+            flow.feed(
+                Event::Begin { name: name.clone(), size_bytes: None, source_bytes: None, path: None },
+                &mut take,
+            )?;
             let (mut rest, mut sizes) = (file, sizes.iter().cycle());
             while !rest.is_empty() {
                 let (piece, behind) = rest.split_at((*sizes.next().expect("endless")).clamp(1, rest.len()));

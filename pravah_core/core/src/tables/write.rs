@@ -101,10 +101,10 @@ struct WriteStep {
 impl Step for WriteStep {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Begin { name, path, .. } => {
+            Event::Begin { name, source_bytes, path, .. } => {
                 let renamed = self.table.renamed(&name).into();
                 self.name = name;
-                self.output.push_back(Event::Begin { name: renamed, size_bytes: None, path });
+                self.output.push_back(Event::Begin { name: renamed, size_bytes: None, source_bytes, path });
             }
             Event::Table(batch) => {
                 let writer = match &mut self.writer {

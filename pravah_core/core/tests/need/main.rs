@@ -48,7 +48,12 @@ fn peak(pipeline: &Pipeline, file: &Bytes, piece_bytes: usize, workers: Workers<
     PEAK.store(before, Ordering::Relaxed);
     let mut flow = pipeline.open(workers).expect("opened");
     let mut ignore = |_| Ok(());
-    let begin = Event::Begin { name: Bytes::from_static(b"a.csv"), size_bytes: Some(file.len() as u64), path: None };
+    let begin = Event::Begin {
+        name: Bytes::from_static(b"a.csv"),
+        size_bytes: Some(file.len() as u64),
+        source_bytes: None,
+        path: None,
+    };
     flow.feed(begin, &mut ignore).expect("begun");
     for start in (0..file.len()).step_by(piece_bytes) {
         let piece = file.slice(start..file.len().min(start + piece_bytes));

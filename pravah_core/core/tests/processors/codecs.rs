@@ -6,7 +6,9 @@ use std::{
     thread,
 };
 
-use serde_json::json;
+use bytes::Bytes;
+use pravah_core::{pipeline::Pipeline, plan::StepConfig, processors::Event};
+use serde_json::{Map, json};
 
 use crate::run::{Batching, compressed, pipeline, run, text};
 
@@ -91,6 +93,30 @@ fn test_window_beyond_the_limit_is_refused_by_name() {
     let mut within = frame;
     within[5] = 17 << 3;
     assert_eq!(run(&decompress, &within, &Batching::Whole).expect("decoded").bytes, b"x");
+}
+
+#[test]
+fn test_bomb_within_a_bomb_is_judged_by_its_entry() {
+    // A little more than 1 GiB of zeros in two layers, each of which is allowed by itself.
+    let inner = compressed("zstd", &vec![0; 4 << 20]).repeat(257);
+    let outer = compressed("zstd", &inner);
+    let layer =
+        StepConfig { name: "decompress".into(), params: Map::from_iter([("max_ratio".into(), json!(100_000))]) };
+    let unpacked = |steps: usize, file: &[u8]| {
+        let (pipeline, mut size) = (Pipeline::new(&vec![layer.clone(); steps]).expect("is valid"), 0);
+        let mut count = |event| {
+            if let Event::Bytes(bytes) = event {
+                size += bytes.len();
+            }
+            Ok(())
+        };
+        pipeline.run_whole("a.zst.zst".into(), Bytes::copy_from_slice(file), &mut count).map(|()| size)
+    };
+    assert_eq!(unpacked(1, &inner).expect("is within the limit"), 257 * (4 << 20));
+    assert_eq!(unpacked(1, &outer).expect("is within the limit"), inner.len());
+    let failure = unpacked(2, &outer).expect_err("is refused");
+    assert_eq!(failure.error.kind(), "decompression_budget");
+    assert!(failure.error.to_string().starts_with(&format!("{} bytes have become", outer.len())), "{}", failure.error);
 }
 
 #[test]

@@ -119,7 +119,9 @@ pub fn run_named(
         return Ok(outcome);
     }
     let mut flow = pipeline.open(workers)?;
-    flow.feed(Event::Begin { name, size_bytes: None, path: None }, &mut |event| outcome.take(event))?;
+    flow.feed(Event::Begin { name, size_bytes: None, source_bytes: None, path: None }, &mut |event| {
+        outcome.take(event)
+    })?;
     for piece in pieces(input, batching) {
         flow.feed(Event::Bytes(Bytes::copy_from_slice(piece)), &mut |event| outcome.take(event))?;
     }

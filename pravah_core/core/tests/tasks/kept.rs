@@ -28,6 +28,33 @@ fn preserve_mtime_and_mode_keeps_them_and_nothing_else_by_default() {
 }
 
 #[test]
+fn preserve_mode_makes_directories_as_private_as_those_of_the_source() {
+    for (preserve, expected) in [(json!(["mode"]), [0o700, 0o770, 0o755]), (json!([]), [0o755; 3])] {
+        let mut bench = Bench::new(&[("a/b/c/inner", b"one"), ("a/outer", b"two")]);
+        for (path, mode) in [("a", 0o700), ("a/b", 0o770), ("a/b/c", 0o555)] {
+            fs::set_permissions(bench.source().join(path), fs::Permissions::from_mode(mode)).expect("sets");
+        }
+        bench.sink_keys = json!({"preserve": preserve});
+        bench.manifest();
+        assert_eq!(bench.run_through().counts.done, 2);
+        let made = ["a", "a/b", "a/b/c"].map(|path| fs::metadata(bench.sink().join(path)).expect("is there").mode());
+        assert_eq!(made.map(|mode| mode & 0o7777), expected, "{preserve}");
+    }
+}
+
+#[test]
+fn preserve_mode_leaves_directories_that_were_there_as_they_are() {
+    let mut bench = Bench::new(&[("a/b/inner", b"one")]);
+    fs::set_permissions(bench.source().join("a"), fs::Permissions::from_mode(0o700)).expect("sets");
+    fs::create_dir_all(bench.sink().join("a")).expect("makes it");
+    fs::set_permissions(bench.sink().join("a"), fs::Permissions::from_mode(0o751)).expect("sets");
+    bench.sink_keys = json!({"preserve": ["mode"]});
+    bench.manifest();
+    assert_eq!(bench.run_through().counts.done, 1);
+    assert_eq!(fs::metadata(bench.sink().join("a")).expect("is there").mode() & 0o7777, 0o751);
+}
+
+#[test]
 fn verify_in_each_form_passes_what_was_written() {
     let large = b"0123456789abcdef".repeat(200_000);
     for verify in ["size", "checksum", "content"] {
@@ -121,6 +148,39 @@ fn preserve_links_keeps_them_as_they_are_and_follows_none() {
         assert_eq!(fs::read_link(bench.sink().join(name)).expect("is a link").as_os_str(), target);
     }
     assert_eq!(bench.litter(), 0);
+}
+
+#[test]
+fn preserve_links_never_leads_outputs_through_a_link() {
+    let mut bench = Bench::new(&[("a", b"one")]);
+    let outside = bench.directory.path().join("outside");
+    fs::create_dir(&outside).expect("makes it");
+    std::os::unix::fs::symlink(&outside, bench.source().join("d")).expect("links");
+    bench.sink_keys = json!({"preserve": ["links"]});
+    bench.manifest();
+    assert_eq!(bench.run_through().counts.done, 2);
+    fs::remove_file(bench.source().join("d")).expect("removes");
+    bench.write(&bench.source().join("d/e/inner"), b"not for there");
+    bench.write(&bench.source().join("d/outer"), b"not for there");
+    bench.next_job();
+    let counts = bench.run_through().counts;
+    assert_eq!((counts.done, counts.failed), (1, 2));
+    let failed = &bench.account()[1]["error"];
+    assert_eq!(failed["kind"], "output_exists");
+    assert!(failed["message"].as_str().expect("is told").contains("`d` in the sink is a link"), "{failed}");
+    assert_eq!(fs::read_dir(&outside).expect("lists").count(), 0);
+    assert!(bench.sink().join("d").is_symlink());
+}
+
+#[test]
+fn links_of_the_user_in_a_sink_are_followed_where_none_are_kept() {
+    let mut bench = Bench::new(&[("d/a", b"one")]);
+    let elsewhere = bench.directory.path().join("elsewhere");
+    fs::create_dir(&elsewhere).and_then(|()| fs::create_dir(bench.sink())).expect("makes them");
+    std::os::unix::fs::symlink(&elsewhere, bench.sink().join("d")).expect("links");
+    bench.manifest();
+    assert_eq!(bench.run_through().counts.done, 1);
+    assert_eq!(fs::read(elsewhere.join("a")).expect("is there"), b"one");
 }
 
 #[test]

@@ -104,3 +104,17 @@ fn drain_gives_a_large_file_up_at_a_block_border() {
     assert!(!bench.sink().join("a.gz").exists());
     assert_eq!(bench.litter(), 0);
 }
+
+#[test]
+fn small_files_of_large_windows_are_decoded_with_memory_of_their_own_at_the_first_try() {
+    // A frame with a window of 128 MiB, then a raw block of one byte; written by hand after RFC 8878.
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 17 << 3, 0x09, 0x00, 0x00, b'x'];
+    for (step, params) in [("decompress", json!({})), ("merge", json!({}))] {
+        let mut bench = Bench::new(&[("a.zst", &frame), ("b.zst", &frame), ("c.zst", &frame)]);
+        let layer = json!({"name": "decompress"});
+        bench.steps = if step == "merge" { json!([layer, {"name": step, "params": params}]) } else { json!([layer]) };
+        bench.manifest();
+        assert_eq!(bench.run_through().counts.done, 3, "{step}");
+        assert!(bench.account().iter().all(|file| file["attempts"] == 1), "{step}: {:?}", bench.account());
+    }
+}

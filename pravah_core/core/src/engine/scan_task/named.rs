@@ -32,9 +32,9 @@ use crate::{
     effort::Effort,
     entry::join,
     plan::{Missing, Plan},
-    scan::{Directory, Filter, Filtered, LIST, Links, Listing, Names, Reason, Skip, closed, identity, look_for},
+    scan::{Directory, Filter, Filtered, LIST, Listing, Names, Reason, Skip, closed, identity, look_for},
     stores::{
-        local::{open_below, open_root, open_within},
+        local::{open_directory, open_root},
         s3::is_object_uri,
     },
 };
@@ -218,10 +218,7 @@ impl Look<'_> {
 
     fn open(&self, top: &OwnedFd) -> Result<OwnedFd, Errno> {
         let path = self.group.directory.relative();
-        match self.plan.links() {
-            Links::Skip => open_below(top.as_fd(), &path),
-            Links::Follow => open_within(top.as_fd(), &path),
-        }
+        open_directory(self.plan.links(), top.as_fd(), &path)
     }
 
     fn take(&self, opened: &OwnedFd, seen: &mut Seen) {

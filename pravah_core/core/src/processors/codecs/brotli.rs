@@ -10,7 +10,8 @@ use bytes::Bytes;
 
 use super::{
     StreamEncoder,
-    pump::{Format, Pump, Pumped},
+    pump::{Format, Pump, Pumped, Refusal},
+    window,
 };
 use crate::{Error, Result};
 
@@ -18,7 +19,7 @@ use crate::{Error, Result};
 pub const MEMORY_BYTES: u64 = 36 << 20;
 
 /// How the decoder is told from others.
-pub static FORMAT: Format = Format { name: "brotli", magic: &[], pump: decoder };
+pub static FORMAT: Format = Format { name: "brotli", magic: &[], padding_bytes: 0, pump: decoder };
 
 /// Input bytes that are handed over at once.
 pub const PIECE_BYTES: usize = 1 << 20;
@@ -57,13 +58,24 @@ impl StreamEncoder for Encoder {
 
 fn decoder() -> Result<Box<dyn Pump>> {
     let new = StandardAlloc::default;
-    Ok(Box::new(BrotliPump(Box::new(BrotliState::new(new(), new(), new())))))
+    let state = Box::new(BrotliState::new(new(), new(), new()));
+    Ok(Box::new(BrotliPump { state, is_admitted: false }))
 }
 
-struct BrotliPump(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>);
+struct BrotliPump {
+    state: Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>,
+    /// There is room for its window, which its first bits tell.
+    is_admitted: bool,
+}
 
 impl Pump for BrotliPump {
-    fn pump(&mut self, input: &[u8], output: &mut [u8], _input_ends: bool) -> Result<Pumped, String> {
+    fn pump(&mut self, input: &[u8], output: &mut [u8], _input_ends: bool) -> Result<Pumped, Refusal> {
+        if !self.is_admitted
+            && let Some(&first) = input.first()
+        {
+            window::admit(window_bytes(first)).or(Err(Refusal::TooFarBack))?;
+            self.is_admitted = true;
+        }
         let (mut left, mut taken, mut room, mut given, mut total) = (input.len(), 0, output.len(), 0, 0);
         let result = BrotliDecompressStream(
             &mut left,
@@ -73,11 +85,23 @@ impl Pump for BrotliPump {
             &mut given,
             output,
             &mut total,
-            &mut self.0,
+            &mut self.state,
         );
         match result {
-            BrotliResult::ResultFailure => Err("its bytes make no sense".to_owned()),
+            BrotliResult::ResultFailure => Err(Refusal::Damaged("its bytes make no sense".to_owned())),
             result => Ok(Pumped { taken, given, complete: matches!(result, BrotliResult::ResultSuccess) }),
         }
     }
+}
+
+/// The window that the first byte of a stream tells (RFC 7932, section 9.1).
+fn window_bytes(first: u8) -> u64 {
+    let bits = match (first & 1, first >> 1 & 7, first >> 4 & 7) {
+        (0, ..) => 16,
+        (_, 0, 0) => 17,
+        (_, 0, 1) => 30, // "large windows", which the RFC does not have: the next byte tells, up to this
+        (_, 0, few) => 8 + few,
+        (_, more, _) => 17 + more,
+    };
+    1 << bits
 }

@@ -2,7 +2,7 @@
 
 use bzip2::{Action, Compress, Compression, Decompress, Status};
 
-use super::pump::{Format, Pump, Pumped};
+use super::pump::{Format, Pump, Pumped, Refusal};
 use crate::Result;
 
 /// First bytes of a stream.
@@ -12,7 +12,7 @@ pub const MAGIC: [u8; 3] = *b"BZh";
 pub const MEMORY_BYTES: u64 = 6 << 20;
 
 /// How the decoder is told from others.
-pub static FORMAT: Format = Format { name: "bzip2", magic: &MAGIC, pump: decoder };
+pub static FORMAT: Format = Format { name: "bzip2", magic: &MAGIC, padding_bytes: 0, pump: decoder };
 
 /// Input bytes of a stream: four of the largest blocks that bzip2 sorts.
 pub const BLOCK_BYTES: usize = 3_600_000;
@@ -48,9 +48,10 @@ fn decoder() -> Result<Box<dyn Pump>> {
 struct Bzip2Pump(Decompress);
 
 impl Pump for Bzip2Pump {
-    fn pump(&mut self, input: &[u8], output: &mut [u8], _input_ends: bool) -> Result<Pumped, String> {
+    fn pump(&mut self, input: &[u8], output: &mut [u8], _input_ends: bool) -> Result<Pumped, Refusal> {
         let (taken, given) = (self.0.total_in(), self.0.total_out());
-        let status = self.0.decompress(input, output).map_err(|error| error.to_string().to_lowercase())?;
+        let damaged = |error: bzip2::Error| Refusal::Damaged(error.to_string().to_lowercase());
+        let status = self.0.decompress(input, output).map_err(damaged)?;
         let used = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
         Ok(Pumped {
             taken: used(self.0.total_in(), taken),

@@ -50,11 +50,12 @@ pub struct Group {
     pub content_bytes: usize,
 }
 
-/// Take the next group off the input. It does not depend on the pieces in which the input comes.
-pub fn gather(input: &mut Input, extent: impl Fn(&[u8]) -> Extent) -> Gathered {
+/// Take the next group off the input. It does not depend on the pieces in which the input comes. `extent` is told what
+/// is here of the file from a stream on, and whether that is all.
+pub fn gather(input: &mut Input, extent: impl Fn(&[u8], bool) -> Extent) -> Gathered {
     let (mut taken, mut content) = (0, 0);
     while taken.max(content) < GROUP_BYTES {
-        match extent(&input.bytes()[taken..]) {
+        match extent(&input.bytes()[taken..], input.is_whole()) {
             Extent::Whole { stream_bytes, content_bytes }
                 if stream_bytes <= STREAM_BYTES && content_bytes <= CONTENT_BYTES =>
             {

@@ -203,8 +203,9 @@ fn inflated<T>(inflate: impl FnOnce(&mut Inflater) -> Option<T>) -> Option<T> {
     done
 }
 
-/// What a member tells of itself at its beginning, and at its end once that is here.
-fn extent(bytes: &[u8]) -> Extent {
+/// What a member tells of itself at its beginning, and at its end once that is here. Others use these extra fields for
+/// what they like, so that what follows must be what may follow a member.
+fn extent(bytes: &[u8], is_all: bool) -> Extent {
     let start = &bytes[..bytes.len().min(gzip_header::MAGIC.len())];
     if !gzip_header::MAGIC.starts_with(start) || !gzip_header::may_tell_member_bytes(bytes) {
         return Extent::Unknown;
@@ -216,7 +217,15 @@ fn extent(bytes: &[u8]) -> Extent {
     };
     match gzip_header::member_bytes(&bytes[..header_bytes]) {
         Some(stream_bytes) if (header_bytes + TRAILER_BYTES..=STREAM_BYTES).contains(&stream_bytes) => {
-            let Some(member) = bytes.get(..stream_bytes) else { return Extent::Cut };
+            let Some((member, behind)) = bytes.split_at_checked(stream_bytes) else { return Extent::Cut };
+            let magic = &gzip_header::MAGIC[..behind.len().min(gzip_header::MAGIC.len())];
+            if behind.len() < gzip_header::MAGIC.len() && !is_all {
+                return Extent::Cut;
+            }
+            let may_follow = behind.starts_with(magic) || behind[0] == 0;
+            if !may_follow {
+                return Extent::Unknown;
+            }
             Extent::Whole { stream_bytes, content_bytes: trailer(member).1 }
         }
         _ => Extent::Unknown,
@@ -304,7 +313,9 @@ mod tests {
             }
         }
         input.end();
-        assert!(decoder.decode(&mut input)?.is_none());
+        while let Some(output) = decoder.decode(&mut input)? {
+            content.extend_from_slice(&output.bytes()?);
+        }
         Ok(content)
     }
 
@@ -324,6 +335,27 @@ mod tests {
     fn test_equal_members_in_a_row_are_not_taken_for_one() {
         let file = [member(b"same"), member(b"same")].concat();
         assert_eq!(decode(&file, None).expect("decoded"), b"samesame");
+    }
+
+    #[test]
+    fn test_size_of_a_stranger_in_an_extra_field_is_not_believed_where_no_member_ends_there() {
+        let plain = member(b"some text, some more text");
+        let file_with = |size: usize| {
+            let field = [b"\x06\0BC\x02\0", &(size as u16 - 1).to_le_bytes()[..]].concat();
+            let one = [&plain[..3], b"\x04", &plain[4..10], &field, &plain[10..]].concat();
+            [one.clone(), one].concat()
+        };
+        let right = plain.len() + 8;
+        for size in (right - 8)..(right + 12) {
+            let file = file_with(size);
+            if size != right && matches!(file[size], 0 | 0x1f) {
+                continue; // as if a member ended there
+            }
+            for pieces in [None, Some(1), Some(file.len())] {
+                let content = decode(&file, pieces).unwrap_or_else(|error| panic!("{size}, {pieces:?}: {error}"));
+                assert_eq!(content, b"some text, some more text".repeat(2), "{size}");
+            }
+        }
     }
 
     #[test]

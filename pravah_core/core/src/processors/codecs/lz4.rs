@@ -16,8 +16,9 @@ use crate::{Error, Result};
 /// First bytes of a frame.
 pub const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 
-/// Most bytes that decoding takes: a block of 4 MiB, its content and what it may refer to.
-pub const MEMORY_BYTES: u64 = 10 << 20;
+/// Most bytes that decoding takes: a block of 4 MiB, its content, the room in which that is made, and what it may refer
+/// to.
+pub const MEMORY_BYTES: u64 = 14 << 20;
 
 /// Input bytes of a frame.
 pub const BLOCK_BYTES: usize = 4 << 20;
@@ -61,6 +62,8 @@ struct Frame {
     given_bytes: u64,
     block_bytes: usize,
     window: Vec<u8>,
+    /// Room for any block, made once: most blocks of most files fill little of it.
+    scratch: Vec<u8>,
 }
 
 impl Decoder for Lz4Decoder {
@@ -161,6 +164,7 @@ impl Frame {
             given_bytes: 0,
             block_bytes,
             window: Vec::new(),
+            scratch: Vec::new(),
         };
         input.advance(header_bytes);
         Ok(Some(frame))
@@ -188,12 +192,11 @@ impl Frame {
         Ok(Some(Next::Content(content)))
     }
 
-    fn decompress(&self, body: &[u8]) -> Result<Vec<u8>> {
-        let mut content = vec![0; self.block_bytes];
-        let size = decompress_into_with_dict(body, &mut content, &self.window)
+    fn decompress(&mut self, body: &[u8]) -> Result<Vec<u8>> {
+        self.scratch.resize(self.block_bytes, 0);
+        let size = decompress_into_with_dict(body, &mut self.scratch, &self.window)
             .map_err(|_| damaged(self.offset, "the bytes of a block make no sense"))?;
-        content.truncate(size);
-        Ok(content)
+        Ok(self.scratch[..size].to_vec())
     }
 
     fn note(&mut self, content: &[u8]) -> Result<()> {

@@ -14,6 +14,7 @@ mod lz4;
 mod pump;
 mod seek_table;
 mod snappy;
+mod window;
 mod xz;
 mod zstd;
 mod zstd_decoder;
@@ -32,6 +33,7 @@ use pump::StreamDecoder;
 pub use group::MOST_BYTES as DECODER_BLOCK_BYTES;
 pub use input::Input;
 pub use seek_table::{SeekTable, bytes as seek_table_bytes};
+pub use window::confined;
 
 /// A compressed format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

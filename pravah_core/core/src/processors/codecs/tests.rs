@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Error;
 
 const ALL: [Codec; 7] = [Codec::Gzip, Codec::Zstd, Codec::Lz4, Codec::Xz, Codec::Bzip2, Codec::Brotli, Codec::Snappy];
 
@@ -67,6 +68,67 @@ fn test_input_cut_off_is_truncated() {
         let packed = codec.compress(codec.default_level(), &text(100_000)).expect("packed");
         let error = decoded(codec, &packed[..packed.len() - 3], 1 << 16).expect_err("it is cut off");
         assert_eq!(error.kind(), "truncated_input", "{}: {error}", codec.name());
+    }
+}
+
+#[test]
+fn test_padding_of_xz_is_skipped_in_multiples_of_four_between_and_behind_streams() {
+    let stream = Codec::Xz.compress(0, b"text").expect("packed");
+    for (between, behind) in [(0, 4), (4, 0), (8, 4096)] {
+        let file = [stream.clone(), vec![0; between], stream.clone(), vec![0; behind]].concat();
+        for piece_bytes in [1, 3, file.len()] {
+            assert_eq!(decoded(Codec::Xz, &file, piece_bytes).expect("decoded"), b"texttext", "{between}, {behind}");
+        }
+    }
+    for (between, behind) in [(2, 0), (0, 5), (4, 1)] {
+        let file = [stream.clone(), vec![0; between], stream.clone(), vec![0; behind]].concat();
+        for piece_bytes in [1, 3, file.len()] {
+            let error = decoded(Codec::Xz, &file, piece_bytes).expect_err("is no padding");
+            assert_eq!(error.kind(), "corrupt_input");
+            assert!(error.to_string().contains("multiples of 4"), "{error}");
+        }
+    }
+    let error = decoded(Codec::Bzip2, &[Codec::Bzip2.compress(1, b"text").expect("packed"), vec![0; 4]].concat(), 9);
+    assert_eq!(error.expect_err("has no padding").kind(), "corrupt_input");
+}
+
+#[test]
+fn test_xz_beyond_the_limit_is_unsupported_and_not_damaged() {
+    let (dictionary_of_128_mib, unknown_filter) = (changed_xz(16, 30), changed_xz(14, 0x22));
+    for (file, expected) in [
+        (dictionary_of_128_mib, "the xz stream at byte 0 needs a dictionary beyond the limit of 72 MiB"),
+        (unknown_filter, "the xz stream at byte 0 needs filters that are not known"),
+    ] {
+        let error = decoded(Codec::Xz, &file, file.len()).expect_err("refused");
+        assert_eq!((error.kind(), error.to_string().as_str()), ("unsupported_input", expected));
+    }
+}
+
+/// A stream of xz with another byte in its block's header, which has sizes, flags, the filter, its dictionary, and a
+/// CRC-32, and stands behind that of the stream.
+fn changed_xz(at: usize, byte: u8) -> Vec<u8> {
+    let mut file = Codec::Xz.compress(0, b"text").expect("packed");
+    file[at] = byte;
+    let crc = libdeflater::crc32(&file[12..20]);
+    file[20..24].copy_from_slice(&crc.to_le_bytes());
+    file
+}
+
+#[test]
+fn test_window_beyond_the_usual_is_given_back_by_a_thread_that_is_confined() {
+    let zstd = |descriptor: u8| vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, descriptor << 3, 0x09, 0x00, 0x00, b'x'];
+    // Windows of 8 and 16 MiB each; an empty stream of brotli is its window, and a mark of its end.
+    for (codec, usual, larger) in [
+        (Codec::Zstd, zstd(13), zstd(14)),
+        (Codec::Xz, changed_xz(16, 22), changed_xz(16, 24)),
+        (Codec::Brotli, vec![0x3d], vec![0x3f]),
+    ] {
+        let name = codec.name();
+        let content = decoded(codec, &larger, 9).expect("is decoded where there is memory for it");
+        assert_eq!(confined(|| decoded(codec, &usual, 9)).expect("is usual"), content, "{name}");
+        let refused = confined(|| decoded(codec, &larger, 9)).expect_err("is larger");
+        assert!(matches!(refused, Error::WindowTooLarge), "{name}: {refused}");
+        assert!(decoded(codec, &larger, 9).is_ok(), "{name}: it is confined no longer");
     }
 }
 

@@ -3,7 +3,10 @@
 use liblzma::stream::{Action, Check, Error as LzmaError, Filters, LzmaOptions, Status, Stream};
 use rustix::io::Errno;
 
-use super::pump::{Format, Pump, Pumped};
+use super::{
+    pump::{Format, Pump, Pumped, Refusal},
+    window,
+};
 use crate::{Error, Result};
 
 /// First bytes of a stream (the .xz file format, section 2.1.1.1).
@@ -12,8 +15,14 @@ pub const MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
 /// Most bytes that decoding takes: the dictionary of `xz -9` is 64 MiB.
 pub const MEMORY_BYTES: u64 = 72 << 20;
 
+/// What the decoder takes beside the dictionary, at most: liblzma counts some 100 kB.
+const BESIDE_BYTES: u64 = 1 << 20;
+
 /// How the decoder is told from others.
-pub static FORMAT: Format = Format { name: "xz", magic: &MAGIC, pump: decoder };
+pub static FORMAT: Format = Format { name: "xz", magic: &MAGIC, padding_bytes: PADDING_BYTES, pump: decoder };
+
+/// Streams may be padded to multiples of so many zeros (the .xz file format, section 2.2).
+const PADDING_BYTES: u64 = 4;
 
 /// Input bytes of a stream: the dictionary of the levels up to 6, larger ones look no further back.
 pub const BLOCK_BYTES: usize = 8 << 20;
@@ -56,17 +65,22 @@ fn dictionary_bytes(level: i32, size_bytes: u64) -> u32 {
 }
 
 fn decoder() -> Result<Box<dyn Pump>> {
-    Ok(Box::new(XzPump(Stream::new_stream_decoder(MEMORY_BYTES, 0).map_err(failed)?)))
+    let limit = if window::is_confined() { window::USUAL_BYTES + BESIDE_BYTES } else { MEMORY_BYTES };
+    Ok(Box::new(XzPump(Stream::new_stream_decoder(limit, 0).map_err(failed)?)))
 }
 
 struct XzPump(Stream);
 
 impl Pump for XzPump {
-    fn pump(&mut self, input: &[u8], output: &mut [u8], _input_ends: bool) -> Result<Pumped, String> {
+    fn pump(&mut self, input: &[u8], output: &mut [u8], _input_ends: bool) -> Result<Pumped, Refusal> {
         let (taken, given) = (self.0.total_in(), self.0.total_out());
         let status = self.0.process(input, output, Action::Run).map_err(|error| match error {
-            LzmaError::MemLimit => format!("it needs more memory than the limit of {} MiB", MEMORY_BYTES >> 20),
-            error => error.to_string().to_lowercase(),
+            LzmaError::MemLimit if window::is_confined() => Refusal::TooFarBack,
+            LzmaError::MemLimit => {
+                Refusal::Unsupported(format!("needs a dictionary beyond the limit of {} MiB", MEMORY_BYTES >> 20))
+            }
+            LzmaError::Options => Refusal::Unsupported("needs filters that are not known".to_owned()),
+            error => Refusal::Damaged(error.to_string().to_lowercase()),
         })?;
         let used = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
         Ok(Pumped {

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::{
     Decoded, Decoder, Input,
     group::{CONTENT_BYTES, Extent, Gathered, Group, STREAM_BYTES, gather},
-    zstd,
+    window, zstd,
     zstd_header::{self, Header},
 };
 use crate::{
@@ -96,7 +96,7 @@ impl ZstdDecoder {
 
     fn header(&mut self, input: &mut Input) -> Result<Next> {
         if self.gathers {
-            match gather(input, extent) {
+            match gather(input, |bytes, _| extent(bytes)) {
                 Gathered::Group(group) => return Ok(Next::Group(group)),
                 Gathered::Cut => return Ok(Next::Input),
                 Gathered::Nothing => {}
@@ -115,6 +115,7 @@ impl ZstdDecoder {
             Some(Header::Skippable { frame_bytes }) => Part::Skippable { remaining_bytes: frame_bytes },
             Some(Header::Frame { window_bytes, content_bytes, dictionary }) => {
                 self.check(window_bytes, dictionary)?;
+                window::admit(window_bytes.min(content_bytes.unwrap_or(u64::MAX)))?; // libzstd takes no more than either
                 Part::Frame { output_bytes: content_bytes, was_full: false }
             }
         };

@@ -116,8 +116,8 @@ impl Processor for Count {
 impl Step for CountStep {
     fn push(&mut self, event: Event) -> Result<()> {
         match &event {
-            Event::Begin { name, size_bytes, .. } => {
-                self.content = Unpacker::new(name, *size_bytes);
+            Event::Begin { name, size_bytes, source_bytes, .. } => {
+                self.content = Unpacker::new(name, *size_bytes).of_source(*source_bytes);
                 self.rows = RowCounter::of(&strip_extension(name), self.parameters.header);
             }
             Event::Bytes(bytes) => {

@@ -16,7 +16,12 @@ fn headers_by(params: &Value, name: &str, content: &[u8], piece_bytes: usize) ->
     let processor = build(params.as_object().expect("is a map"))?;
     let mut step = processor.open()?;
     let mut record = None;
-    let begin = Event::Begin { name: Bytes::copy_from_slice(name.as_bytes()), size_bytes: None, path: None };
+    let begin = Event::Begin {
+        name: Bytes::copy_from_slice(name.as_bytes()),
+        size_bytes: None,
+        source_bytes: None,
+        path: None,
+    };
     let pieces = content.chunks(piece_bytes).map(|piece| Event::Bytes(Bytes::copy_from_slice(piece)));
     for event in std::iter::once(begin).chain(pieces).chain([Event::End]) {
         step.push(event)?;

@@ -128,7 +128,7 @@ impl Partitions {
         let number = gathered.files;
         gathered.files += 1;
         given.push_back(Event::Part(Part { directory: directory.to_vec(), number }));
-        given.push_back(Event::Begin { name: self.name.clone(), size_bytes: None, path: None });
+        given.push_back(Event::Begin { name: self.name.clone(), size_bytes: None, source_bytes: None, path: None });
         given.push_back(Event::Table(concat_batches(columns, &batches).map_err(unusable)?));
         given.push_back(Event::End);
         Ok(())

@@ -66,7 +66,12 @@ impl TablesStep {
         if !std::mem::replace(&mut self.has_begun, true) {
             match &mut self.partitions {
                 Some(partitions) => partitions.begin(name.clone()),
-                None => self.given.push_back(Event::Begin { name: name.clone(), size_bytes: None, path: None }),
+                None => self.given.push_back(Event::Begin {
+                    name: name.clone(),
+                    size_bytes: None,
+                    source_bytes: None,
+                    path: None,
+                }),
             }
         }
         self.name = name;

@@ -16,11 +16,16 @@ use crate::{
     },
 };
 
+/// Most bytes of a line that is held until it is known to which part it belongs. A longer one begins a part: where
+/// parts may be larger, memory must not grow with them.
+pub const HELD_BYTES: usize = 64 << 20;
+
 /// The part at hand, and the way out.
 #[derive(Default)]
 struct Parts {
     name: Bytes,
     path: Option<SourcePath>,
+    source_bytes: Option<u64>,
     number: u32,
     /// What it has so far.
     size_bytes: u64,
@@ -31,15 +36,15 @@ struct Parts {
 }
 
 impl Parts {
-    fn begin(&mut self, name: Bytes, path: Option<SourcePath>) {
-        (self.name, self.path) = (name, path);
+    fn begin(&mut self, name: Bytes, path: Option<SourcePath>, source_bytes: Option<u64>) {
+        (self.name, self.path, self.source_bytes) = (name, path, source_bytes);
         self.begin_part();
     }
 
     fn begin_part(&mut self) {
         self.given.push_back(Event::Part(Part { number: self.number, ..Part::default() }));
-        let (name, path) = (self.name.clone(), self.path.clone());
-        self.given.push_back(Event::Begin { name, size_bytes: None, path });
+        let (name, path, source_bytes) = (self.name.clone(), self.path.clone(), self.source_bytes);
+        self.given.push_back(Event::Begin { name, size_bytes: None, source_bytes, path });
         (self.size_bytes, self.lines) = (0, 0);
     }
 
@@ -79,7 +84,7 @@ impl ByteCutter {
 impl Step for ByteCutter {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Begin { name, path, .. } => self.parts.begin(name, path),
+            Event::Begin { name, source_bytes, path, .. } => self.parts.begin(name, path, source_bytes),
             Event::Bytes(bytes) => self.parts.rest = bytes,
             event => self.parts.given.push_back(event),
         }
@@ -106,6 +111,8 @@ pub struct LineCutter {
     start: Option<BytesMut>,
     /// The beginning of a line that may belong to the part at hand, or to the next one.
     held: BytesMut,
+    /// Most bytes of it.
+    held_bytes: usize,
     /// The last line of the part at hand has not ended: what follows belongs to it, whatever its size.
     is_open: bool,
     has_ended: bool,
@@ -114,8 +121,13 @@ pub struct LineCutter {
 impl LineCutter {
     /// Begin before the file.
     pub fn new(limit: Limit) -> Self {
+        Self::holding(limit, HELD_BYTES)
+    }
+
+    /// The same, with another bound for lines that are held.
+    pub(super) fn holding(limit: Limit, held_bytes: usize) -> Self {
         let (parts, start) = (Parts::default(), Some(BytesMut::new()));
-        Self { limit, parts, start, held: BytesMut::new(), is_open: false, has_ended: false }
+        Self { limit, parts, start, held: BytesMut::new(), held_bytes, is_open: false, has_ended: false }
     }
 
     /// Refuse what has lines only when it has been decompressed.
@@ -151,12 +163,13 @@ impl LineCutter {
 
     /// Give the next lines that belong to one part, as far as they are there.
     fn cut_by_bytes(&mut self, limit: u64) {
-        let end_of_line = memchr(b'\n', &self.parts.rest).map(|end| end + 1);
         if self.is_open {
+            let end_of_line = memchr(b'\n', &self.parts.rest).map(|end| end + 1);
             self.is_open = end_of_line.is_none();
             return self.parts.give_rest(end_of_line.unwrap_or(usize::MAX));
         }
-        let Some(end_of_line) = end_of_line else { return self.hold(limit) };
+        let near = &self.parts.rest[..self.parts.rest.len().min(self.held_bytes - self.held.len())];
+        let Some(end_of_line) = memchr(b'\n', near).map(|end| end + 1) else { return self.hold(limit) };
         if !self.held.is_empty() {
             self.held.extend_from_slice(&self.parts.rest.split_to(end_of_line));
             let line = self.held.split().freeze();
@@ -166,7 +179,7 @@ impl LineCutter {
             return self.parts.give(line);
         }
         let room = usize::try_from(limit.saturating_sub(self.parts.size_bytes)).unwrap_or(usize::MAX);
-        let within = &self.parts.rest[..room.min(self.parts.rest.len())];
+        let within = &near[..room.min(near.len())];
         match memrchr(b'\n', within) {
             Some(end) => self.parts.give_rest(end + 1),
             None if self.parts.size_bytes > 0 => self.parts.next_part(),
@@ -176,8 +189,10 @@ impl LineCutter {
 
     /// Keep the beginning of a line as long as it may fit into the part at hand; what can't begins the next one.
     fn hold(&mut self, limit: u64) {
-        self.held.extend_from_slice(&std::mem::take(&mut self.parts.rest));
-        if self.parts.size_bytes > 0 && self.parts.size_bytes + self.held.len() as u64 > limit {
+        let length = self.parts.rest.len().min(self.held_bytes - self.held.len());
+        self.held.extend_from_slice(&self.parts.rest.split_to(length));
+        let is_too_long = !self.parts.rest.is_empty() || self.parts.size_bytes + self.held.len() as u64 > limit;
+        if self.parts.size_bytes > 0 && is_too_long {
             self.parts.next_part();
         }
         if self.parts.size_bytes == 0 {
@@ -191,7 +206,7 @@ impl LineCutter {
 impl Step for LineCutter {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Begin { name, path, .. } => self.parts.begin(name, path),
+            Event::Begin { name, source_bytes, path, .. } => self.parts.begin(name, path, source_bytes),
             Event::Bytes(bytes) => match &mut self.start {
                 Some(start) => {
                     start.extend_from_slice(&bytes);

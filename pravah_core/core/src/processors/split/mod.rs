@@ -7,7 +7,7 @@
 mod bytes;
 mod rows;
 
-use bytes::{ByteCutter, LineCutter};
+use bytes::{ByteCutter, HELD_BYTES, LineCutter};
 use rows::RowCutter;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,6 +39,7 @@ struct Parameters {
     bytes: Option<u64>,
     /// What `bytes` does not cut: a row or a line that is larger has a part of its own. Rows count as they lie in
     /// memory, which is about their size in a file that is not compressed.
+    /// A line above 64 MiB begins a part in any case.
     #[serde(default)]
     whole: Option<Whole>,
 }
@@ -78,7 +79,7 @@ fn describe() -> Descriptor {
     let params = |value: Value| value.as_object().cloned().unwrap_or_default();
     Descriptor {
         name: NATIVE.name,
-        version: 1,
+        version: 2,
         summary: "cut each file into several, by rows, lines or bytes",
         shape: Shape::Expand,
         input: "bytes",
@@ -136,7 +137,7 @@ impl Processor for Split {
     /// A line that may still fit into the part before it is held.
     fn need(&self, size_bytes: u64, _blocks: u64) -> u64 {
         match (self.whole, self.limit) {
-            (Whole::Lines, Limit::Bytes(limit)) => 2 * size_bytes.min(limit),
+            (Whole::Lines, Limit::Bytes(limit)) => 2 * size_bytes.min(limit).min(HELD_BYTES as u64),
             _ => 0,
         }
     }

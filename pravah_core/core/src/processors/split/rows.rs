@@ -18,6 +18,7 @@ pub struct RowCutter {
     limit: Limit,
     name: Bytes,
     path: Option<SourcePath>,
+    source_bytes: Option<u64>,
     /// No row of any, once the columns are known.
     columns: Option<RecordBatch>,
     /// The part at hand: its number, and what it has.
@@ -33,13 +34,13 @@ impl RowCutter {
     /// Begin before the table.
     pub fn new(limit: Limit) -> Self {
         let (name, path, columns, rest, given) = (Bytes::new(), None, None, None, VecDeque::new());
-        Self { limit, name, path, columns, number: 0, rows: 0, size_bytes: 0, rest, given }
+        Self { limit, name, path, source_bytes: None, columns, number: 0, rows: 0, size_bytes: 0, rest, given }
     }
 
     fn begin_part(&mut self) {
         self.given.push_back(Event::Part(Part { number: self.number, ..Part::default() }));
-        let (name, path) = (self.name.clone(), self.path.clone());
-        self.given.push_back(Event::Begin { name, size_bytes: None, path });
+        let (name, path, source_bytes) = (self.name.clone(), self.path.clone(), self.source_bytes);
+        self.given.push_back(Event::Begin { name, size_bytes: None, source_bytes, path });
         // The first batch tells the columns, also where no row follows.
         self.given.extend(self.columns.clone().map(Event::Table));
         (self.rows, self.size_bytes) = (0, 0);
@@ -88,8 +89,8 @@ impl RowCutter {
 impl Step for RowCutter {
     fn push(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Begin { name, path, .. } => {
-                (self.name, self.path) = (name, path);
+            Event::Begin { name, source_bytes, path, .. } => {
+                (self.name, self.path, self.source_bytes) = (name, path, source_bytes);
                 self.begin_part();
             }
             Event::Table(batch) => {

@@ -8,7 +8,10 @@ use super::{super::Event, *};
 
 /// The parts of an input that comes in pieces of these sizes.
 fn parts_of(params: &Value, input: &[u8], piece_bytes: usize) -> Result<Vec<Vec<u8>>> {
-    let mut step = build(params.as_object().expect("is a map"))?.open()?;
+    parts_by(build(params.as_object().expect("is a map"))?.open()?, input, piece_bytes)
+}
+
+fn parts_by(mut step: Box<dyn Step>, input: &[u8], piece_bytes: usize) -> Result<Vec<Vec<u8>>> {
     let mut parts: Vec<Vec<u8>> = Vec::new();
     let mut drain = |step: &mut Box<dyn Step>| -> Result<()> {
         while let Some(event) = step.pull()? {
@@ -23,7 +26,7 @@ fn parts_of(params: &Value, input: &[u8], piece_bytes: usize) -> Result<Vec<Vec<
         }
         Ok(())
     };
-    step.push(Event::Begin { name: Bytes::from_static(b"a.log"), size_bytes: None, path: None })?;
+    step.push(Event::Begin { name: Bytes::from_static(b"a.log"), size_bytes: None, source_bytes: None, path: None })?;
     for piece in input.chunks(piece_bytes) {
         step.push(Event::Bytes(Bytes::copy_from_slice(piece)))?;
         drain(&mut step)?;
@@ -33,12 +36,12 @@ fn parts_of(params: &Value, input: &[u8], piece_bytes: usize) -> Result<Vec<Vec<
     Ok(parts)
 }
 
-/// Whole lines of at most so many bytes together, by hand.
-fn packed(input: &[u8], limit: usize) -> Vec<Vec<u8>> {
+/// Whole lines of at most so many bytes together, by hand; lines of more than `held` begin a part.
+fn packed(input: &[u8], limit: usize, held: usize) -> Vec<Vec<u8>> {
     let mut parts = vec![Vec::new()];
     for line in input.split_inclusive(|byte| *byte == b'\n') {
         let last = parts.last_mut().expect("is never empty");
-        if !last.is_empty() && last.len() + line.len() > limit {
+        if !last.is_empty() && (last.len() + line.len() > limit || line.len() > held) {
             parts.push(line.to_vec());
         } else {
             last.extend_from_slice(line);
@@ -81,6 +84,7 @@ proptest! {
     fn test_parts_do_not_depend_on_pieces_and_hold_what_they_may(
         input in "[ab\n]{0,60}",
         limit in 1usize..12,
+        held in 1usize..12,
         piece_bytes in 1usize..20,
     ) {
         let input = input.as_bytes();
@@ -89,7 +93,9 @@ proptest! {
         expected.resize(expected.len().max(1), Vec::new());
         prop_assert_eq!(exact, expected);
         let whole = parts_of(&json!({"bytes": limit, "whole": "lines"}), input, piece_bytes).expect("splits");
-        prop_assert_eq!(whole, packed(input, limit));
+        prop_assert_eq!(whole, packed(input, limit, HELD_BYTES));
+        let cutter = Box::new(LineCutter::holding(Limit::Bytes(limit as u64), held));
+        prop_assert_eq!(parts_by(cutter, input, piece_bytes).expect("splits"), packed(input, limit, held));
         let lines: Vec<&[u8]> = input.split_inclusive(|byte| *byte == b'\n').collect();
         let mut expected: Vec<Vec<u8>> = lines.chunks(limit).map(<[&[u8]]>::concat).collect();
         expected.resize(expected.len().max(1), Vec::new());

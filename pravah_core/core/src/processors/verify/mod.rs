@@ -202,7 +202,12 @@ mod tests {
     fn verify(params: &Value, path: &SourcePath, content: &'static [u8]) -> Result<Map<String, Value>> {
         let processor = build(params.as_object().expect("is a map"))?;
         let mut step = processor.open()?;
-        let begin = Event::Begin { name: Bytes::from_static(b"a"), size_bytes: None, path: Some(path.clone()) };
+        let begin = Event::Begin {
+            name: Bytes::from_static(b"a"),
+            size_bytes: None,
+            source_bytes: None,
+            path: Some(path.clone()),
+        };
         let mut record = Map::new();
         for event in [begin, Event::Bytes(Bytes::from_static(content)), Event::End] {
             step.push(event)?;

@@ -33,6 +33,15 @@ impl FileSystem {
         })
     }
 
+    /// Whether files on the one of this open file have as many bytes as they say: those of sysfs and configfs say a
+    /// page, whatever they hold.
+    pub fn sizes_files(file: &OwnedFd) -> bool {
+        const SYSFS: u64 = 0x6265_6572;
+        const CONFIGFS: u64 = 0x6265_6570;
+        let kind = rustix::fs::fstatfs(file).map(|found| u64::try_from(found.f_type).unwrap_or_default());
+        !matches!(kind, Ok(SYSFS | CONFIGFS))
+    }
+
     /// Whether `syncfs` stands for an fsync of each file.
     pub fn syncs_whole(self) -> bool {
         self == Self::SyncsWhole

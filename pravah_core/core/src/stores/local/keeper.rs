@@ -19,6 +19,7 @@ use super::{sink::make_below, source::LocalDirectory, walk};
 use crate::{
     Error, Result,
     plan::file_path,
+    scan::Links,
     stores::{Keeper, Moved},
 };
 
@@ -37,7 +38,8 @@ impl LocalKeeper {
     /// Open the directory, and make it where it is missing.
     pub fn open(uri: &str) -> Result<Self> {
         let slash = walk::open_root(b"/").map_err(Error::system("open the place to move to"))?;
-        let root = make_below(slash, &file_path(uri)?).map_err(Error::system("open the place to move to"))?;
+        let root = make_below(slash, &file_path(uri)?, Links::Follow, &[])
+            .map_err(Error::system("open the place to move to"))?;
         Ok(Self { root, touched: Mutex::default() })
     }
 }
@@ -49,7 +51,8 @@ impl Keeper for LocalKeeper {
         let LocalDirectory { descriptor: from, .. } =
             from.ok_or_else(|| Error::InvalidPlan("a source of another store".into()))?;
         let root = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(Error::system(MOVE))?;
-        let (path, to) = (to, make_below(root, to).map_err(Error::system("open the place to move to"))?);
+        let (path, to) =
+            (to, make_below(root, to, Links::Follow, &[]).map_err(Error::system("open the place to move to"))?);
         let id = |at: &OwnedFd| rustix::fs::fstat(at).map(|found| (found.st_dev, found.st_ino));
         if id(from).map_err(Error::system(MOVE))? == id(&to).map_err(Error::system(MOVE))? {
             return Err(Error::OutputExists("the source is already where it was to be moved to".into()));

@@ -16,7 +16,7 @@ pub use sink::LocalSink;
 pub use source::LocalSource;
 
 pub(crate) use source::LocalDirectory;
-pub(crate) use walk::{open_below, open_root, open_within};
+pub(crate) use walk::{open_below, open_directory, open_root};
 
 use rustix::fs::{AtFlags, Statx, StatxFlags};
 

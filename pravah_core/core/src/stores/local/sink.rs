@@ -14,7 +14,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, Mode, OFlags},
+    fs::{AtFlags, FileType, Mode},
     io::Errno,
 };
 
@@ -28,8 +28,10 @@ use super::{
 };
 use crate::{
     Error, Result,
+    entry::join,
     outcome::Identity,
-    plan::{Durability, SinkPlan, file_path},
+    plan::{Durability, Preserve, SinkPlan, file_path},
+    scan::Links,
     stores::{Output, Sink, SinkDirectory, Temporaries},
 };
 
@@ -48,6 +50,9 @@ pub struct LocalSink {
 pub(super) struct Shared {
     pub(super) durability: Durability,
     pub(super) manner: Arc<Manner>,
+    /// Links below the sink are the user's own and are followed, unless those of sources are kept here: through one of
+    /// these, outputs would land wherever somebody else has said.
+    pub(super) links: Links,
     /// Whether files without a name work here; set to false for good by the first refusal.
     pub(super) nameless: AtomicBool,
     pub(super) flushes: FailedFlushes,
@@ -91,14 +96,16 @@ impl LocalSink {
     pub fn open(plan: &SinkPlan, temporaries: Temporaries) -> Result<Self> {
         let path = file_path(&plan.uri)?;
         let slash = walk::open_root(b"/").map_err(Error::system("open the sink"))?;
-        let root = make_below(slash, &path).map_err(Error::system("open the sink"))?;
+        let root = make_below(slash, &path, Links::Follow, &[]).map_err(Error::system("open the sink"))?;
         let (durability, verify, preserve) = (plan.durability, plan.verify, plan.preserve.clone());
         let (flush, is_durable) = (durability == Durability::Always, durability != Durability::None);
         let manner = Arc::new(Manner { verify, preserve, flush, is_durable });
+        let links = if plan.preserves(Preserve::Links) { Links::Skip } else { Links::Follow };
         let nameless = cfg!(target_os = "linux") && temporaries == Temporaries::Nameless;
         let shared = Arc::new(Shared {
             durability,
             manner,
+            links,
             nameless: AtomicBool::new(nameless),
             flushes: FailedFlushes::default(),
         });
@@ -128,19 +135,48 @@ impl LocalSink {
             if settled.insert(path.clone()) {
                 rustix::fs::fsync(&at).map_err(Error::system("flush the sink's directory"))?;
             }
-            at = rustix::fs::openat(&at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-                .map_err(Error::system("open the sink"))?;
-            path = crate::entry::join(&path, name);
+            at = walk::open_directory(self.shared.links, at.as_fd(), name).map_err(Error::system("open the sink"))?;
+            path = join(&path, name);
         }
         Ok(())
+    }
+
+    /// The error of a directory that can't be made: a link that is not followed is something that stands there.
+    fn not_made(&self, directory: &[u8], errno: Errno) -> Error {
+        match self.link_on(directory).filter(|_| self.shared.links == Links::Skip) {
+            Some(link) => Error::OutputExists(format!(
+                "`{}` in the sink is a link, where a directory is needed: with `preserve: links` none is followed",
+                String::from_utf8_lossy(&link)
+            )),
+            None => Error::system("create the output's directory")(errno),
+        }
+    }
+
+    /// The first link on the way to a directory.
+    fn link_on(&self, directory: &[u8]) -> Option<Vec<u8>> {
+        let (mut at, mut path) = (rustix::io::fcntl_dupfd_cloexec(&self.root, 0).ok()?, Vec::new());
+        for name in walk::names(directory) {
+            path = join(&path, name);
+            let found = rustix::fs::statat(&at, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+            if FileType::from_raw_mode(found.st_mode).is_symlink() {
+                return Some(path);
+            }
+            at = walk::open_below(at.as_fd(), name).ok()?;
+        }
+        None
     }
 }
 
 impl Sink for LocalSink {
     fn open_directory(&self, directory: &[u8]) -> Result<Arc<dyn SinkDirectory>> {
+        self.open_directory_like(directory, &[])
+    }
+
+    fn open_directory_like(&self, directory: &[u8], modes: &[u32]) -> Result<Arc<dyn SinkDirectory>> {
         let root = rustix::io::fcntl_dupfd_cloexec(&self.root, 0).map_err(Error::system("open the sink"))?;
-        let opened =
-            self.directory(make_below(root, directory).map_err(Error::system("create the output's directory"))?)?;
+        let made = make_below(root, directory, self.shared.links, modes);
+        let made = made.map_err(|errno| self.not_made(directory, errno))?;
+        let opened = self.directory(made)?;
         if self.shared.durability != Durability::None && !opened.kind.syncs_whole() {
             self.settle_ancestors(directory)?;
         }
@@ -148,9 +184,10 @@ impl Sink for LocalSink {
     }
 
     fn find_directory(&self, directory: &[u8]) -> Result<Option<Arc<dyn SinkDirectory>>> {
-        match walk::open_within(self.root.as_fd(), directory) {
+        match walk::open_directory(self.shared.links, self.root.as_fd(), directory) {
             Ok(handle) => Ok(Some(Arc::new(self.directory(handle)?))),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(Errno::LOOP) if self.shared.links == Links::Skip => Ok(None),
             Err(errno) => Err(Error::system("open the output's directory")(errno)),
         }
     }
@@ -224,18 +261,34 @@ impl Sink for LocalSink {
     }
 }
 
-/// Open a directory below `at`, making what is missing. Links are followed: the sink is the user's own.
-pub fn make_below(at: OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
-    match walk::open_within(at.as_fd(), path) {
-        Err(Errno::NOENT) => walk::names(path).try_fold(at, |at, name| {
-            match rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o777)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
-            rustix::fs::openat(&at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        }),
+/// Open a directory below `at`, making what is missing; the last names of the path have these permission bits then, as
+/// far as they are told.
+pub fn make_below(at: OwnedFd, path: &[u8], links: Links, modes: &[u32]) -> rustix::io::Result<OwnedFd> {
+    match walk::open_directory(links, at.as_fd(), path) {
+        Err(Errno::NOENT) => {
+            let untold = walk::names(path).count().saturating_sub(modes.len());
+            let modes = std::iter::repeat_n(None, untold).chain(modes.iter().copied().map(Some));
+            walk::names(path).zip(modes).try_fold(at, |at, (name, mode)| open_or_make(&at, name, links, mode))
+        }
         answer => answer,
     }
+}
+
+fn open_or_make(at: &OwnedFd, name: &[u8], links: Links, mode: Option<u32>) -> rustix::io::Result<OwnedFd> {
+    // Whoever owns it can always get in, as outputs are still to be written there.
+    let bits = mode.map_or(0o777, |mode| mode & 0o777 | 0o700);
+    let is_new = match rustix::fs::mkdirat(at, name, Mode::from_raw_mode(bits)) {
+        Ok(()) => true,
+        Err(Errno::EXIST) => false,
+        Err(errno) => return Err(errno),
+    };
+    let made = walk::open_directory(links, at.as_fd(), name)?;
+    if is_new && mode.is_some() {
+        // Past the umask; what it has inherited from the directory around it stays.
+        let inherited = rustix::fs::fstat(&made)?.st_mode & 0o7000;
+        rustix::fs::fchmod(&made, Mode::from_raw_mode(inherited | bits))?;
+    }
+    Ok(made)
 }
 
 pub(super) fn local(directory: &dyn SinkDirectory) -> Result<&LocalDirectory> {

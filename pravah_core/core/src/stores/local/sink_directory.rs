@@ -185,8 +185,11 @@ impl SinkDirectory for LocalDirectory {
         Ok(Some((staged, Box::new(Held::shared(file, named)))))
     }
 
-    fn share(&self, output: &Output, (directory, shared): (&dyn SinkDirectory, &str)) -> Result<bool> {
+    fn share(&self, output: &mut Output, (directory, shared): (&dyn SinkDirectory, &str)) -> Result<bool> {
         let to = local(directory)?;
+        if let Some(held) = output.held.downcast_mut::<Held>() {
+            held.verify_once()?;
+        }
         let failed = Error::system("share the output");
         let held = output.held.downcast_ref::<Held>().filter(|held| held.named.is_none());
         let linked = if let Some(file) = held.and_then(|held| held.file.as_ref()) {

@@ -13,7 +13,7 @@ use rustix::{
     io::{Errno, ReadWriteFlags},
 };
 
-use super::{LOOK, identity, nanoseconds, walk};
+use super::{LOOK, file_system::FileSystem, identity, nanoseconds, walk};
 use crate::{
     Error, Result,
     outcome::SourceFingerprint,
@@ -42,10 +42,7 @@ impl Source for LocalSource {
             .roots
             .get(usize::from(root))
             .ok_or_else(|| Error::InvalidPlan(format!("root is {root}, the plan has {}", self.roots.len())))?;
-        let opened = match self.links {
-            Links::Skip => walk::open_below(root.as_fd(), directory),
-            Links::Follow => walk::open_within(root.as_fd(), directory),
-        };
+        let opened = walk::open_directory(self.links, root.as_fd(), directory);
         let descriptor = opened.map_err(Error::system("open the source"))?;
         Ok(Arc::new(LocalDirectory { descriptor, links: self.links }))
     }
@@ -119,6 +116,11 @@ impl SourceDirectory for LocalDirectory {
         rustix::fs::fsync(&self.descriptor).map_err(Error::system("flush the source's directory"))
     }
 
+    fn mode(&self) -> Result<Option<u32>> {
+        let stat = rustix::fs::fstat(&self.descriptor).map_err(Error::system("open the source"))?;
+        Ok(Some(stat.st_mode & 0o7777))
+    }
+
     fn id(&self) -> Result<(u64, u64)> {
         let stat = rustix::fs::statx(&self.descriptor, c"", AtFlags::EMPTY_PATH, StatxFlags::INO)
             .map_err(Error::system("open the source"))?;
@@ -162,6 +164,10 @@ impl Reading for LocalFile {
     fn read_through(&self) {
         // Where it is refused the file is read as it comes.
         let _ = rustix::fs::fadvise(&self.0, 0, None, Advice::Sequential);
+    }
+
+    fn is_sized(&self) -> bool {
+        FileSystem::sizes_files(&self.0)
     }
 
     fn seek_data(&mut self, offset_bytes: u64) -> Result<Option<Range<u64>>> {

@@ -7,6 +7,8 @@ use rustix::{
     io::Errno,
 };
 
+use crate::scan::Links;
+
 /// Longest path given to one call: PATH_MAX is 4,096 with the final NUL.
 const PIECE_BYTES: usize = 4_000;
 
@@ -21,6 +23,14 @@ pub fn open_root(path: &[u8]) -> rustix::io::Result<OwnedFd> {
     Ok(at)
 }
 
+/// Open a directory below `root`; what is done with links on the way to it is the job's to say.
+pub fn open_directory(links: Links, root: BorrowedFd<'_>, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+    match links {
+        Links::Skip => open_below(root, path),
+        Links::Follow => open_within(root, path),
+    }
+}
+
 /// Open a directory of a sink, or of a source whose links are followed: where these lead is the user's own doing.
 pub fn open_within(root: BorrowedFd<'_>, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let mut at = rustix::io::fcntl_dupfd_cloexec(root, 0)?;
@@ -30,7 +40,8 @@ pub fn open_within(root: BorrowedFd<'_>, path: &[u8]) -> rustix::io::Result<Owne
     Ok(at)
 }
 
-/// Open a directory of a source: below `root`, and through no link that came to stand there since the scan.
+/// Open a directory of a source: below `root`, and through no link that came to stand there since the scan. Also of a
+/// sink that links of a source are kept in.
 pub fn open_below(root: BorrowedFd<'_>, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let mut at = rustix::io::fcntl_dupfd_cloexec(root, 0)?;
     for piece in pieces(path) {
