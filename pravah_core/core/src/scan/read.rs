@@ -18,12 +18,12 @@ use super::{
 use crate::entry::Kind;
 
 /// What decides which entries of a directory are listed, and how.
-pub(super) struct Rules<'r> {
+pub(crate) struct Rules<'r> {
     pub detail: Detail,
     pub filter: &'r Filter,
     pub links: Links,
-    /// The one name that is left out of this directory, if there is one.
-    pub skip_name: Option<&'r [u8]>,
+    /// Names that are left out of this directory.
+    pub skip_names: &'r [&'r [u8]],
 }
 
 /// Where a directory's entries go: a full or last part of them at a time.
@@ -147,7 +147,7 @@ impl Sieve<'_> {
     }
 
     fn reason(&mut self, name: &[u8], kind: Kind) -> Option<Reason> {
-        if self.rules.skip_name == Some(name) && !is_own(name, kind) {
+        if self.rules.skip_names.contains(&name) && !is_own(name, kind) {
             return Some(Reason::Sink);
         }
         reason(self.rules.filter, (self.whole, self.depth), self.path, (name, kind))
@@ -183,7 +183,7 @@ pub(super) fn reason(
 
 /// List a whole directory with sizes, in its own order.
 pub(crate) fn list(descriptor: BorrowedFd<'_>, directory: &Directory, filter: &Filter) -> Result<Listing, Errno> {
-    let rules = Rules { detail: Detail::Sizes, filter, links: Links::Skip, skip_name: None };
+    let rules = Rules { detail: Detail::Sizes, filter, links: Links::Skip, skip_names: &[] };
     let mut listing = Listing::default();
     let read = Reader::new().read(descriptor, directory, &rules, &mut |part| {
         listing.append(part);
@@ -200,10 +200,8 @@ pub(crate) fn look_for(
     descriptor: BorrowedFd<'_>,
     directory: &Directory,
     names: &[Vec<u8>],
-    filter: &Filter,
-    links: Links,
+    rules: &Rules<'_>,
 ) -> (Listing, Vec<Vec<u8>>) {
-    let rules = &Rules { detail: Detail::Sizes, filter, links, skip_name: None };
     let (mut listing, mut path, mut missing) = (Listing::default(), directory.relative(), Vec::new());
     let (whole, depth) = (directory.is_whole(), directory.depth() + 1);
     for name in names {
@@ -279,7 +277,7 @@ mod tests {
         std::os::unix::fs::symlink("file", root.path().join("link")).expect("links");
         let opened = fs::File::open(root.path()).expect("opens");
         for detail in [Detail::Names, Detail::Sizes] {
-            let rules = &Rules { detail, filter: &Filter::default(), links: Links::Skip, skip_name: None };
+            let rules = &Rules { detail, filter: &Filter::default(), links: Links::Skip, skip_names: &[] };
             let (listing, path) = (&mut Listing::default(), &mut Vec::new());
             let mut sieve = Sieve { descriptor: opened.as_fd(), rules, whole: false, depth: 1, listing, path };
             for name in [c".", c"..", c"file", c"directory", c"link", c"gone"] {
@@ -296,7 +294,7 @@ mod tests {
         let root = tempfile::tempdir().expect("creates");
         fs::create_dir(root.path().join("directory")).expect("creates");
         let opened = fs::File::open(root.path()).expect("opens");
-        let rules = &Rules { detail: Detail::Sizes, filter: &Filter::default(), links: Links::Skip, skip_name: None };
+        let rules = &Rules { detail: Detail::Sizes, filter: &Filter::default(), links: Links::Skip, skip_names: &[] };
         let (listing, path) = (&mut Listing::default(), &mut Vec::new());
         let mut sieve = Sieve { descriptor: opened.as_fd(), rules, whole: false, depth: 1, listing, path };
         sieve.take(c"directory", FileType::RegularFile);
