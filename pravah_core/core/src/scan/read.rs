@@ -250,14 +250,19 @@ pub(crate) fn listing_of(name: &[u8], (size_bytes, modified_ns): (u64, i64), fil
 pub(crate) fn look_at(path: &[u8], name: &[u8], filter: &Filter) -> Result<Listing, Errno> {
     let (kind, stat) = system::stat_root(path)?;
     let mut listing = Listing::default();
-    let of_look = || filter.judge_look(stat.size_bytes, stat.modified_ns).filter(|_| kind == Kind::File);
-    match filter.judge_name(name, kind, 1).or_else(|| filter.judge(name, kind, false)).or_else(of_look) {
+    match reason_of_root(name, (kind, stat), filter) {
         _ if kind == Kind::Directory => return Err(Errno::ISDIR),
-        _ if is_own(name, kind) => listing.filtered.add(Reason::Own),
         Some(reason) => listing.filtered.add(reason),
         None => listing.push(name, kind, Some(stat)),
     }
     Ok(listing)
+}
+
+/// Why a root that is no directory is left out, if it is.
+pub(super) fn reason_of_root(name: &[u8], (kind, stat): (Kind, Stat), filter: &Filter) -> Option<Reason> {
+    let of_look = || filter.judge_look(stat.size_bytes, stat.modified_ns).filter(|_| kind == Kind::File);
+    let own = is_own(name, kind).then_some(Reason::Own);
+    own.or_else(|| filter.judge_name(name, kind, 1)).or_else(|| filter.judge(name, kind, false)).or_else(of_look)
 }
 
 /// A directory with more entries than this is handed over in parts: about 300 kB of names each.

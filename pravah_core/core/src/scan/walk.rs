@@ -22,7 +22,7 @@ use super::{
     listing::Listing,
     names::Names,
     queue::{Brood, Queues, Start, Work},
-    read::{Reader, Rules},
+    read::{Reader, Rules, reason_of_root},
     system::{Halt, stat_root},
 };
 use crate::{Error, Result};
@@ -196,12 +196,16 @@ impl Worker<'_, '_> {
         let end = match stat_root(root.name()) {
             Ok((kind, stat)) => {
                 let has_sizes = self.walk.scanner.detail == super::Detail::Sizes;
-                listing.push(b"", kind, has_sizes.then_some(stat));
+                let name = root.name().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+                match reason_of_root(name, (kind, stat), self.walk.scanner.filter_of(root.root())) {
+                    Some(reason) => listing.filtered.add(reason),
+                    None => listing.push(b"", kind, has_sizes.then_some(stat)),
+                }
                 End::Complete
             }
             Err(errno) => End::Unreadable(errno),
         };
-        if !listing.is_empty() {
+        if !listing.is_empty() || listing.filtered.total() > 0 {
             self.visitor.entries(root, &mut listing)?;
         }
         self.visitor.end(root, end)
