@@ -175,8 +175,22 @@ fn test_root_that_is_missing_or_no_directory_or_the_sink_is_an_error() {
     assert_eq!(kind(plan(&root.path().join("missing"), |_| {})), Some("not_found"));
     assert_eq!(kind(plan(&root.path().join("file"), |_| {})), Some("not_a_directory"));
     assert_eq!(kind(plan(root.path(), |plan| plan["sink"] = to(root.path()))), Some("invalid_plan"));
-    assert_eq!(kind(plan(root.path(), |plan| plan["roots"][0]["only"] = json!("none"))), Some("not_found"));
     assert_eq!(kind(plan(root.path(), |plan| plan["filter"] = json!({"include": ["a["]}))), Some("invalid_parameter"));
+}
+
+/// It was there when the job was created.
+#[test]
+fn test_named_file_that_is_gone_is_an_entry_that_fails_and_the_others_are_not() {
+    let root = tempdir().expect("creates");
+    ["a", "c/d"].iter().for_each(|path| write(root.path(), path, b""));
+    let plan = plan(root.path(), |plan| {
+        let file = |only: &str| json!({"uri": uri(root.path()), "only": only, "prefix": only});
+        plan["roots"] = json!([file("a"), file("b"), file("c")]);
+    });
+    let entries = scan(&plan).entries();
+    let kinds: Vec<_> = entries.iter().map(|entry| entry.problem.as_ref().map(|it| it.kind.as_str())).collect();
+    assert_eq!(kinds, [None, Some("not_found"), Some("is_a_directory")]);
+    assert!(entries.iter().all(|entry| entry.kind == Kind::File));
 }
 
 #[test]

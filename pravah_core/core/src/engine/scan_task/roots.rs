@@ -15,7 +15,7 @@ use rustix::{
 
 use super::{
     collisions::problem,
-    gather::{Found, Rules},
+    gather::{Found, Rules, problem_of},
     tree::root_of,
     unit::{Beginning, is_file},
 };
@@ -70,11 +70,21 @@ impl Roots {
             let root = root_of(file);
             let name = plan.roots[usize::from(root)].only_name().unwrap_or_default();
             let path = plan.source_path(root, b"", &name);
-            let listing = match is_object_uri(&plan.roots[usize::from(root)].uri) {
-                true => list_object(plan, root, &name, &rules.filter)?,
-                false => look_at(&path, &name, &rules.filter).map_err(Error::system("look at the source"))?,
+            let is_object = is_object_uri(&plan.roots[usize::from(root)].uri);
+            let listed = match is_object {
+                true => list_object(plan, root, &name, &rules.filter),
+                false => look_at(&path, &name, &rules.filter).map_err(Error::system("look at the source")),
             };
-            let mut found = Found::new(rules, file, listing);
+            let mut found = match listed {
+                Ok(listing) => Found::new(rules, file, listing),
+                // That one file is gone is no reason not to work on the others; that a store does not answer is one.
+                Err(error) if !is_object || error.is_vanished() => {
+                    let mut found = Found::new(rules, file, Listing::of_files(&[name.clone()]));
+                    found.fail(&problem_of(&error));
+                    found
+                }
+                Err(error) => return Err(error),
+            };
             let alike = &by_output[&output(root, &name)];
             if let Some(other) = alike.iter().find(|other| **other != path).filter(|_| has_outputs) {
                 found.fail(&problem(&format!("that of `{}`", String::from_utf8_lossy(other))));
