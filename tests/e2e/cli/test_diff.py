@@ -39,6 +39,13 @@ def test_diff_takes_local_uris(cli: Cli, trees: tuple[Path, Path]) -> None:
     assert (ran.code, ran.out) == (0, "")
 
 
+@pytest.mark.usefixtures("trees")
+def test_diff_of_a_link_and_two_dots_compares_what_it_leads_to(cli: Cli) -> None:
+    (cli.directory / "alias").symlink_to("b/deep/er")
+    assert cli("diff", "a/deep", "alias/..").code == 0
+    assert cli("diff", "a", "alias/..").code == 1
+
+
 def test_diff_tells_in_order_what_differs_and_how(cli: Cli, trees: tuple[Path, Path]) -> None:
     a, b = trees
     (a / "only").mkdir()
