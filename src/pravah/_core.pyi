@@ -375,6 +375,9 @@ def diff(
 def check_filters(rules: str, globs: list[str]) -> None:
     """Compile the rules of what is listed (JSON), to see whether they hold."""
 
+def globs_take(globs: list[str], path: bytes, is_directory: bool) -> bool:
+    """Tell whether globs take a file, or may take something in a directory, by its path."""
+
 def file_types() -> list[str]:
     """Give the names of the types by which files can be told."""
 

@@ -433,6 +433,12 @@ def known_in(unit: bytes, manifest: bytes) -> bytes | None:
         return _core.known_in(unit, manifest)
 
 
+def globs_take(globs: Sequence[str], path: bytes, *, is_directory: bool) -> bool:
+    """Tell whether globs take a file, or may take something in a directory, by its path."""
+    with translated():
+        return _core.globs_take(list(globs), path, is_directory)
+
+
 def retry(plan: str, task: TaskBlobs, group: tuple[str, str | None, str] | None) -> Moved | None:
     """Take what did not come about, or one failure group, out of a task."""
     with translated():

@@ -148,16 +148,6 @@ def test_sources_that_would_move_to_where_they_are_are_refused(workspace: Worksp
     assert caught.value.kind == "move_to_source"
 
 
-def test_sources_within_each_other_are_refused_in_place(workspace: Workspace) -> None:
-    inner = workspace.write("d/a").parent
-    for other in (inner, inner / "a"):
-        with pytest.raises(SpecError) as caught:
-            workspace.submit(
-                "compress", source=[str(workspace.source), str(other)], sink=None, in_place=True
-            )
-        assert caught.value.kind == "nested_sources"
-
-
 def test_sink_that_may_not_be_written_is_refused_before_the_job_begins(
     workspace: Workspace,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pravah.errors import SourceMissingError, SpecError
+from pravah.errors import OverlapError, SourceMissingError, SpecError
 from tests.integration.workspace import Workspace
 
 
@@ -51,6 +51,43 @@ def test_globs_of_one_directory_are_one_source(workspace: Workspace) -> None:
     globs = [f"{workspace.source}/*.csv", f"{workspace.source}/20*/c.txt"]
     outputs = _outputs(workspace, globs)
     assert outputs == {"x.csv", "2026/c.txt"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("", "2026"),
+        ("2026/deep", ""),
+        ("2026/a.csv", ""),
+        ("link", "2026"),
+        ("*/a.csv", "2026/*.csv"),
+        ("20*", "2026/deep"),
+        ("*/a.csv", "2026/a.csv"),
+    ],
+)
+@pytest.mark.parametrize("place", [{}, {"sink": None, "in_place": True}])
+def test_source_within_another_is_refused(
+    workspace: Workspace, names: tuple[str, str], place: dict[str, Any]
+) -> None:
+    (workspace.source / "link").symlink_to("2026")
+    sources = [f"{workspace.source}/{name}".rstrip("/") for name in names]
+    with pytest.raises(OverlapError, match="each file counts once") as refused:
+        workspace.submit("compress", source=sources, **place)
+    assert refused.value.kind == "nested_sources"
+
+
+@pytest.mark.parametrize(
+    ("names", "outputs"),
+    [
+        (("*.csv", "2026/*.csv"), {"source/x.csv", "2026/a.csv"}),
+        (("2025", "2026/deep"), {"2025/a.csv", "deep/b.csv"}),
+        (("*/a.csv", "2026/c.txt"), {"source/2025/a.csv", "source/2026/a.csv", "c.txt"}),
+    ],
+)
+def test_source_of_which_an_outer_one_takes_nothing_is_another(
+    workspace: Workspace, names: tuple[str, str], outputs: set[str]
+) -> None:
+    assert _outputs(workspace, [f"{workspace.source}/{name}" for name in names]) == outputs
 
 
 def test_file_that_is_called_like_a_glob_is_meant_by_it(workspace: Workspace) -> None:

@@ -126,7 +126,8 @@ fn take(
         if !matches!(selection, Selection::Remaining) {
             entry.problem = entry.problem.filter(|problem| problem.kind == COLLISION);
         }
-        if entry.kind == Kind::Directory {
+        // A split stays in its round: there a directory is an entry like any other, with the verdict that it has.
+        if entry.kind == Kind::Directory && !matches!(selection, Selection::Remaining) {
             directories.push(entry);
         } else {
             moving.push((outputs.lead(number), entry));

@@ -16,6 +16,7 @@ mod store;
 mod task;
 mod unit;
 
+use pravah_core::entry::Kind;
 use pyo3::prelude::*;
 
 #[pymodule]
@@ -31,6 +32,7 @@ mod _core {
         error::CoreError,
         file_types,
         fingerprints::{Concerning, Later, merge_fingerprints},
+        globs_take,
         name_list::NameList,
         naming::{
             Grouping, NameCheck, check_grouping, check_parts, names_at_run_time, names_wait, read_capture,
@@ -71,6 +73,14 @@ fn check_steps(steps: &str) -> PyResult<()> {
 fn check_filters(rules: &str, globs: Vec<String>) -> PyResult<()> {
     scanner::filter(rules)?;
     pravah_core::scan::Glob::new(&globs).map(drop).map_err(|error| error::raise(&error))
+}
+
+/// Whether globs take a file, or may take something in a directory, by its path relative to where they begin.
+#[pyfunction]
+fn globs_take(globs: Vec<String>, path: &[u8], is_directory: bool) -> PyResult<bool> {
+    let kind = if is_directory { Kind::Directory } else { Kind::File };
+    let glob = pravah_core::scan::Glob::new(&globs).map_err(|error| error::raise(&error))?;
+    Ok(glob.leads_to(path, kind))
 }
 
 /// Names of the types by which files can be told.

@@ -25,6 +25,7 @@ from pravah.cli.store_note import tell_note
 from pravah.errors import SourceMissingError, SpecError
 from pravah.model.filters import Filters
 from pravah.model.uri import (
+    absolute_path,
     absolute_uri,
     is_object_uri,
     object_parts,
@@ -107,7 +108,7 @@ def _tree(typed: str) -> bytes:
             kind="not_a_directory",
             hint="diff compares directories; `cmp` compares two files",
         )
-    return os.path.abspath(path)  # noqa: PTH100 - pathlib has no paths of bytes
+    return absolute_path(path, os.getcwdb())  # noqa: PTH109 - pathlib has no paths of bytes
 
 
 def _prefix(uri: str) -> bytes:

@@ -173,6 +173,12 @@ def _lies_in(place: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
     return place[:2] == other[:2] and place[2].startswith(other[2])
 
 
+def key_below(place: str, prefix: str) -> str | None:
+    """Give the key of a place relative to a prefix that it lies in, or is; None: it does not."""
+    found, above = _identity(place), _identity(prefix)
+    return found[2][len(above[2]) :].removesuffix("/") if _lies_in(found, above) else None
+
+
 def refuse_object_overlap(sources: list[str], sink: str) -> None:
     """Refuse a sink that is a source, or that a source lies in; below a source it is left out."""
     wanted = _identity(sink)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pravah.errors import OverlapError, SourceMissingError, SpecError
 from pravah.jobs import dataset_place, expansion, reduction, source_fate
 from pravah.jobs.locality import Locality
+from pravah.jobs.nested_sources import refuse_nested
 from pravah.jobs.object_places import (
     findings_sink,
     object_options,
@@ -102,17 +103,10 @@ def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None
     if resolved.source.files_from is not None:
         _refuse_other_than_trees(roots)
     _refuse_equal_names(roots)
+    refuse_nested(roots)
     sink, dataset = _sink(resolved, roots), _dataset(resolved)
-    if resolved.in_place:
-        _refuse_nested(roots)
-    elif (put := dataset or (sink or {}).get("uri", NULL)) != NULL and is_object_uri(put):
-        refuse_object_overlap([root.uri for root in roots if root.only is None], put)
-    elif dataset is not None:
-        _refuse_overlap(roots, uri_path(dataset), is_file=False)
-    elif sink is not None and sink["uri"] != NULL:
-        _refuse_itself(roots, sink)
-        _refuse_overlap(roots, uri_path(sink["uri"]), is_file=sink["only"] is not None)
-        _refuse_moving_to_itself(roots, source_fate.after(resolved))
+    if not resolved.in_place:
+        _refuse_overlaps(resolved, roots, sink, dataset)
     place = dataset_place.typed_place(resolved)
     if place is not None:
         _refuse_results_in_source(roots, place)
@@ -324,18 +318,19 @@ def _refuse_missing_sink(spec: JobSpec) -> None:
         )
 
 
-def _refuse_nested(roots: list[_Root]) -> None:
-    """Refuse a root within another: its files would be replaced twice."""
-    trees = {root.identity for root in roots if root.only is None}
-    for root in roots:
-        above = ancestors(root.path) | ({identity(root.path)} if root.only is not None else set())
-        if trees & above or sum(other.identity == root.identity for other in roots) > 1:
-            raise OverlapError(
-                f"the source `{shown_path(root.path)}` lies in another source, and in place each "
-                "file can be replaced once only",
-                kind="nested_sources",
-                hint="name the outer one alone",
-            )
+def _refuse_overlaps(
+    spec: JobSpec, roots: list[_Root], sink: dict[str, Any] | None, dataset: str | None
+) -> None:
+    """Refuse a place for outputs, findings or sources that overlaps with the sources."""
+    put = dataset or (sink or {}).get("uri", NULL)
+    if put != NULL and is_object_uri(put):
+        refuse_object_overlap([root.uri for root in roots if root.only is None], put)
+    elif dataset is not None:
+        _refuse_overlap(roots, uri_path(dataset), is_file=False)
+    elif sink is not None and sink["uri"] != NULL:
+        _refuse_itself(roots, sink)
+        _refuse_overlap(roots, uri_path(sink["uri"]), is_file=sink["only"] is not None)
+        _refuse_moving_to_itself(roots, source_fate.after(spec))
 
 
 def _refuse_itself(roots: list[_Root], sink: dict[str, Any]) -> None:

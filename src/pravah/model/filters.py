@@ -58,7 +58,8 @@ class Filters:
             "older_than_ns": self.older_than and read_moment(self.older_than, now_ns),
             "max_depth": self.max_depth,
         }
-        return {key: value for key, value in rules.items() if value not in (None, [], False)}
+        # By identity: a size of 0 and a time of 1970 say something, and are equal to False.
+        return {k: v for k, v in rules.items() if v is not None and v is not False and v != []}
 
 
 def check_moment(value: object) -> str:

@@ -30,14 +30,23 @@ def absolute_uri(typed: str, directory: bytes) -> str:
     if is_object_uri(typed):
         return _object_uri(typed)
     path = _typed_path(typed)
+    absolute = absolute_path(path, directory)
+    slash = b"/" if path.endswith(b"/") and absolute != b"/" else b""
+    return path_uri(absolute + slash)
+
+
+def absolute_path(path: bytes, directory: bytes) -> bytes:
+    """Give the absolute path of one that was typed in `directory`.
+
+    >>> absolute_path(b"a//b/", b"/data"), absolute_path(b"//a/./b", b"/")
+    (b'/data/a/b', b'/a/b')
+    """
     # Bytes all the way: pathlib takes only names that can be decoded.
     absolute = path if path.startswith(b"/") else directory + b"/" + path
     # `link/..` is not where it looks: only the file system knows where it leads.
     normal = os.path.realpath(absolute) if b".." in path.split(b"/") else os.path.normpath(absolute)
     # POSIX lets a path begin with two slashes, and normpath keeps them.
-    normal = b"/" + normal.lstrip(b"/")
-    slash = b"/" if path.endswith(b"/") and normal != b"/" else b""
-    return path_uri(normal + slash)
+    return b"/" + normal.lstrip(b"/")
 
 
 def typed_uri(path: str | bytes) -> str:
@@ -47,7 +56,7 @@ def typed_uri(path: str | bytes) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError:
         slash = b"/" if text.endswith("/") else b""
-        return path_uri(os.path.abspath(os.fsencode(text)) + slash)  # noqa: PTH100 - bytes
+        return path_uri(absolute_path(os.fsencode(text), os.getcwdb()) + slash)  # noqa: PTH109 - bytes
     return text
 
 

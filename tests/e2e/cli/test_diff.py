@@ -39,6 +39,13 @@ def test_diff_takes_local_uris(cli: Cli, trees: tuple[Path, Path]) -> None:
     assert (ran.code, ran.out) == (0, "")
 
 
+@pytest.mark.usefixtures("trees")
+def test_diff_of_a_link_and_two_dots_compares_what_it_leads_to(cli: Cli) -> None:
+    (cli.directory / "alias").symlink_to("b/deep/er")
+    assert cli("diff", "a/deep", "alias/..").code == 0
+    assert cli("diff", "a", "alias/..").code == 1
+
+
 def test_diff_tells_in_order_what_differs_and_how(cli: Cli, trees: tuple[Path, Path]) -> None:
     a, b = trees
     (a / "only").mkdir()
@@ -89,6 +96,28 @@ def test_diff_takes_the_filters_of_a_scan(cli: Cli, trees: tuple[Path, Path]) ->
     (trees[0] / "deep" / "new.csv").touch()
     assert cli("diff", *trees, "--exclude", "*.tmp").out == "-\tdeep/new.csv\n"
     assert cli("diff", *trees, "--include", "*.tmp").out == "-\tdeep/new.tmp\n"
+
+
+def test_diff_leaves_a_file_out_by_its_size_only_where_both_sides_do(
+    cli: Cli, trees: tuple[Path, Path]
+) -> None:
+    a, b = trees
+    (b / "deep" / "x.csv").write_bytes(b"x")
+    (b / "small").touch()
+    (b / "large").write_bytes(b"l" * 2_000)
+    ran = cli("diff", a, b, "--min-size", "1kB")
+    assert ran.out.splitlines() == ["!\tdeep/x.csv\tsize\t3000000\t1", "+\tlarge"]
+
+
+def test_diff_tells_a_directory_of_one_side_only_where_something_in_it_counts(
+    cli: Cli, trees: tuple[Path, Path]
+) -> None:
+    for name in ("empty", "other/deep", "some/deep"):
+        (trees[0] / name).mkdir(parents=True)
+    (trees[0] / "other" / "deep" / "a.txt").touch()
+    (trees[0] / "some" / "deep" / "a.csv").touch()
+    assert cli("diff", *trees, "--include", "*.csv").out == "-\tsome/\n"
+    assert cli("diff", *trees, "--exclude", "*.csv").out == "-\tempty/\n-\tother/\n-\tsome/\n"
 
 
 def test_diff_of_names_that_are_not_utf8_gives_their_bytes(

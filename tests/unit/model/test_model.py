@@ -71,6 +71,8 @@ def test_uri_of_a_way_up_behind_a_link_is_where_it_leads(tmp_path: Path) -> None
     (tmp_path / "link").symlink_to("real/deep")
     made = uri.absolute_uri("link/../x", bytes(tmp_path))
     assert uri.uri_path(made) == bytes(tmp_path.resolve() / "real" / "x")
+    made = uri.typed_uri(bytes(tmp_path) + b"/link/../\xff")
+    assert uri.uri_path(made) == bytes(tmp_path.resolve() / "real") + b"/\xff"
 
 
 @pytest.mark.parametrize("typed", ["", "a\0b", "file://host/x", "file:x", "ftp://x"])

@@ -57,6 +57,7 @@ impl Merge<'_, '_, '_> {
             return self.teller.found(one.path, What::Failed(kind, message));
         }
         match (one.kind, other.kind) {
+            _ if !one.is_wanted && !other.is_wanted => ControlFlow::Continue(()),
             (Kind::File, Kind::File) => self.teller.files(one.path, [one.size_bytes, other.size_bytes]),
             (first, second) => self.teller.found(one.path, What::Kind(first, second)),
         }
@@ -74,6 +75,11 @@ impl Merge<'_, '_, '_> {
             own.next()?;
             other.pass(&leaf.path)?;
             return Ok(self.teller.found(leaf.path, What::Failed(kind, message)));
+        }
+        if !leaf.is_wanted {
+            own.before = key;
+            own.next()?;
+            return Ok(ControlFlow::Continue(()));
         }
         let slashes = leaf.path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         let alone = slashes.filter(|&at| at > 0).find(|&at| !other.has_below(&leaf.path[..=at]));
@@ -167,7 +173,7 @@ mod tests {
             let unlisted = key.strip_suffix('/').map(|path| (path.to_owned(), Kind::Directory));
             let (path, kind) = unlisted.unwrap_or((key, Kind::File));
             let failed = (kind == Kind::Directory).then(|| ("permission_denied", String::new()));
-            Ok(Some(Leaf { path: path.into(), kind, size_bytes: 0, failed }))
+            Ok(Some(Leaf { path: path.into(), kind, size_bytes: 0, is_wanted: true, failed }))
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::tree::Tree;
+use super::{rules::Rules, tree::Tree};
 use crate::{
     Error, Result,
     entry::{Kind, join},
@@ -19,6 +19,8 @@ pub struct Leaf {
     pub path: Vec<u8>,
     pub kind: Kind,
     pub size_bytes: u64,
+    /// It counts by its size and time, too.
+    pub is_wanted: bool,
     /// What went wrong when it was looked at.
     pub failed: Option<(&'static str, String)>,
 }
@@ -39,11 +41,12 @@ impl Leaf {
         [&self.path, slash].concat()
     }
 
-    fn of(path: Vec<u8>, listing: &Listing, index: usize) -> Self {
+    fn of(path: Vec<u8>, listing: &Listing, index: usize, rules: &Rules<'_>) -> Self {
         let listed = listing.get(index);
         let errno = listing.faults().iter().find(|(at, _)| *at as usize == index).map(|(_, errno)| *errno);
         let failed = errno.map(|errno| fault(LOOK, errno)).map(|error| told(&error));
-        Self { path, kind: listed.kind, size_bytes: listed.size_bytes, failed }
+        let is_wanted = failed.is_some() || rules.takes(listed.kind, listed.size_bytes, listed.modified_ns);
+        Self { path, kind: listed.kind, size_bytes: listed.size_bytes, is_wanted, failed }
     }
 }
 
@@ -54,7 +57,7 @@ fn told(error: &Error) -> (&'static str, String) {
 /// The leaves of a directory tree; memory is that of the directories on the way to the current one.
 pub struct TreeLeaves<'t> {
     tree: &'t Tree,
-    filter: &'t Filter,
+    rules: &'t Rules<'t>,
     levels: Vec<Level>,
 }
 
@@ -67,10 +70,10 @@ struct Level {
 
 impl<'t> TreeLeaves<'t> {
     /// Begin at the root; fails where that can't be listed.
-    pub fn new(tree: &'t Tree, filter: &'t Filter) -> Result<Self> {
-        let root = Directory::root_of(filter, 0, b"");
-        let level = Level::read(tree, &root, filter)?;
-        Ok(Self { tree, filter, levels: vec![level] })
+    pub fn new(tree: &'t Tree, rules: &'t Rules<'t>) -> Result<Self> {
+        let root = Directory::root_of(&rules.names, 0, b"");
+        let level = Level::read(tree, &root, &rules.names)?;
+        Ok(Self { tree, rules, levels: vec![level] })
     }
 }
 
@@ -84,14 +87,15 @@ impl Leaves for TreeLeaves<'_> {
             let listed = level.listing.get(index);
             let path = join(&level.directory.relative(), listed.name);
             if listed.kind != Kind::Directory {
-                return Ok(Some(Leaf::of(path, &level.listing, index)));
+                return Ok(Some(Leaf::of(path, &level.listing, index, self.rules)));
             }
-            let directory = Directory::child_of(self.filter, &level.directory, listed.name.into());
-            match Level::read(self.tree, &directory, self.filter) {
+            let names = &self.rules.names;
+            let directory = Directory::child_of(names, &level.directory, listed.name.into());
+            match Level::read(self.tree, &directory, names) {
                 Ok(level) => self.levels.push(level),
                 Err(error) => {
                     let failed = Some(told(&error));
-                    return Ok(Some(Leaf { path, kind: Kind::Directory, size_bytes: 0, failed }));
+                    return Ok(Some(Leaf { path, kind: Kind::Directory, size_bytes: 0, is_wanted: true, failed }));
                 }
             }
         }
@@ -124,7 +128,7 @@ impl Level {
 /// The leaves below a prefix; memory is that of a page.
 pub struct KeyLeaves<'k> {
     keys: Keys,
-    filter: &'k Filter,
+    rules: &'k Rules<'k>,
     /// The directories on the way to the last key, each with the reason why it is left out, if it is.
     way: Vec<(Arc<Directory>, Option<Reason>)>,
     /// Leaves of the page at hand, the last in order first.
@@ -132,9 +136,9 @@ pub struct KeyLeaves<'k> {
 }
 
 impl<'k> KeyLeaves<'k> {
-    pub fn new(prefix: &Prefix, filter: &'k Filter) -> Self {
-        let root = Directory::root_of(filter, 0, b"");
-        Self { keys: prefix.keys(), filter, way: vec![(root, None)], left: Vec::new() }
+    pub fn new(prefix: &Prefix, rules: &'k Rules<'k>) -> Self {
+        let root = Directory::root_of(&rules.names, 0, b"");
+        Self { keys: prefix.keys(), rules, way: vec![(root, None)], left: Vec::new() }
     }
 
     /// Take a page: what the rules leave of it.
@@ -145,9 +149,9 @@ impl<'k> KeyLeaves<'k> {
             let name = name.to_vec();
             let Some(directory) = self.enter(parent) else { continue };
             let item = Item::File { name, size_bytes, modified_ns, is_path };
-            let listing = Sieve::new(self.filter, Detail::Sizes, &directory).sift(vec![item]).listing;
+            let listing = Sieve::new(&self.rules.names, Detail::Sizes, &directory).sift(vec![item]).listing;
             if !listing.is_empty() {
-                self.left.push(Leaf::of(path, &listing, 0));
+                self.left.push(Leaf::of(path, &listing, 0, self.rules));
             }
         }
         self.left.reverse();
@@ -160,8 +164,8 @@ impl<'k> KeyLeaves<'k> {
         self.way.truncate(1 + known);
         for name in &names[known..] {
             let (parent, left_out) = self.way.last()?;
-            let directory = Directory::child_of(self.filter, parent, (*name).into());
-            let left_out = left_out.or_else(|| closed(&directory, self.filter));
+            let directory = Directory::child_of(&self.rules.names, parent, (*name).into());
+            let left_out = left_out.or_else(|| closed(&directory, &self.rules.names));
             self.way.push((directory, left_out));
         }
         self.way.last().filter(|(_, left_out)| left_out.is_none()).map(|(directory, _)| directory.clone())

@@ -3,6 +3,7 @@
 //!
 //! - `tree`: one of two trees: its directories in order, its files
 //! - `keyed`, `leaves`: two sides of which one is a prefix at least, by their keys
+//! - `rules`: which entries count
 //! - `content`: threads that compare the contents of files
 //! - `teller`: what is found, told in order
 //!
@@ -15,6 +16,7 @@
 mod content;
 mod keyed;
 mod leaves;
+mod rules;
 mod teller;
 mod tree;
 
@@ -22,13 +24,14 @@ use std::{cmp::Ordering, ops::ControlFlow, sync::Arc};
 
 use content::{Comparers, Contents};
 use leaves::{KeyLeaves, Leaves, TreeLeaves};
+use rules::Rules;
 use teller::{Teller, failed};
 use tree::{Level, Tree};
 
 use crate::{
     Result,
     entry::{Kind, join},
-    scan::Filter,
+    scan::{Directory, Filter},
     stores::s3::{Prefix, is_object_uri},
 };
 
@@ -101,14 +104,15 @@ pub fn diff(
 ) -> Result<Counts> {
     let places = [Place::open(roots[0])?, Place::open(roots[1])?];
     let contents = [places[0].contents(), places[1].contents()];
+    let rules = &Rules::new(filter);
     if let [Place::Tree(first), Place::Tree(second)] = &places {
         let mut teller = Teller::new(by, Comparers::start(&contents, by, threads)?, tell);
         // A break is no failure: what was counted until then is given.
-        let _ = Walk { trees: [first, second], filter, teller: &mut teller }.run();
+        let _ = Walk { trees: [first, second], rules, teller: &mut teller }.run();
         return Ok(teller.counts());
     }
     let mut teller = Teller::new(by, Comparers::start(&contents, by, threads.max(REMOTE_THREADS))?, tell);
-    keyed::diff(places[0].leaves(filter)?, places[1].leaves(filter)?, &mut teller)?;
+    keyed::diff(places[0].leaves(rules)?, places[1].leaves(rules)?, &mut teller)?;
     Ok(teller.counts())
 }
 
@@ -137,17 +141,17 @@ impl Place {
         }
     }
 
-    fn leaves<'p>(&'p self, filter: &'p Filter) -> Result<Box<dyn Leaves + 'p>> {
+    fn leaves<'p>(&'p self, rules: &'p Rules<'p>) -> Result<Box<dyn Leaves + 'p>> {
         match self {
-            Self::Tree(tree) => Ok(Box::new(TreeLeaves::new(tree, filter)?)),
-            Self::Prefix(prefix) => Ok(Box::new(KeyLeaves::new(prefix, filter))),
+            Self::Tree(tree) => Ok(Box::new(TreeLeaves::new(tree, rules)?)),
+            Self::Prefix(prefix) => Ok(Box::new(KeyLeaves::new(prefix, rules))),
         }
     }
 }
 
 struct Walk<'w, 't> {
     trees: [&'w Tree; 2],
-    filter: &'w Filter,
+    rules: &'w Rules<'w>,
     teller: &'w mut Teller<'t>,
 }
 
@@ -156,14 +160,20 @@ impl Walk<'_, '_> {
         let mut levels = Vec::new();
         self.enter(Vec::new(), None, &mut levels)?;
         while let Some(level) = levels.last_mut() {
-            let Some(pair) = level.next() else {
+            let Some(pair) = level.next(self.rules) else {
                 levels.pop();
                 continue;
             };
             let path = join(level.path(), &pair.name);
             match (pair.kinds[0], pair.kinds[1]) {
-                (Some(kind), None) => self.teller.found(path, What::OnlyFirst(kind))?,
-                (None, Some(kind)) => self.teller.found(path, What::OnlySecond(kind))?,
+                _ if !pair.is_wanted => {}
+                (Some(kind), None) if self.counts(0, level, &pair.name, kind) => {
+                    self.teller.found(path, What::OnlyFirst(kind))?;
+                }
+                (None, Some(kind)) if self.counts(1, level, &pair.name, kind) => {
+                    self.teller.found(path, What::OnlySecond(kind))?;
+                }
+                (_, None) | (None, _) => {}
                 (Some(Kind::Directory), Some(Kind::Directory)) => {
                     let parent = Arc::clone(level.directory());
                     self.enter(path, Some((&parent, &pair.name)), &mut levels)?;
@@ -181,14 +191,32 @@ impl Walk<'_, '_> {
     fn enter(
         &mut self,
         path: Vec<u8>,
-        parent: Option<(&Arc<crate::scan::Directory>, &[u8])>,
+        parent: Option<(&Arc<Directory>, &[u8])>,
         levels: &mut Vec<Level>,
     ) -> ControlFlow<()> {
-        match Level::read(self.trees, path.clone(), parent, self.filter) {
+        match Level::read(self.trees, path.clone(), parent, &self.rules.names) {
             Ok(level) => levels.push(level),
             Err(error) => self.teller.found(path, failed(&error))?,
         }
         ControlFlow::Continue(())
+    }
+
+    /// Whether what only one side has is told: a directory where something in it counts, if only some files do.
+    fn counts(&self, number: usize, level: &Level, name: &[u8], kind: Kind) -> bool {
+        let filter = self.rules.all;
+        if kind != Kind::Directory || !filter.picks_files() {
+            return true;
+        }
+        let mut left = vec![Directory::child_of(filter, level.directory(), name.into())];
+        while let Some(directory) = left.pop() {
+            // What can't be listed may hold anything.
+            let Ok(listing) = self.trees[number].listing(&directory, filter) else { return true };
+            if listing.kinds().iter().any(|kind| *kind != Kind::Directory) {
+                return true;
+            }
+            left.extend(listing.iter().map(|listed| Directory::child_of(filter, &directory, listed.name.into())));
+        }
+        false
     }
 
     fn links(&mut self, path: Vec<u8>) -> ControlFlow<()> {

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{content::Contents, side};
+use super::{content::Contents, rules::Rules, side};
 use crate::{
     Error, Result,
     entry::Kind,
@@ -69,6 +69,8 @@ pub struct Pair {
     pub name: Vec<u8>,
     pub kinds: [Option<Kind>; 2],
     pub sizes: [u64; 2],
+    /// It counts on one side at least.
+    pub is_wanted: bool,
     /// What went wrong when it was looked at.
     pub failed: Option<(&'static str, String)>,
 }
@@ -91,16 +93,18 @@ impl Level {
     }
 
     /// The next name, in bytewise order.
-    pub fn next(&mut self) -> Option<Pair> {
+    pub fn next(&mut self, rules: &Rules<'_>) -> Option<Pair> {
         let order = side(self.sides[0].name(), self.sides[1].name())?;
         let [first, second] = &mut self.sides;
         let name = if order == Ordering::Greater { second.name() } else { first.name() }.unwrap_or_default().to_vec();
         let one = (order != Ordering::Greater).then(|| first.take()).flatten();
         let other = (order != Ordering::Less).then(|| second.take()).flatten();
-        let failed = [&one, &other].into_iter().flatten().find_map(|taken| taken.failed.clone());
+        let taken = || [&one, &other].into_iter().flatten();
+        let failed = taken().find_map(|taken| taken.failed.clone());
+        let is_wanted = failed.is_some() || taken().any(|it| rules.takes(it.kind, it.size_bytes, it.modified_ns));
         let kind = |taken: &Option<Taken>| taken.as_ref().map(|taken| taken.kind);
         let size = |taken: &Option<Taken>| taken.as_ref().map_or(0, |taken| taken.size_bytes);
-        Some(Pair { name, kinds: [kind(&one), kind(&other)], sizes: [size(&one), size(&other)], failed })
+        Some(Pair { name, kinds: [kind(&one), kind(&other)], sizes: [size(&one), size(&other)], is_wanted, failed })
     }
 
     /// Where it lies.
@@ -124,6 +128,7 @@ struct Side {
 struct Taken {
     kind: Kind,
     size_bytes: u64,
+    modified_ns: i64,
     failed: Option<(&'static str, String)>,
 }
 
@@ -146,6 +151,7 @@ impl Side {
         let listed = self.listing.get(index as usize);
         let errno = self.listing.faults().iter().find(|(at, _)| *at == index).map(|(_, errno)| *errno);
         let failed = errno.map(|errno| Error::system(LOOK)(errno)).map(|error| (error.kind(), error.to_string()));
-        Some(Taken { kind: listed.kind, size_bytes: listed.size_bytes, failed })
+        let (kind, size_bytes, modified_ns) = (listed.kind, listed.size_bytes, listed.modified_ns);
+        Some(Taken { kind, size_bytes, modified_ns, failed })
     }
 }

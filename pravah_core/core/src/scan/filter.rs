@@ -119,13 +119,23 @@ impl Filter {
         Self { glob, ..self.clone() }
     }
 
+    /// The same rules, but for those of sizes and times.
+    pub(crate) fn by_name(&self) -> Self {
+        Self { sizes: None, newer_than_ns: None, older_than_ns: None, ..self.clone() }
+    }
+
+    /// Whether a directory that is not left out may hold nothing that counts, though it holds something.
+    pub(crate) fn picks_files(&self) -> bool {
+        self.include.is_some() || !self.types.is_empty() || self.needs_look()
+    }
+
     /// Whether files have to be looked at for their sizes or times.
     pub(super) fn needs_look(&self) -> bool {
         self.sizes.is_some() || self.newer_than_ns.is_some() || self.older_than_ns.is_some()
     }
 
     /// Judge a regular file by what a look at it has shown.
-    pub(super) fn judge_look(&self, size_bytes: u64, modified_ns: i64) -> Option<Reason> {
+    pub(crate) fn judge_look(&self, size_bytes: u64, modified_ns: i64) -> Option<Reason> {
         if self.sizes.as_ref().is_some_and(|sizes| !sizes.contains(&size_bytes)) {
             return Some(Reason::Size);
         }

@@ -28,6 +28,12 @@ impl Glob {
         patterns.iter().map(|pattern| Pattern::new(pattern)).collect::<Result<_>>().map(Self)
     }
 
+    /// Whether a file is taken, or something in a directory may be, wherever it lies below the root.
+    pub fn leads_to(&self, path: &[u8], kind: Kind) -> bool {
+        let mut above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]);
+        above.all(|above| self.takes(above, Kind::Directory)) && self.takes(path, kind)
+    }
+
     /// Whether an entry is taken, or may lead to one that is, by its path relative to the root.
     pub(super) fn takes(&self, path: &[u8], kind: Kind) -> bool {
         let path = Path::new(OsStr::from_bytes(path));
@@ -98,6 +104,16 @@ mod tests {
         assert!(takes("2026/*/x", "2026/1", Kind::Directory) && !takes("2026/*/x", "2026/1/y", Kind::Directory));
         assert!(takes("a*/**/x", "ab", Kind::Directory) && !takes("a*/**/x", "b", Kind::Directory));
         assert!(takes("a*/**/x", "ab/c/d/e", Kind::Directory));
+    }
+
+    #[test]
+    fn test_place_deep_below_the_root_is_led_to_where_each_directory_on_the_way_is() {
+        let leads = |pattern: &str, path: &str, kind| {
+            Glob::new(&[pattern.to_owned()]).expect("compiles").leads_to(path.as_bytes(), kind)
+        };
+        assert!(leads("*/x/*.csv", "a/x", Kind::Directory) && !leads("*/x/*.csv", "a/y/z", Kind::Directory));
+        assert!(leads("*/a.csv", "d/a.csv", Kind::File) && !leads("*/a.csv", "d/e/a.csv", Kind::File));
+        assert!(leads("d", "d/e/a.csv", Kind::File) && leads("**/*.csv", "d/e", Kind::Directory));
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub use walk::{End, Origin, Visitor};
 
 pub(crate) use count::{LIST, LOOK, fault};
 pub(crate) use listing::Stat;
-pub(crate) use read::{closed, list, listing_of, look_at, look_for};
+pub(crate) use read::{Rules, closed, list, listing_of, look_at, look_for};
 pub(crate) use remote::Sieve;
 pub(crate) use walk::identity;
 
@@ -89,6 +89,13 @@ pub struct Skip {
     pub inode: u64,
     /// The one name that is left out; none: the whole directory.
     pub name: Option<Vec<u8>>,
+}
+
+impl Skip {
+    /// Whether it is about the directory with this device and inode.
+    pub(crate) fn is_at(&self, identity: (u64, u64)) -> bool {
+        (self.device, self.inode) == identity
+    }
 }
 
 /// A scan of one or more trees, to be started in one of several ways.

@@ -1,5 +1,7 @@
 //! Names back to back: of the subdirectories that wait to be read, half a million in some directories.
 
+use std::collections::HashSet;
+
 use super::listing::Listing;
 use crate::entry::Kind;
 
@@ -11,12 +13,12 @@ pub struct Names {
 }
 
 impl Names {
-    /// The directories of a listing.
+    /// The directories of a listing, each once: some file systems repeat what changes while it is read.
     pub fn of_directories(listing: &Listing) -> Self {
-        let mut names = Self::default();
-        let kinds = listing.kinds().iter().enumerate();
-        for (index, _) in kinds.filter(|(_, kind)| **kind == Kind::Directory) {
-            names.push(listing.get(index).name);
+        let (mut names, mut known) = (Self::default(), HashSet::new());
+        let directories = listing.iter().filter(|listed| listed.kind == Kind::Directory);
+        for name in directories.map(|listed| listed.name).filter(|name| known.insert(*name)) {
+            names.push(name);
         }
         names
     }
@@ -64,6 +66,16 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn test_directory_that_is_listed_twice_is_one_name() {
+        let mut listing = Listing::default();
+        for (name, kind) in [("b", Kind::Directory), ("a", Kind::File), ("a", Kind::Directory), ("b", Kind::Directory)]
+        {
+            listing.push(name.as_bytes(), kind, None);
+        }
+        assert_eq!(Names::of_directories(&listing).iter().collect::<Vec<_>>(), [b"b", b"a"]);
+    }
 
     #[test]
     fn test_names_split_and_popped_are_each_given_once() {

@@ -18,12 +18,12 @@ use super::{
 use crate::entry::Kind;
 
 /// What decides which entries of a directory are listed, and how.
-pub(super) struct Rules<'r> {
+pub(crate) struct Rules<'r> {
     pub detail: Detail,
     pub filter: &'r Filter,
     pub links: Links,
-    /// The one name that is left out of this directory, if there is one.
-    pub skip_name: Option<&'r [u8]>,
+    /// Names that are left out of this directory.
+    pub skip_names: &'r [&'r [u8]],
 }
 
 /// Where a directory's entries go: a full or last part of them at a time.
@@ -147,7 +147,7 @@ impl Sieve<'_> {
     }
 
     fn reason(&mut self, name: &[u8], kind: Kind) -> Option<Reason> {
-        if self.rules.skip_name == Some(name) && !is_own(name, kind) {
+        if self.rules.skip_names.contains(&name) && !is_own(name, kind) {
             return Some(Reason::Sink);
         }
         reason(self.rules.filter, (self.whole, self.depth), self.path, (name, kind))
@@ -183,7 +183,7 @@ pub(super) fn reason(
 
 /// List a whole directory with sizes, in its own order.
 pub(crate) fn list(descriptor: BorrowedFd<'_>, directory: &Directory, filter: &Filter) -> Result<Listing, Errno> {
-    let rules = Rules { detail: Detail::Sizes, filter, links: Links::Skip, skip_name: None };
+    let rules = Rules { detail: Detail::Sizes, filter, links: Links::Skip, skip_names: &[] };
     let mut listing = Listing::default();
     let read = Reader::new().read(descriptor, directory, &rules, &mut |part| {
         listing.append(part);
@@ -200,10 +200,8 @@ pub(crate) fn look_for(
     descriptor: BorrowedFd<'_>,
     directory: &Directory,
     names: &[Vec<u8>],
-    filter: &Filter,
-    links: Links,
+    rules: &Rules<'_>,
 ) -> (Listing, Vec<Vec<u8>>) {
-    let rules = &Rules { detail: Detail::Sizes, filter, links, skip_name: None };
     let (mut listing, mut path, mut missing) = (Listing::default(), directory.relative(), Vec::new());
     let (whole, depth) = (directory.is_whole(), directory.depth() + 1);
     for name in names {
@@ -252,14 +250,19 @@ pub(crate) fn listing_of(name: &[u8], (size_bytes, modified_ns): (u64, i64), fil
 pub(crate) fn look_at(path: &[u8], name: &[u8], filter: &Filter) -> Result<Listing, Errno> {
     let (kind, stat) = system::stat_root(path)?;
     let mut listing = Listing::default();
-    let of_look = || filter.judge_look(stat.size_bytes, stat.modified_ns).filter(|_| kind == Kind::File);
-    match filter.judge_name(name, kind, 1).or_else(|| filter.judge(name, kind, false)).or_else(of_look) {
+    match reason_of_root(name, (kind, stat), filter) {
         _ if kind == Kind::Directory => return Err(Errno::ISDIR),
-        _ if is_own(name, kind) => listing.filtered.add(Reason::Own),
         Some(reason) => listing.filtered.add(reason),
         None => listing.push(name, kind, Some(stat)),
     }
     Ok(listing)
+}
+
+/// Why a root that is no directory is left out, if it is.
+pub(super) fn reason_of_root(name: &[u8], (kind, stat): (Kind, Stat), filter: &Filter) -> Option<Reason> {
+    let of_look = || filter.judge_look(stat.size_bytes, stat.modified_ns).filter(|_| kind == Kind::File);
+    let own = is_own(name, kind).then_some(Reason::Own);
+    own.or_else(|| filter.judge_name(name, kind, 1)).or_else(|| filter.judge(name, kind, false)).or_else(of_look)
 }
 
 /// A directory with more entries than this is handed over in parts: about 300 kB of names each.
@@ -279,7 +282,7 @@ mod tests {
         std::os::unix::fs::symlink("file", root.path().join("link")).expect("links");
         let opened = fs::File::open(root.path()).expect("opens");
         for detail in [Detail::Names, Detail::Sizes] {
-            let rules = &Rules { detail, filter: &Filter::default(), links: Links::Skip, skip_name: None };
+            let rules = &Rules { detail, filter: &Filter::default(), links: Links::Skip, skip_names: &[] };
             let (listing, path) = (&mut Listing::default(), &mut Vec::new());
             let mut sieve = Sieve { descriptor: opened.as_fd(), rules, whole: false, depth: 1, listing, path };
             for name in [c".", c"..", c"file", c"directory", c"link", c"gone"] {
@@ -296,7 +299,7 @@ mod tests {
         let root = tempfile::tempdir().expect("creates");
         fs::create_dir(root.path().join("directory")).expect("creates");
         let opened = fs::File::open(root.path()).expect("opens");
-        let rules = &Rules { detail: Detail::Sizes, filter: &Filter::default(), links: Links::Skip, skip_name: None };
+        let rules = &Rules { detail: Detail::Sizes, filter: &Filter::default(), links: Links::Skip, skip_names: &[] };
         let (listing, path) = (&mut Listing::default(), &mut Vec::new());
         let mut sieve = Sieve { descriptor: opened.as_fd(), rules, whole: false, depth: 1, listing, path };
         sieve.take(c"directory", FileType::RegularFile);

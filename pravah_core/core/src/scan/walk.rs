@@ -22,7 +22,7 @@ use super::{
     listing::Listing,
     names::Names,
     queue::{Brood, Queues, Start, Work},
-    read::{Reader, Rules},
+    read::{Reader, Rules, reason_of_root},
     system::{Halt, stat_root},
 };
 use crate::{Error, Result};
@@ -168,10 +168,6 @@ impl Walk<'_> {
         }
     }
 
-    fn skip(&self, identity: (u64, u64)) -> Option<&Skip> {
-        self.scanner.skip.iter().find(|skip| (skip.device, skip.inode) == identity)
-    }
-
     fn stop(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.queues.wake_all();
@@ -200,12 +196,16 @@ impl Worker<'_, '_> {
         let end = match stat_root(root.name()) {
             Ok((kind, stat)) => {
                 let has_sizes = self.walk.scanner.detail == super::Detail::Sizes;
-                listing.push(b"", kind, has_sizes.then_some(stat));
+                let name = root.name().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+                match reason_of_root(name, (kind, stat), self.walk.scanner.filter_of(root.root())) {
+                    Some(reason) => listing.filtered.add(reason),
+                    None => listing.push(b"", kind, has_sizes.then_some(stat)),
+                }
                 End::Complete
             }
             Err(errno) => End::Unreadable(errno),
         };
-        if !listing.is_empty() {
+        if !listing.is_empty() || listing.filtered.total() > 0 {
             self.visitor.entries(root, &mut listing)?;
         }
         self.visitor.end(root, end)
@@ -224,24 +224,25 @@ impl Worker<'_, '_> {
     fn list(&mut self, directory: &Arc<Directory>, descriptor: OwnedFd) -> ControlFlow<()> {
         let walk = self.walk;
         let Scanner { detail, links, skip, stop, .. } = walk.scanner;
-        let mut skip_name = None;
+        let mut skip_names = Vec::new();
         if !skip.is_empty() || *links == Links::Follow {
             let identity = match fstat(&descriptor) {
                 Ok(seen) => identity(&seen),
                 Err(errno) => return self.visitor.end(directory, failure(errno)),
             };
-            match walk.skip(identity) {
-                Some(Skip { name: None, .. }) => return self.visitor.end(directory, End::Skipped),
-                Some(Skip { name, .. }) => skip_name = name.as_deref(),
-                None => {}
+            for Skip { name, .. } in skip.iter().filter(|skip| skip.is_at(identity)) {
+                match name {
+                    None => return self.visitor.end(directory, End::Skipped),
+                    Some(name) => skip_names.push(name.as_slice()),
+                }
             }
             directory.set_identity(identity);
             if *links == Links::Follow && directory.lies_above_itself() {
                 return self.visitor.end(directory, End::Loop);
             }
         }
-        let rules =
-            Rules { detail: *detail, filter: walk.scanner.filter_of(directory.root()), links: *links, skip_name };
+        let (filter, skip_names) = (walk.scanner.filter_of(directory.root()), skip_names.as_slice());
+        let rules = Rules { detail: *detail, filter, links: *links, skip_names };
         let descriptor = Arc::new(descriptor);
         let mut hold: Option<Arc<Hold>> = None;
         let (thread, visitor) = (self.thread, &mut *self.visitor);

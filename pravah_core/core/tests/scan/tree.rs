@@ -228,6 +228,25 @@ fn test_scan_with_bounds_counts_what_it_leaves_out_by_reason() {
 }
 
 #[test]
+fn test_root_that_is_a_file_is_left_out_by_the_same_rules() {
+    let root = tempdir().expect("creates");
+    write(root.path(), "sub/b.csv", &[0; 20]);
+    for (rules, reason) in [
+        (json!({"include": ["*.txt"]}), Reason::Include),
+        (json!({"exclude": ["*.csv"]}), Reason::Exclude),
+        (json!({"types": ["json"]}), Reason::Type),
+        (json!({"max_size_bytes": 1}), Reason::Size),
+        (json!({"older_than_ns": 0}), Reason::Time),
+    ] {
+        let filter = Filter::new(&serde_json::from_value(rules).expect("reads")).expect("compiles");
+        let count = scanner(&root.path().join("sub/b.csv")).filter(filter).count().expect("counts");
+        assert_eq!((count.files, count.filtered.get(reason)), (0, 1), "{reason:?}");
+    }
+    let filter = Filter::new(&serde_json::from_value(json!({"include": ["*.csv"]})).expect("reads")).expect("compiles");
+    assert_eq!(scanner(&root.path().join("sub/b.csv")).filter(filter).count().expect("counts").files, 1);
+}
+
+#[test]
 fn test_scan_with_skipped_directory_prunes_it_under_any_name() {
     use std::os::unix::fs::MetadataExt;
     let root = tempdir().expect("creates");

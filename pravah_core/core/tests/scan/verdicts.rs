@@ -1,9 +1,15 @@
 //! What the scan task decides: left out, colliding, unreadable, or an error of the whole.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use pravah_core::{
-    engine::{Verdict, scan_task::unit::Unit},
+    engine::{
+        Verdict,
+        scan_task::{
+            named::NamedPath,
+            unit::{NamedPaths, Unit},
+        },
+    },
     entry::{Entry, Kind},
     plan::Plan,
     scan::Reason,
@@ -85,6 +91,58 @@ fn test_output_below_the_source_is_never_an_entry() {
     assert_eq!(scanned.entries().len(), 1);
 }
 
+/// The first task makes what is not there when the scan begins, while the scan is still on its way.
+#[test]
+fn test_sink_that_is_made_during_the_scan_is_left_out() {
+    let below = |root: &Path| root.join("z/".repeat(200));
+    let changes: [fn(&mut Value, &Path); 5] = [
+        |plan, place| plan["sink"] = to(&place.join("out")),
+        |plan, place| {
+            plan["sink"] = to(&place.join("out"));
+            plan["sink"]["only"] = json!("file");
+        },
+        |plan, place| plan["after"] = json!({"move": uri(&place.join("out"))}),
+        |plan, place| plan["dataset"] = json!(uri(&place.join("out"))),
+        |plan, place| {
+            plan["sink"] = to(place);
+            plan["sink"]["only"] = json!("other");
+            plan["after"] = json!({"move": uri(&place.join("out"))});
+        },
+    ];
+    for change in changes {
+        let root = tempdir().expect("creates");
+        let place = below(root.path());
+        fs::create_dir_all(&place).expect("creates");
+        (0..300).for_each(|number| write(root.path(), &number.to_string(), b"")); // enough for a task at once
+        let (scanned, _) = scan_until(&plan(root.path(), |plan| change(plan, &place)), |_| {
+            write(&place, "out/file", b"");
+            Verdict::Committed
+        })
+        .expect("scans");
+        assert_eq!((scanned.entries().len(), scanned.filtered.get(Reason::Sink)), (300, 1));
+    }
+}
+
+#[test]
+fn test_names_of_a_list_that_are_the_sink_or_lie_in_it_are_left_out() {
+    let root = tempdir().expect("creates");
+    ["a.csv", "all.csv", "made/b.csv"].iter().for_each(|path| write(root.path(), path, b""));
+    let unit = |paths: &[&str]| {
+        Unit::Named(NamedPaths { paths: paths.iter().map(|path| NamedPath::new(0, path.as_bytes())).collect() })
+    };
+    let left_out = |sink: Value, paths: &[&str]| {
+        let plan = plan(root.path(), |plan| plan["sink"] = sink);
+        let (scanned, _) = scan_unit(&plan, &unit(paths), |_| Verdict::Committed).expect("scans");
+        assert_eq!(scanned.entries().iter().map(|entry| entry.name.as_slice()).collect::<Vec<_>>(), [b"a.csv"]);
+        scanned.filtered.get(Reason::Sink)
+    };
+    let mut file = to(root.path());
+    file["only"] = json!("all.csv");
+    assert_eq!(left_out(file, &["a.csv", "all.csv"]), 1);
+    assert_eq!(left_out(to(&root.path().join("made")), &["a.csv", "made/b.csv"]), 1);
+    assert_eq!(left_out(to(&root.path().join("new/out")), &["a.csv", "new", "new/c.csv", "new/out/d.csv"]), 3);
+}
+
 #[test]
 fn test_roots_that_are_files_are_entries_of_their_directories() {
     let root = tempdir().expect("creates");
@@ -117,8 +175,22 @@ fn test_root_that_is_missing_or_no_directory_or_the_sink_is_an_error() {
     assert_eq!(kind(plan(&root.path().join("missing"), |_| {})), Some("not_found"));
     assert_eq!(kind(plan(&root.path().join("file"), |_| {})), Some("not_a_directory"));
     assert_eq!(kind(plan(root.path(), |plan| plan["sink"] = to(root.path()))), Some("invalid_plan"));
-    assert_eq!(kind(plan(root.path(), |plan| plan["roots"][0]["only"] = json!("none"))), Some("not_found"));
     assert_eq!(kind(plan(root.path(), |plan| plan["filter"] = json!({"include": ["a["]}))), Some("invalid_parameter"));
+}
+
+/// It was there when the job was created.
+#[test]
+fn test_named_file_that_is_gone_is_an_entry_that_fails_and_the_others_are_not() {
+    let root = tempdir().expect("creates");
+    ["a", "c/d"].iter().for_each(|path| write(root.path(), path, b""));
+    let plan = plan(root.path(), |plan| {
+        let file = |only: &str| json!({"uri": uri(root.path()), "only": only, "prefix": only});
+        plan["roots"] = json!([file("a"), file("b"), file("c")]);
+    });
+    let entries = scan(&plan).entries();
+    let kinds: Vec<_> = entries.iter().map(|entry| entry.problem.as_ref().map(|it| it.kind.as_str())).collect();
+    assert_eq!(kinds, [None, Some("not_found"), Some("is_a_directory")]);
+    assert!(entries.iter().all(|entry| entry.kind == Kind::File));
 }
 
 #[test]

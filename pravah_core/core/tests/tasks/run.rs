@@ -4,6 +4,9 @@ use std::fs;
 
 use pravah_core::{
     engine::{Ending, WindowRecord},
+    entry::{Entry, Kind, Problem},
+    manifest::{Manifest, ManifestBuilder},
+    naming::Naming,
     outcome::Recorded,
 };
 use serde_json::{Value, json};
@@ -167,4 +170,28 @@ fn move_out_of_a_task_takes_failures_into_a_new_manifest() {
     assert_eq!((part.entries, moved.gone, moved.counts.entries()), (2, 2, 0));
     bench.task.windows.push(Recorded { blob: moved.window, amendments: None, acknowledged: true });
     assert!(bench.account().is_empty());
+}
+
+/// A split is no retry: a directory that could not be read, or is to be made, is an entry of one part, as it is.
+#[test]
+fn split_of_a_task_gives_its_directories_to_its_parts() {
+    let mut bench = Bench::new(&[("a", b"1"), ("b", b"2")]);
+    bench.manifest();
+    let mut entries = entries_of(&bench.task.manifest);
+    let problem = Problem { kind: "permission_denied".to_owned(), message: "can't list".to_owned() };
+    for (name, problem) in [("empty", None), ("unreadable", Some(problem))] {
+        let (directory, name, naming) = (Vec::new(), name.as_bytes().to_vec(), Naming::default());
+        let kind = Kind::Directory;
+        entries.push(Entry { root: 0, directory, name, kind, size_bytes: 0, modified_ns: 0, problem, naming });
+    }
+    let mut builder = ManifestBuilder::default();
+    entries.iter().for_each(|entry| builder.push(entry).expect("pushes"));
+    let manifest = builder.finish().expect("encodes");
+    let moved = pravah_core::retry::split(&bench.plan(), &manifest, &[], 2).expect("reads").expect("splits");
+    let parts: Vec<Entry> = moved.parts.iter().flat_map(|part| entries_of(&part.manifest)).collect();
+    assert_eq!((parts, moved.gone, moved.unit), (entries, 4, None));
+}
+
+fn entries_of(manifest: &[u8]) -> Vec<Entry> {
+    Manifest::decode(manifest).expect("decodes").iter().collect::<pravah_core::Result<_>>().expect("reads")
 }

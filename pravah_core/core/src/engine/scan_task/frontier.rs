@@ -65,6 +65,19 @@ pub struct Listed {
     filtered: Filtered,
     path_bytes: usize,
     is_partly: bool,
+    /// It could not be read: what is below it is seen to by nobody else.
+    is_unread: bool,
+}
+
+impl Listed {
+    /// What a later holder has to do about it.
+    fn mark(&self) -> Mark {
+        match (self.is_unread, self.is_partly) {
+            (true, _) => Mark::Again,
+            (false, true) => Mark::Partly,
+            (false, false) => Mark::Listed,
+        }
+    }
 }
 
 /// What became of the entries of a directory, and of those before it.
@@ -118,8 +131,9 @@ impl Frontier {
         if !away.is_empty() {
             self.away.push((directory.clone(), away));
         }
-        let (filtered, path_bytes, is_partly) = (found.filtered, found.path_bytes(), mark.is_known());
-        Listed { directory, span, filtered, path_bytes, is_partly }
+        let (filtered, path_bytes) = (found.filtered, found.path_bytes());
+        let (is_partly, is_unread) = (mark.is_known(), found.is_unread);
+        Listed { directory, span, filtered, path_bytes, is_partly, is_unread }
     }
 
     /// Take note of what the cutter made of a directory.
@@ -222,10 +236,9 @@ impl Frontier {
             ranges.extend(waiting.iter().map(|(span, mark)| StoredRange::new(node, span, *mark)));
         }
         for listed in self.at_hand.iter().chain(&self.held) {
-            let mark = if listed.is_partly { Mark::Partly } else { Mark::Listed };
             match &listed.span {
-                Some(span) => ranges.push(StoredRange::new(builder.node(&listed.directory), span, mark)),
-                None => builder.mark(&listed.directory, mark),
+                Some(span) => ranges.push(StoredRange::new(builder.node(&listed.directory), span, listed.mark())),
+                None => builder.mark(&listed.directory, listed.mark()),
             }
         }
         let left_out = self.filtered.iter().filter(|(_, count)| *count > 0);

@@ -114,6 +114,8 @@ pub struct Found {
     kept: HashSet<u32>,
     /// The directory itself, where it could not be read, or is to be made though it is empty.
     itself: Option<Entry>,
+    /// It could not be read, so that nobody knows of the subdirectories that wait below it.
+    pub is_unread: bool,
     /// What was left out.
     pub filtered: Filtered,
 }
@@ -151,8 +153,8 @@ impl Found {
         }
         let filtered = listing.filtered;
         let (below, away) = (Names::default(), Names::default());
-        let (at, span, itself) = (at.clone(), None, None);
-        Self { at, span, below, away, root, directory, listing, order, problems, kept, itself, filtered }
+        let (at, span, itself, is_unread) = (at.clone(), None, None, false);
+        Self { at, span, below, away, root, directory, listing, order, problems, kept, itself, is_unread, filtered }
     }
 
     /// Bytes of the directory's path, and of the names at which a range of it begins and ends.
@@ -260,7 +262,8 @@ impl Visitor for Gatherer<'_> {
             End::Unreadable(errno) => {
                 found.filtered = Filtered::default();
                 let mut itself = itself(directory, Some(problem_of(&Error::system(LIST)(errno))));
-                if !self.rules.mark(directory).descends() {
+                found.is_unread = self.rules.mark(directory).descends();
+                if !found.is_unread {
                     itself.modified_ns = Entry::FOUND_BELOW_NS;
                 }
                 found.itself = Some(itself);

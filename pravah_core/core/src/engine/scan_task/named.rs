@@ -16,7 +16,7 @@ use std::{
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use rustix::{
-    fs::{AtFlags, statat},
+    fs::{AtFlags, fstat, statat},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,9 @@ use crate::{
     effort::Effort,
     entry::join,
     plan::{Missing, Plan},
-    scan::{Directory, Filter, Filtered, LIST, Listing, Names, Reason, Skip, closed, identity, look_for},
+    scan::{
+        self, Detail, Directory, Filter, Filtered, LIST, Listing, Names, Reason, Skip, closed, identity, look_for,
+    },
     stores::{
         local::{open_directory, open_root},
         s3::is_object_uri,
@@ -188,8 +190,8 @@ impl Look<'_> {
             seen.filtered.add_many(reason, self.group.names.len() as u64);
             return Ok(seen);
         }
-        match self.open(&top) {
-            Ok(opened) => self.take(&opened, &mut seen),
+        match self.open(&top).and_then(|opened| self.take(&opened, &mut seen)) {
+            Ok(()) => {}
             Err(Errno::NOENT | Errno::NOTDIR) => seen.miss((self.plan, self.rules), directory, &self.group.names),
             Err(errno) => seen.fail(self.rules, directory, &self.group.names, &Error::system(LIST)(errno)),
         }
@@ -201,17 +203,18 @@ impl Look<'_> {
         if let Some(reason) = closed(&self.group.directory, &self.rules.filter) {
             return Ok(Some(reason));
         }
-        let mut next = Some(&self.group.directory);
+        let (mut next, mut below) = (Some(&self.group.directory), None);
         while let Some(directory) = next.filter(|_| !self.skip.is_empty()) {
             let path = directory.relative();
             let path = if path.is_empty() { b".".as_slice() } else { &path };
+            let is_on_the_way = |skip: &&Skip| skip.name.is_none() || skip.name.as_deref() == below;
             // What is not there is told when it is looked for.
             if let Ok(seen) = statat(top, path, AtFlags::empty())
-                && self.skip.iter().any(|skip| skip.name.is_none() && (skip.device, skip.inode) == identity(&seen))
+                && self.skip.iter().filter(is_on_the_way).any(|skip| skip.is_at(identity(&seen)))
             {
                 return Ok(Some(Reason::Sink));
             }
-            next = directory.parent();
+            (next, below) = (directory.parent(), Some(directory.name()));
         }
         Ok(None)
     }
@@ -221,11 +224,19 @@ impl Look<'_> {
         open_directory(self.plan.links(), top.as_fd(), &path)
     }
 
-    fn take(&self, opened: &OwnedFd, seen: &mut Seen) {
-        let (filter, links) = (&self.rules.filter, self.plan.links());
-        let (listing, missing) = look_for(opened.as_fd(), &self.group.directory, &self.group.names, filter, links);
+    fn take(&self, opened: &OwnedFd, seen: &mut Seen) -> Result<(), Errno> {
+        let at = identity(&fstat(opened)?);
+        let skip_names = self.skip.iter().filter(|skip| skip.is_at(at)).filter_map(|skip| skip.name.as_deref());
+        let rules = scan::Rules {
+            detail: Detail::Sizes,
+            filter: &self.rules.filter,
+            links: self.plan.links(),
+            skip_names: &skip_names.collect::<Vec<_>>(),
+        };
+        let (listing, missing) = look_for(opened.as_fd(), &self.group.directory, &self.group.names, &rules);
         seen.take(self.rules, &self.group.directory, listing);
         seen.miss((self.plan, self.rules), &self.group.directory, &missing);
+        Ok(())
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::Path,
     sync::Arc,
 };
 
-use percent_encoding::percent_decode_str;
 use rustix::{
     fs::{FileType, stat},
     io::Errno,
@@ -13,7 +15,7 @@ use rustix::{
 
 use super::{
     collisions::problem,
-    gather::{Found, Rules},
+    gather::{Found, Rules, problem_of},
     tree::root_of,
     unit::{Beginning, is_file},
 };
@@ -28,7 +30,7 @@ use crate::{
 
 /// What a scan begins with.
 pub struct Roots {
-    /// The sink, where it exists: it may lie below a root.
+    /// The sink, which may lie below a root; where it is not there yet, the directory in which it will.
     pub skip: Vec<Skip>,
     files: Vec<Arc<Directory>>,
 }
@@ -47,8 +49,7 @@ impl Roots {
             if FileType::from_raw_mode(seen.st_mode) != FileType::Directory {
                 return Err(Error::system(LIST_SOURCE)(Errno::NOTDIR));
             }
-            let is_sink = |skip: &Skip| skip.name.is_none() && (skip.device, skip.inode) == identity(&seen);
-            if roots.skip.iter().any(is_sink) {
+            if roots.skip.iter().any(|skip| skip.name.is_none() && skip.is_at(identity(&seen))) {
                 let path = String::from_utf8_lossy(&path);
                 return Err(Error::InvalidPlan(format!("source and sink are the same directory, `{path}`")));
             }
@@ -69,11 +70,21 @@ impl Roots {
             let root = root_of(file);
             let name = plan.roots[usize::from(root)].only_name().unwrap_or_default();
             let path = plan.source_path(root, b"", &name);
-            let listing = match is_object_uri(&plan.roots[usize::from(root)].uri) {
-                true => list_object(plan, root, &name, &rules.filter)?,
-                false => look_at(&path, &name, &rules.filter).map_err(Error::system("look at the source"))?,
+            let is_object = is_object_uri(&plan.roots[usize::from(root)].uri);
+            let listed = match is_object {
+                true => list_object(plan, root, &name, &rules.filter),
+                false => look_at(&path, &name, &rules.filter).map_err(Error::system("look at the source")),
             };
-            let mut found = Found::new(rules, file, listing);
+            let mut found = match listed {
+                Ok(listing) => Found::new(rules, file, listing),
+                // That one file is gone is no reason not to work on the others; that a store does not answer is one.
+                Err(error) if !is_object || error.is_vanished() => {
+                    let mut found = Found::new(rules, file, Listing::of_files(&[name.clone()]));
+                    found.fail(&problem_of(&error));
+                    found
+                }
+                Err(error) => return Err(error),
+            };
             let alike = &by_output[&output(root, &name)];
             if let Some(other) = alike.iter().find(|other| **other != path).filter(|_| has_outputs) {
                 found.fail(&problem(&format!("that of `{}`", String::from_utf8_lossy(other))));
@@ -95,33 +106,35 @@ fn list_object(plan: &Plan, root: u16, name: &[u8], filter: &Filter) -> Result<L
     Ok(listing_of(name, (found.size_bytes, found.modified_ns), filter))
 }
 
-/// The sink of a plan, and the places that findings and moved sources are put into, as something to leave out where they are there yet.
+/// What is left out: the sink of a plan, and the places that findings and moved sources are put into.
 fn skip(plan: &Plan) -> Result<Vec<Skip>> {
-    let mut skip = if plan.in_place { Vec::new() } else { skip_sink(plan)? };
+    let sink = plan.sink.as_ref().filter(|_| !plan.in_place);
+    let sink = sink.map(|sink| (&sink.uri, plan.only_output()));
     let moved_to = if let After::Move(uri) = &plan.after { Some(uri) } else { None };
-    for uri in moved_to.into_iter().chain(&plan.dataset) {
-        if is_object_uri(uri) {
-            continue; // the lister knows of it
-        }
-        if let Ok(seen) = stat(file_path(uri)?) {
-            let (device, inode) = identity(&seen);
-            skip.push(Skip { device, inode, name: None });
-        }
-    }
-    Ok(skip)
+    let places = sink.into_iter().chain(moved_to.into_iter().chain(&plan.dataset).map(|uri| (uri, None)));
+    // Of places in object stores the lister knows.
+    let places = places.filter(|(uri, _)| uri.starts_with("file://"));
+    places.map(|(uri, name)| skip_of(Path::new(OsStr::from_bytes(&file_path(uri)?)), name)).collect()
 }
 
-fn skip_sink(plan: &Plan) -> Result<Vec<Skip>> {
-    let Some(sink) = plan.sink.as_ref().filter(|sink| sink.uri.starts_with("file://")) else { return Ok(Vec::new()) };
-    match stat(file_path(&sink.uri)?) {
-        Ok(seen) => {
-            let (device, inode) = identity(&seen);
-            let name = sink.only.as_deref().map(|only| percent_decode_str(only).collect());
-            Ok(vec![Skip { device, inode, name }])
+/// A place as something to leave out. Where it is not there yet this scan may still come by when a task has made it: so
+/// what is left out is the first name that is missing, in the nearest directory that is there.
+fn skip_of(path: &Path, mut name: Option<Vec<u8>>) -> Result<Skip> {
+    let mut last = Errno::NOENT;
+    for place in path.ancestors() {
+        match stat(place) {
+            Ok(seen) => {
+                let (device, inode) = identity(&seen);
+                return Ok(Skip { device, inode, name });
+            }
+            Err(errno) => last = errno,
         }
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(Vec::new()),
-        Err(errno) => Err(Error::system("look at the sink")(errno)),
+        if !matches!(last, Errno::NOENT | Errno::NOTDIR) {
+            break;
+        }
+        name = place.file_name().map(|name| name.as_bytes().to_vec());
     }
+    Err(Error::system("look at the sink")(last))
 }
 
 const LIST_SOURCE: &str = "list the source";

@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
     time::Duration,
@@ -370,6 +371,46 @@ fn test_directory_unreadable_on_the_second_look_is_listed_again_without_what_lie
     assert_eq!(ending.expect("scans"), Ending::Finished);
     assert_eq!(found.len(), 30 - count);
     assert!(found.iter().all(|entry| entry.directory == b"flat"));
+}
+
+/// What could not be read hides what lies below it, so whoever goes on has to walk all of it.
+#[cfg(target_os = "linux")]
+#[test]
+fn test_unreadable_directories_that_were_at_hand_at_a_kill_are_walked_when_they_can_be_read() {
+    for emissions in 1..20 {
+        let root = tempdir().expect("creates");
+        let closed: Vec<_> = (0..20).map(|number| root.path().join(number.to_string())).collect();
+        for directory in &closed {
+            write(directory, "top.txt");
+            write(directory, "x/deep.txt");
+        }
+        let mut job = Job::new(root.path(), |_| {});
+        let set = |mode: u32| {
+            let permissions = fs::Permissions::from_mode(mode);
+            closed.iter().for_each(|path| fs::set_permissions(path, permissions.clone()).expect("sets the mode"));
+        };
+        set(0o000);
+        unprivileged(|| job.attempt(0, emissions));
+        set(0o700);
+        let failed = job.entries();
+        assert!(failed.iter().all(|entry| entry.kind == Kind::Directory && entry.problem.is_some()));
+        job.finish();
+        let found = by_path(job.entries());
+        assert_eq!(found.len(), failed.len() + 2 * (20 - failed.len()), "after {emissions} emissions");
+    }
+}
+
+/// Do something where modes mean something, also where this process is root's.
+#[cfg(target_os = "linux")]
+fn unprivileged<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let drop_and_work = || {
+        let mut sets = capabilities(None).expect("reads");
+        sets.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+        set_capabilities(None, sets).expect("drops"); // of this thread, and of those that it starts
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(drop_and_work).join().expect("works"))
 }
 
 fn directory(path: &str, modified_ns: i64) -> Entry {

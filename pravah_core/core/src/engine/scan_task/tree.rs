@@ -22,7 +22,7 @@ pub enum Mark {
     Listed,
     /// The same, but for those of its entries that were emitted.
     Partly,
-    /// It could not be read in an earlier round: list it, and what is below it, but for entries that were emitted.
+    /// It could not be read the last time: list it, and what is below it, but for entries that were emitted.
     Again,
 }
 
