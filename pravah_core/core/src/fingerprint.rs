@@ -137,9 +137,12 @@ impl Concerning {
         let Some(keys) = batch.column_by_name("entry") else { return Ok(blob.to_vec()) };
         let (keys, names) = (keys.as_primitive::<UInt64Type>(), column(&batch, "name")?.as_binary::<i32>());
         let by_entry = |key: Option<u64>| key.is_none_or(|key| entries.contains(&key));
-        kept(blob, &batch, (0..names.len()).map(|at| {
-            by_entry(keys.is_valid(at).then(|| keys.value(at))) || self.names.contains(names.value(at))
-        }))
+        kept(
+            blob,
+            &batch,
+            (0..names.len())
+                .map(|at| by_entry(keys.is_valid(at).then(|| keys.value(at))) || self.names.contains(names.value(at))),
+        )
     }
 }
 

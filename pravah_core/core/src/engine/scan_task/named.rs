@@ -32,9 +32,7 @@ use crate::{
     effort::Effort,
     entry::join,
     plan::{Missing, Plan},
-    scan::{
-        self, Detail, Directory, Filter, Filtered, LIST, Listing, Names, Reason, Skip, closed, identity, look_for,
-    },
+    scan::{self, Detail, Directory, Filter, Filtered, LIST, Listing, Names, Reason, Skip, closed, identity, look_for},
     stores::{
         local::{open_directory, open_root},
         s3::is_object_uri,
