@@ -79,7 +79,7 @@ impl Roots {
                 Ok(listing) => Found::new(rules, file, listing),
                 // That one file is gone is no reason not to work on the others; that a store does not answer is one.
                 Err(error) if !is_object || error.is_vanished() => {
-                    let mut found = Found::new(rules, file, Listing::of_files(&[name.clone()]));
+                    let mut found = Found::new(rules, file, Listing::of_files(std::slice::from_ref(&name)));
                     found.fail(&problem_of(&error));
                     found
                 }
