@@ -169,6 +169,7 @@ class Concerning:
     def part(self, blob: bytes) -> bytes:
         """Give the part of a blob that concerns them; empty: nothing in it does."""
 
+@final
 class Control:
     """A hold on one running call."""
 
@@ -189,6 +190,7 @@ class Later:
     def rest(self, blob: bytes) -> bytes:
         """Give what a blob, older than those before, remembers of other names; empty: nothing."""
 
+@final
 class NameList:
     """Reads names, then gives them as scan units, each once and in order."""
 

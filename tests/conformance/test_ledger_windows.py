@@ -139,12 +139,24 @@ def test_fingerprints_united_take_the_place_of_their_parts(ledger: Ledger) -> No
         ledger.commit_window(lease, written)
     assert list(ledger.torn_directories(job_id, 2)) == [b"d"]
     assert list(ledger.torn_directories(job_id, 1)) == []  # none is as small as that
-    ids = sorted(number for number, _ in ledger.directory_fingerprints(job_id, b"d"))
-    ledger.unite_fingerprints([(ids, b"union")])
+    read = dict(sorted(ledger.directory_fingerprints(job_id, b"d")))
+    ledger.unite_fingerprints([(read, b"union")])
     assert list(ledger.torn_directories(job_id, 100)) == []
     assert list(ledger.fingerprints(lease, [b"d"])) == [(b"d", b"union")]
-    ledger.unite_fingerprints([(ids[1:], b"")])
+    ledger.unite_fingerprints([(dict(ledger.directory_fingerprints(job_id, b"d")), b"")])
     assert list(ledger.fingerprints(lease, [b"d"])) == []
+
+
+def test_fingerprints_that_another_closing_has_united_stay_as_they_are(ledger: Ledger) -> None:
+    job_id = listed(ledger, 4)
+    (lease,) = claim_entries(ledger, job_id)
+    blobs = [(b"d", blob) for blob in (b"a", b"b", b"c")]
+    ledger.commit_window(lease, replace(record(acknowledge=True), fingerprints=blobs))
+    first, second, third = sorted(ledger.directory_fingerprints(job_id, b"d"))
+    ledger.unite_fingerprints([(dict([first, second]), b"ab")])
+    # Who has read all three before has put other ones together.
+    ledger.unite_fingerprints([(dict([second, third]), b"bc"), (dict([first]), b"")])
+    assert list(ledger.fingerprints(lease, [b"d"])) == [(b"d", b"ab"), (b"d", b"c")]
 
 
 def test_books_of_a_listed_and_ended_job_are_the_same_in_both_reads(cluster: Cluster) -> None:

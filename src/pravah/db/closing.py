@@ -23,7 +23,7 @@ _TRANSITION = {
     JobStatus.CANCELLED: "cancel",
 }
 # Rows in one statement, far below the limits of bound parameters (32,766 and 65,535).
-_DROPPED_AT_ONCE = 500
+_UNITED_AT_ONCE = 500
 
 
 def open_closing(connection: Connection, job_id: str) -> bool:
@@ -94,11 +94,20 @@ def directory_fingerprints(
 
 
 def unite_fingerprints(connection: Connection, unions: Sequence[FingerprintUnion]) -> None:
-    """Put blobs in the places of fingerprints, named by their ids; without one, drop these."""
-    for ids, blob in unions:
-        gone = ids[:-1] if blob else ids
-        for start in range(0, len(gone), _DROPPED_AT_ONCE):
-            part = list(gone[start : start + _DROPPED_AT_ONCE])
-            connection.execute(query("drop_fingerprints"), {"ids": part})
+    """Put blobs in the places of fingerprints that are as they were; without one, drop these.
+
+    Jobs over the same sink may end at once: what each has read the other may have united.
+    """
+    for read, blob in unions:
+        ids = list(read)
+        parts = [
+            ids[start : start + _UNITED_AT_ONCE] for start in range(0, len(ids), _UNITED_AT_ONCE)
+        ]
+        found = [connection.execute(query("held_fingerprints"), {"ids": part}) for part in parts]
+        if {row.id: row.blob for rows in found for row in rows} != read:
+            continue
         if blob:
             connection.execute(query("set_fingerprint"), {"id": ids[-1], "blob": blob})
+            parts[-1].pop()
+        for part in filter(None, parts):
+            connection.execute(query("drop_fingerprints"), {"ids": part})

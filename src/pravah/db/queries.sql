@@ -625,6 +625,14 @@ SELECT id, blob FROM fingerprints
 WHERE scope = (SELECT scope FROM jobs WHERE id = :job_id) AND directory = :directory AND id < :below_id
 ORDER BY id DESC LIMIT :wanted;
 
+-- name: held_fingerprints
+-- Rows that are about to be united.
+SELECT id, blob FROM fingerprints WHERE id IN :ids ORDER BY id;
+
+-- name: held_fingerprints for postgresql
+-- The same, so that nobody else unites them meanwhile.
+SELECT id, blob FROM fingerprints WHERE id IN :ids ORDER BY id FOR UPDATE;
+
 -- name: drop_fingerprints
 -- Rows whose union was stored, or of which later ones know everything better.
 DELETE FROM fingerprints WHERE id IN :ids;

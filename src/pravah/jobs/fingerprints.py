@@ -15,7 +15,7 @@ from pravah.model.ledger import Fingerprint, FingerprintUnion, Lease, Ledger
 _WHOLE_BYTES = 1 << 20
 # Several of these make a directory worth looking at.
 _SMALL_BYTES = _WHOLE_BYTES // 4
-# Unions in one transaction, and bytes of them.
+# Unions in one transaction, and bytes that they take the place of.
 _UNITED_AT_ONCE = 500
 _UNITED_BYTES = 8 << 20
 
@@ -50,9 +50,9 @@ def unite(ledger: Ledger, job: Job) -> None:
     waiting: list[FingerprintUnion] = []
     waiting_bytes = 0
     for directory in ledger.torn_directories(job.id, _SMALL_BYTES):
-        for ids, blob in _unions(ledger.directory_fingerprints(job.id, directory)):
-            waiting.append((ids, blob))
-            waiting_bytes += len(blob)
+        for union in _unions(ledger.directory_fingerprints(job.id, directory)):
+            waiting.append(union)
+            waiting_bytes += sum(map(len, union[0].values()))
             if len(waiting) >= _UNITED_AT_ONCE or waiting_bytes >= _UNITED_BYTES:
                 ledger.unite_fingerprints(waiting)
                 waiting, waiting_bytes = [], 0
@@ -64,26 +64,29 @@ def _unions(latest_first: Iterable[tuple[int, bytes]]) -> Iterator[FingerprintUn
     from pravah import engine
 
     later = engine.Later()
-    ids: list[int] = []
-    parts: list[bytes] = []
-    changed = False
+    rests: list[tuple[int, bytes, bytes]] = []
+    read_bytes = rest_bytes = 0
     for number, blob in latest_first:
         with engine.translated():
             rest = later.rest(blob)
-        if parts and sum(map(len, parts)) + len(rest) > _WHOLE_BYTES:
-            if changed:
-                yield _union(ids, parts)
-            ids, parts, changed = [], [], False
-        changed |= bool(ids) or rest != blob
-        ids.append(number)
-        parts += [rest] if rest else []
-    if changed:
-        yield _union(ids, parts)
+        if rests and (
+            rest_bytes + len(rest) > _WHOLE_BYTES or read_bytes + len(blob) > _UNITED_BYTES
+        ):
+            yield from _united(rests)
+            rests, read_bytes, rest_bytes = [], 0, 0
+        rests.append((number, blob, rest))
+        read_bytes += len(blob)
+        rest_bytes += len(rest)
+    yield from _united(rests)
 
 
-def _union(ids: list[int], parts: list[bytes]) -> FingerprintUnion:
+def _united(latest_first: list[tuple[int, bytes, bytes]]) -> Iterator[FingerprintUnion]:
+    """Unite what is left of some fingerprints, unless it is one that stays as it is."""
     from pravah import engine
 
-    parts.reverse()
-    blob = engine.merge_fingerprints(parts) if len(parts) > 1 else b"".join(parts)
-    return sorted(ids), blob
+    if len(latest_first) == 1 and latest_first[0][1] == latest_first[0][2]:
+        return
+    oldest_first = latest_first[::-1]
+    parts = [rest for _, _, rest in oldest_first if rest]
+    union = engine.merge_fingerprints(parts) if len(parts) > 1 else b"".join(parts)
+    yield {number: blob for number, blob, _ in oldest_first}, union

@@ -41,6 +41,8 @@ class Source(Protocol):
 def refuse_nested(sources: Sequence[Source]) -> None:
     """Refuse a source of which another one has files."""
     trees = [source for source in sources if source.only is None]
+    if not trees or len(sources) == 1:
+        return  # thousands of named files, or one directory: nothing to look for
     local = {tree.identity: tree for tree in trees if tree.identity is not None}
     remote = [tree for tree in trees if tree.identity is None]
     identify = cache(identity)  # files of one directory have the same ones above them

@@ -106,8 +106,8 @@ class TaskBlobs:
 Fingerprint = tuple[bytes, bytes]
 """A directory, and what was published for its entries."""
 
-FingerprintUnion = tuple[Sequence[int], bytes]
-"""Ids of fingerprints of one directory, ascending; what takes the last one's place, if anything."""
+FingerprintUnion = tuple[Mapping[int, bytes], bytes]
+"""Fingerprints of one directory by ascending ids; what takes the last one's place, if anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,7 +534,10 @@ class Ledger(Protocol):
         """Give the ids and blobs of a directory's fingerprints, the latest first."""
 
     def unite_fingerprints(self, unions: Sequence[FingerprintUnion]) -> None:
-        """Put blobs in the places of fingerprints of one directory each, or drop these."""
+        """Put blobs in the places of fingerprints of one directory each, or drop these.
+
+        Where these are not what they were, as another closing has united them, they stay.
+        """
 
     def close(self, lease: Lease, closed: Closed) -> Verdict:
         """Set the end status, store the report and give the lease back, in one transaction."""
