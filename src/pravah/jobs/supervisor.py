@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from pravah.errors import LedgerBusyError, LedgerError, StatusError
+from pravah.errors import LedgerBusyError, LedgerError, StatusError, StoreError
 from pravah.jobs import chronicle, log, traces
 from pravah.jobs.crew import Crew
 from pravah.jobs.observer import Observer, Pace
 from pravah.jobs.runner_process import RunnerProcess
 from pravah.model.job import Job
-from pravah.model.ledger import Glance, Lease, Ledger, Request, TaskKind
+from pravah.model.ledger import Glance, Lease, Ledger, Release, Request, TaskKind
 from pravah.model.status import JobStatus
 
 # Far below the 30 s after which a silent worker counts as hung.
@@ -343,7 +343,18 @@ class Supervisor:
             self._at_desk.pop(0)
             self._clock.hurry("claim")
             return
-        closed = self._desk.close(self._ledger, lease, beat)
+        try:
+            closed = self._desk.close(self._ledger, lease, beat)
+        except StoreError as problem:
+            log.warning(
+                "the closing is tried again",
+                job=lease.job_id,
+                kind=problem.kind,
+                error=str(problem),
+            )
+            self._ledger.release(lease, Release.STRUCK)
+            self._at_desk.pop(0)
+            return
         self._at_desk.pop(0)
         self._jobs.pop(lease.job_id, None)
         self._paces.pop(lease.job_id, None)
