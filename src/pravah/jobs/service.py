@@ -210,7 +210,7 @@ class JobService:
 
         found = self._ledger.job(self.find(job))
         self._locality.check(found)
-        return undo(self._ledger, found, self._scratch, dry_run=dry_run)
+        return undo(self._ledger, found, dry_run=dry_run)
 
     def delete(self, job: str) -> None:
         """Remove an ended job from the ledger; its outputs stay."""
