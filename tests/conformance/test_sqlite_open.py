@@ -184,6 +184,14 @@ def test_migrations_lead_to_the_schema_of_a_new_ledger(tmp_path: Path) -> None:
     created.dispose()
 
 
+def test_every_reference_to_other_rows_can_be_looked_up() -> None:
+    """Else each row removed of the others' table has the database read all of this one's."""
+    for table in metadata.tables.values():
+        first = {next(iter(table.primary_key.columns)).name}
+        first |= {next(iter(index.columns)).name for index in table.indexes}
+        assert {key.parent.name for key in table.foreign_keys} <= first
+
+
 def test_head_is_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", "pravah.db:migrations")

@@ -204,6 +204,10 @@ class DatabaseLedger(ABC):
     def workers(self) -> list[Worker]:
         """List who works, and on how much."""
         return self._read(workers.shown)
+    def sweep(self, within_s: float | None = None) -> bool:
+        """Remove rows of jobs whose removal has begun; tell whether nothing is left."""
+        return requests.sweep(self._transactions, within_s)
+
 
     @abstractmethod
     def join(self) -> str:

@@ -227,6 +227,7 @@ class JobService:
     def workers(self) -> list[Worker]:
         """List who works on jobs of this ledger."""
         return self._ledger.workers()
+        self._ledger.sweep()
 
     def deserted(self, job: Job) -> bool:
         """Tell whether a job counts as running, and there is no worker that could be at it."""
