@@ -122,14 +122,19 @@ class JobService:
         with name_list.read(planned.spec, planned.plan, self.files, self._scratch) as units:
             missing = planned.spec.source.missing
             spec_hash = name_list.spec_hash(planned.spec_hash, missing, units)
-            return self._store(_new_job(planned, spec_hash, units, origin or {}), reuse)
+            new = _new_job(planned, spec_hash, units, origin or {})
+            return self._start(new) if reuse == Reuse.NOTHING else self._join(new, planned.spec)
 
-    def _store(self, job: NewJob, reuse: Reuse) -> Submission:
-        if reuse == Reuse.NOTHING:
-            found = self._ledger.created if self._ledger.create(job) else self._ledger.job
-            return Submission(found(job.id), resumed=False)
+    def _start(self, job: NewJob) -> Submission:
+        found = self._ledger.created if self._ledger.create(job) else self._ledger.job
+        return Submission(found(job.id), resumed=False)
+
+    def _join(self, job: NewJob, asked: JobSpec) -> Submission:
+        from pravah.jobs.joining import refuse_other_settings
+
         job_id = self._ledger.create_or_join(job)
         if job_id != job.id:
+            refuse_other_settings(self._ledger.job(job_id), asked)
             self._ledger.resume(job_id)
         return Submission(self._ledger.job(job_id), resumed=job_id != job.id)
 
@@ -222,12 +227,12 @@ class JobService:
         removed: list[str] = []
         while some := self._ledger.prune(before_us, _PAGE):
             removed += some
+        self._ledger.sweep()
         return [shown(job_id) for job_id in removed]
 
     def workers(self) -> list[Worker]:
         """List who works on jobs of this ledger."""
         return self._ledger.workers()
-        self._ledger.sweep()
 
     def deserted(self, job: Job) -> bool:
         """Tell whether a job counts as running, and there is no worker that could be at it."""
