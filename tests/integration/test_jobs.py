@@ -345,6 +345,19 @@ def test_account_of_each_file_can_be_written_as_parquet(
     assert parquet.read_table(tmp_path / "account.parquet").num_rows == 30
 
 
+def test_account_of_a_job_that_is_deleted_meanwhile_is_not_cut_short(
+    each_workspace: Workspace,
+) -> None:
+    workspace = each_workspace
+    workspace.fill(20)
+    job = workspace.run("copy")
+    lines = workspace.jobs.files(job.id)
+    next(lines)
+    workspace.jobs.delete(job.id)
+    with pytest.raises(NotFoundError, match="no job"):
+        list(lines)
+
+
 def test_unknown_processor_is_refused_before_anything_is_stored(workspace: Workspace) -> None:
     with pytest.raises(SpecError) as caught:
         workspace.submit("compres")
