@@ -15,8 +15,9 @@ import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from pravah import engine
 from pravah.failpoints import passing
@@ -111,7 +112,7 @@ def _put_dataset(ledger: Ledger, job: Job, scratch: Path, uri: str) -> dict[str,
     return {**told, "first": [json.loads(line) for line in first]}
 
 
-def _known_by(file: IO[bytes]) -> dict[str, Any]:
+def _known_by(file: BufferedRandom | BufferedReader) -> dict[str, Any]:
     """Give what a dataset is known by."""
     file.seek(0)
     sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -123,7 +124,7 @@ def _is_as_written(path: Path, results: Mapping[str, Any]) -> bool:
     if not path.is_file() or path.stat().st_size != results.get("size_bytes"):
         return False
     with path.open("rb") as file:
-        return _known_by(file)["sha256"] == results.get("sha256")
+        return bool(_known_by(file)["sha256"] == results.get("sha256"))
 
 
 def _is_there(uri: str, _job_id: str) -> bool:

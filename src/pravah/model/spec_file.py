@@ -101,6 +101,10 @@ def _value(text: str, assignment: str) -> object:
 def _read(path: str) -> str:
     try:
         if path == "-":
+            if sys.stdin is None:
+                raise SpecError(
+                    "the spec is to come from stdin, which is closed", kind="stdin_closed"
+                )
             return sys.stdin.read(LARGEST_SPEC_BYTES + 1)
         with Path(path).open("rb") as file:
             text = file.read(LARGEST_SPEC_BYTES + 1)
