@@ -25,7 +25,7 @@ def test_file_stays_as_it_was_where_the_new_one_can_not_be_written_to_its_end(
 ) -> None:
     path = tmp_path / "report.json"
     path.write_bytes(b"before")
-    with pytest.raises(OSError, match="^the scratch disk$"):
+    with pytest.raises(OSError, match=r"^the scratch disk$"):
         write_whole(path, failing())
     assert path.read_bytes() == b"before"
     assert os.listdir(tmp_path) == ["report.json"]
@@ -66,5 +66,7 @@ def test_own_output_is_written_to_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "out"
     with path.open("wb") as file:
         before = path.stat().st_ino
-        assert subprocess.run([sys.executable, "-c", code], stdout=file, check=False).returncode == 0
+        assert (
+            subprocess.run([sys.executable, "-c", code], stdout=file, check=False).returncode == 0
+        )
     assert (path.read_bytes(), path.stat().st_ino) == (b"one ", before)
