@@ -71,33 +71,31 @@ def scan(
     Each row has `directory`, `name` and `kind` (file, directory, symlink, …).
     Nothing is listed before somebody reads from the stream; memory does not grow with the
     number of files, and the GIL is not held while directories are read.
+    Where something could not be read the stream ends with an error, behind all that could be.
 
     Args:
-        roots: directories; names are bytes to the system, so bytes are taken too.
+        roots: directories, globs, and prefixes of object stores (`"s3://BUCKET/PREFIX/"`); names
+            are bytes to the system, so bytes are taken too.
         filters: which files count, by the keys of a spec's source: `include` and `exclude`
-            (lists of gitignore rules), `ignore_case`, `type` (a list, as `["csv"]`), `min_size`
-            and `max_size` (`"64MiB"`), `newer_than` and `older_than` (`"2d"`, `"2026-01-31"`),
+            (lists of gitignore rules), `ignore_case`, `type` (`"csv"`, or a list), `min_size` and
+            `max_size` (`"64MiB"`), `newer_than` and `older_than` (`"2d"`, `"2026-01-31"`),
             `max_depth`, `follow_symlinks`.
         stat: add sizes and times, at the cost of one system call per file.
 
     Returns:
         An object with `__arrow_c_stream__`, which pyarrow, Polars and DuckDB read as it is.
 
+    Raises:
+        SourceMissingError: a root is not there.
+        SpecError: a filter that can't be used.
+        StoreError: an object store that can't be used.
+
     >>> import pyarrow
     >>> stream = pyarrow.RecordBatchReader.from_stream(scan("."))
     >>> stream.schema.names
     ['directory', 'name', 'kind']
     """
-    import json
-    import os
-    import time
-
-    from pravah.engine import Scanner, check_filters
+    from pravah.library import listing
     from pravah.model.filters import Filters
 
-    read = Filters.read(filters)
-    rules = read.rules(time.time_ns())
-    check_filters(rules)
-    paths = [os.fsencode(root) for root in roots]
-    follow = read.follow_symlinks
-    return Scanner(paths, rules=json.dumps(rules), stat=stat, follow_symlinks=follow)
+    return listing.scanner(listing.places(roots), Filters.read(filters), stat=stat)

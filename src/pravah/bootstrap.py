@@ -176,13 +176,13 @@ def _retention_s(settings: Settings) -> float | None:
 
 def require_ledger(settings: Settings) -> None:
     """Refuse an embedded ledger that is not there, where somebody has named it."""
-    from pravah.db.open import is_postgresql, sqlite_path
+    from pravah.db.open import is_postgresql, is_there, sqlite_path
 
     url = settings.get("DATABASE_URL")
     if url is None or is_postgresql(str(url)):
         return
     path = sqlite_path(str(url))
-    if not path.exists():
+    if not is_there(path):
         raise LedgerError(
             f"there is no ledger {path}",
             hint="check --ledger and DATABASE_URL; `pravah run` makes a ledger where there is none",

@@ -206,6 +206,13 @@ STORE_HINTS = {
     "wrong_region": "set S3_REGION_NAME to the bucket's region",
     "clock_skew": "set this machine's clock: requests are valid for 15 minutes",
 }
+# What may be over soon: the same is tried again, where anything else ends the job.
+PASSING = frozenset({"store_busy", "store_unreachable"})
+
+
+def ours(what: str, problem: PravahError | OSError) -> PravahError:
+    """Give an error that may be the system's as one of ours, which says what can't be done."""
+    return problem if isinstance(problem, PravahError) else MachineError.of(what, problem)
 
 
 class EngineError(PravahError):

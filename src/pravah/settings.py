@@ -7,15 +7,19 @@ alone takes 161 ms). Nothing here connects to anything.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from pravah.errors import SettingError
 
 Value = str | int | bool
+
+_USER_PASSWORD = re.compile(r"(://[^:/?#@]*):.*@", re.DOTALL)
+_QUERY_PASSWORD = re.compile(r"([?&](?:ssl)?password=)[^&\s]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,15 +302,11 @@ def masked(setting: Setting, text: str | None) -> str | None:
 
 
 def masked_url(text: str) -> str:
-    """Hide the password of a URL; anything else is given back as it is.
+    """Hide the passwords of a URL; anything else is given back as it is.
 
-    >>> masked_url("postgresql://user:word@host/name")
-    'postgresql://user:********@host/name'
+    A password ends at the last `@`: it may hold what ends the address elsewhere.
+
+    >>> masked_url("postgresql://user:wo/r#d@host/name?sslpassword=word")
+    'postgresql://user:********@host/name?sslpassword=********'
     """
-    if "://" not in text or "@" not in text:
-        return text
-    parts = urlsplit(text)
-    if parts.password is None:
-        return text
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.split(':')[0]}:********@{host}"))
+    return _QUERY_PASSWORD.sub(r"\1********", _USER_PASSWORD.sub(r"\1:********@", text))

@@ -284,6 +284,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert worker.prune(1 << 62, 10) == ([self.job_id] if ended else [])
         if not ended:
             return
+        assert worker.sweep()
         with pytest.raises(NotFoundError):
             worker.retry(self.job_id, lambda _: None)
         for zombie in self.held:

@@ -325,6 +325,19 @@ def test_prune_removes_jobs_that_ended_before_a_time_and_no_others(ledger: Ledge
         ledger.retry(old, lambda _: None)
 
 
+def test_sweep_that_runs_out_of_time_is_gone_on_with(cluster: Cluster) -> None:
+    ledger = cluster.worker()
+    ids = [listed(ledger) for _ in range(2)]
+    for job_id in ids:
+        close(ledger, job_id)
+    assert sorted(ledger.prune(2, 10)) == sorted(ids)
+    assert not ledger.sweep(0.0)
+    left = [cluster.rows_of(job_id) for job_id in ids]
+    assert sum(left) > 0
+    assert ledger.sweep()
+    assert [cluster.rows_of(job_id) for job_id in ids] == [0, 0]
+
+
 def test_prune_takes_no_more_jobs_than_asked(ledger: Ledger) -> None:
     for _ in range(3):
         job_id = listed(ledger, 2)

@@ -184,6 +184,30 @@ def test_migrations_lead_to_the_schema_of_a_new_ledger(tmp_path: Path) -> None:
     created.dispose()
 
 
+def test_ledger_lies_where_its_path_says_whatever_that_holds(tmp_path: Path) -> None:
+    path = tmp_path / "what?mode=ro&x%41#y" / "pravah.db"
+    open_engine(path).dispose()
+    assert path.stat().st_size > 0
+    assert [each.name for each in tmp_path.iterdir()] == ["what?mode=ro&x%41#y"]
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "a" * 300])
+def test_ledger_whose_place_can_not_be_used_is_an_error_that_names_it(
+    tmp_path: Path, home: str
+) -> None:
+    path = tmp_path / home / "pravah.db"
+    with pytest.raises(LedgerError, match="can't create the ledger"):
+        open_engine(path)
+
+
+def test_every_reference_to_other_rows_can_be_looked_up() -> None:
+    """Else each row removed of the others' table has the database read all of this one's."""
+    for table in metadata.tables.values():
+        first = {next(iter(table.primary_key.columns)).name}
+        first |= {next(iter(index.columns)).name for index in table.indexes}
+        assert {key.parent.name for key in table.foreign_keys} <= first
+
+
 def test_head_is_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", "pravah.db:migrations")

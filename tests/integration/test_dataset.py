@@ -156,13 +156,41 @@ def test_next_round_replaces_its_own_dataset(workspace: Workspace) -> None:
     assert (str(job.status), len(records(place))) == ("completed", 3)
 
 
+def test_next_round_leaves_a_file_that_took_the_place_of_its_dataset(workspace: Workspace) -> None:
+    workspace.write("a.csv", b"id,x\n1,2\n")
+    broken = workspace.write("c.csv", b"\x00\x01\x02")
+    place = workspace.root / "found.csv"
+    job = workspace.run("extract_headers", results={"uri": str(place)})
+    place.rename(workspace.root / "kept.csv")
+    place.write_text("somebody's own")
+    broken.write_bytes(b"id,x\n1,2\n")
+    job = workspace.finish(workspace.jobs.retry(job.id))
+    assert place.read_text() == "somebody's own"
+    assert (str(job.status), job.error and job.error["kind"]) == ("failed", "results_unwritable")
+
+
 def test_undo_removes_a_named_dataset_that_is_as_it_was(workspace: Workspace) -> None:
     workspace.fill(3)
     place = workspace.root / "found" / "all.csv"
     job = workspace.run("count", "copy", results={"uri": str(place)})
-    workspace.jobs.undo(job.id)
+    assert workspace.jobs.undo(job.id, dry_run=True).removed == 4
+    assert files(place.parent) == ["all.csv"]
+    assert workspace.jobs.undo(job.id).removed == 4
     assert files(place.parent) == []
-    job = workspace.run("count", "copy", results={"uri": str(place)}, name="again")
-    place.write_text("edited")
-    workspace.jobs.undo(job.id)
-    assert place.read_text() == "edited"
+    assert workspace.jobs.undo(job.id).gone == 4
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_undo_leaves_a_dataset_that_has_changed_since(workspace: Workspace, *, named: bool) -> None:
+    workspace.fill(3)
+    place = workspace.root / "found.csv"
+    job = workspace.run(
+        "count",
+        sink=None if named else str(workspace.sink),
+        results={"format": "csv", **({"uri": str(place)} if named else {})},
+    )
+    written = place if named else workspace.sink / "_pravah" / shown(job.id) / "results.csv"
+    written.write_text("edited")
+    undone = workspace.jobs.undo(job.id)
+    assert (undone.removed, undone.changed) == (0, 1)
+    assert written.read_text() == "edited"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -249,6 +250,43 @@ def test_same_spec_over_an_unfinished_job_goes_on_with_it(workspace: Workspace) 
     assert not workspace.jobs.create(workspace.spec("copy", source=filtered)).resumed
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"sink": {"durability": "always"}}, "sink.durability is none, not always"),
+        ({"sink": {"verify": "content"}}, "sink.verify is size, not content"),
+        ({"on_error": {"budget": 0}}, "on_error.budget is 100, not 0"),
+        ({"limits": {"tasks": 1}}, "limits.tasks is unset, not 1"),
+        ({"priority": 5}, "priority is 0, not 5"),
+    ],
+)
+def test_same_spec_with_other_settings_does_not_go_on_under_the_old_ones(
+    workspace: Workspace, asked: dict[str, Any], told: str
+) -> None:
+    workspace.write("a.txt")
+    has = {"on_error": {"budget": 100}}
+    sink = {"uri": str(workspace.sink), "durability": "none"}
+    first = workspace.jobs.create(workspace.spec("copy", sink=sink, **has)).job
+    workspace.jobs.pause(first.id)
+    again = workspace.spec("copy", **{**has, **asked, "sink": {**sink, **asked.get("sink", {})}})
+    with pytest.raises(SpecError) as caught:
+        workspace.jobs.create(again)
+    assert caught.value.kind == "other_settings"
+    assert told in caught.value.message
+    assert workspace.jobs.get(first.id).status == JobStatus.PAUSED
+    assert not workspace.jobs.create(again, reuse=Reuse.NOTHING).resumed
+
+
+def test_same_spec_goes_on_with_a_job_whose_settings_were_changed_to_it(
+    workspace: Workspace,
+) -> None:
+    workspace.write("a.txt")
+    first = workspace.submit("copy")
+    workspace.jobs.change(first.id, {"on_error": {"budget": 5}})
+    again = workspace.jobs.create(workspace.spec("copy", on_error={"budget": 5}))
+    assert (again.job.id, again.resumed) == (first.id, True)
+
+
 def test_same_spec_over_a_paused_job_resumes_it(workspace: Workspace) -> None:
     workspace.fill(10)
     job = workspace.jobs.pause(workspace.submit("copy").id)
@@ -305,6 +343,19 @@ def test_account_of_each_file_can_be_written_as_parquet(
     job = workspace.run("copy")
     workspace.jobs.write_account(job.id, tmp_path / "account.parquet")
     assert parquet.read_table(tmp_path / "account.parquet").num_rows == 30
+
+
+def test_account_of_a_job_that_is_deleted_meanwhile_is_not_cut_short(
+    each_workspace: Workspace,
+) -> None:
+    workspace = each_workspace
+    workspace.fill(20)
+    job = workspace.run("copy")
+    lines = workspace.jobs.files(job.id)
+    next(lines)
+    workspace.jobs.delete(job.id)
+    with pytest.raises(NotFoundError, match="no job"):
+        list(lines)
 
 
 def test_unknown_processor_is_refused_before_anything_is_stored(workspace: Workspace) -> None:

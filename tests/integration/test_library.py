@@ -23,6 +23,7 @@ import pravah
 import pravah.aio
 from pravah.errors import LedgerError, NotFoundError, SpecError, StatusError
 from pravah.library.described import SECTION_OF, Keys
+from pravah.library.session import opened
 from pravah.model.spec import JobSpec
 
 
@@ -177,6 +178,44 @@ def test_scan_speaks_arrow_to_every_library() -> None:
     assert len(pl.DataFrame(files).filter(pl.col("kind") == "file")) == 20
 
 
+def test_scan_that_could_not_read_all_ends_with_an_error() -> None:
+    gone = Path("gone")
+    gone.mkdir()
+    files = pravah.scan("data", gone)
+    gone.rmdir()
+    stream = pa.RecordBatchReader.from_stream(files)
+    assert stream.read_next_batch().num_rows > 20
+    with pytest.raises(pa.ArrowException, match=r"can't list all: `gone`: .*no such file or dir"):
+        stream.read_next_batch()
+
+
+@pytest.mark.parametrize(
+    ("root", "keys", "kind", "told"),
+    [
+        ("nothing", {}, "source_missing", "there is no file or directory `nothing`"),
+        ("data", {"include": "*.csv"}, "invalid_spec", "include is `*.csv`, a list"),
+        ("data", {"exclude": "*.csv"}, "invalid_spec", "exclude is `*.csv`, a list"),
+        ("data", {"includ": ["*.csv"]}, "invalid_spec", "unknown key `includ`"),
+        ("s3+no://bucket/", {}, "no_such_connection", "there is no connection `no`"),
+    ],
+)
+def test_scan_that_can_not_be_done_as_asked_is_refused(
+    root: str, keys: dict[str, object], kind: str, told: str
+) -> None:
+    with pytest.raises(pravah.PravahError) as caught:
+        pravah.scan(root, **keys)
+    assert (caught.value.kind, told in str(caught.value)) == (kind, True)
+
+
+def test_scan_lists_what_globs_and_types_say() -> None:
+    Path("data/deep/note.txt").write_text("note")
+    found = [
+        set(pl.DataFrame(files).filter(pl.col("kind") == "file")["name"])
+        for files in (pravah.scan("da*/deep/*.csv"), pravah.scan("data", type="csv"))
+    ]
+    assert found == [{f"{number:02}.csv".encode() for number in range(20)}] * 2
+
+
 def test_ledger_that_is_named_has_the_job(directory: Path) -> None:
     job = pravah.run("data", steps="count", ledger="mine/jobs.db")
     assert (directory / "mine" / "jobs.db").exists()
@@ -212,6 +251,8 @@ def test_ctrl_c_pauses_the_job_and_the_same_call_goes_on() -> None:
     assert job.status == "paused"
     assert job.counts.done < 400
     del arguments["read_rate"]
+    with opened(None) as application:
+        application.jobs.change(job.id, {"limits": {"read_rate": None}})
     again = pravah.run(**arguments)  # type: ignore[arg-type]
     assert (again.id, again.counts.done) == (job.id, 400)
 

@@ -96,5 +96,12 @@ def test_url_without_a_password_is_shown_as_it_is(url: str) -> None:
     assert masked_url(url) == url
 
 
-def test_url_whose_password_holds_an_at_sign_is_masked() -> None:
-    assert masked_url("postgresql://u:a@b@host/n") == "postgresql://u:********@host/n"
+@pytest.mark.parametrize("password", ["a@b", "a/b", "a#b", "a?b", "a:b", "a b", "?password=a@b"])
+def test_password_of_a_url_is_masked_whatever_it_holds(password: str) -> None:
+    assert masked_url(f"postgresql://u:{password}@host/n") == "postgresql://u:********@host/n"
+
+
+def test_password_in_the_query_of_a_url_is_masked() -> None:
+    url = "postgresql://host/n?user=u&password=a&sslpassword=b&sslmode=require"
+    masked = "postgresql://host/n?user=u&password=********&sslpassword=********&sslmode=require"
+    assert masked_url(url) == masked

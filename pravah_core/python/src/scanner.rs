@@ -107,7 +107,7 @@ impl Scanner {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         let _ = requested_schema; // the interface lets a producer offer its own schema whatever is asked for
         let batches = self.0.clone().batches().map_err(|error| raise(&error))?;
-        let stream = FFI_ArrowArrayStream::new(Box::new(Reader(batches)));
+        let stream = FFI_ArrowArrayStream::new(Box::new(Reader { batches, ended: false }));
         PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
     }
 }
@@ -122,21 +122,44 @@ pub fn filter(rules: &str) -> PyResult<Filter> {
     Filter::new(&rules).map_err(|error| raise(&error))
 }
 
-/// Batches as the Arrow libraries read them.
-struct Reader(Batches);
+/// Batches as the Arrow libraries read them. What could not be read is an error behind the last one: rows that are
+/// missing must not pass for all that there are.
+struct Reader {
+    batches: Batches,
+    ended: bool,
+}
+
+impl Reader {
+    fn unread(&self) -> Option<ArrowError> {
+        let count = self.batches.counted()?;
+        let first = count.faults.first()?;
+        let path = String::from_utf8_lossy(&first.path);
+        let more = match count.fault_count - 1 {
+            0 => String::new(),
+            others => format!(", and {others} more places"),
+        };
+        Some(ArrowError::ExternalError(format!("can't list all: `{path}`: {}{more}", first.error()).into()))
+    }
+}
 
 impl Iterator for Reader {
     type Item = Result<arrow_array::RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.0.next()?;
-        Some(batch.map_err(|error| ArrowError::ExternalError(Box::new(error))))
+        if self.ended {
+            return None;
+        }
+        if let Some(batch) = self.batches.next() {
+            return Some(batch.map_err(|error| ArrowError::ExternalError(Box::new(error))));
+        }
+        self.ended = true;
+        self.unread().map(Err)
     }
 }
 
 impl RecordBatchReader for Reader {
     fn schema(&self) -> SchemaRef {
-        self.0.schema()
+        self.batches.schema()
     }
 }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextvars import copy_context
 from functools import wraps
 from itertools import islice
@@ -32,8 +34,7 @@ async def in_thread(call: Callable[[], T]) -> T:
     """Run a call in a thread; where this task is cancelled, stop its work and wait for its end."""
     stop, context = Stop(), copy_context()
     context.run(stoppable.set, stop)
-    # Not `to_thread`: nobody could wait for its thread once the task is cancelled.
-    running = asyncio.get_running_loop().run_in_executor(None, context.run, call)
+    running = _begun(lambda: context.run(call))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -42,6 +43,25 @@ async def in_thread(call: Callable[[], T]) -> T:
         if not running.cancelled():
             running.exception()  # looked at: nobody else will
         raise
+
+
+def _begun(call: Callable[[], T]) -> asyncio.Future[T]:
+    """Run a call in a thread of its own, so that it begins at once.
+
+    A loop has few threads: jobs that are waited for would hold all of them, and whoever is
+    cancelled while others wait would wait for their end.
+    """
+    outcome: Future[T] = Future()
+    outcome.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="pravah-call").start()
+    return asyncio.wrap_future(outcome)
 
 
 async def items(iterator: Iterator[T]) -> AsyncIterator[T]:

@@ -12,6 +12,9 @@ from typing import NoReturn
 
 def main() -> None:
     """Run `pravah` with this process's arguments; never returns."""
+    from pravah.cli.streams import make_usable
+
+    make_usable()
     arguments = sys.argv[1:]
     # Imports make a hundred thousand objects that stay: looking through them for cycles again and
     # again is a twentieth of the start.

@@ -144,7 +144,8 @@ def _from_home(location: str) -> str:
 
 
 def _existing(directory: Path) -> Path:
-    return next(place for place in (directory, *directory.parents) if place.exists())
+    """Give the nearest place that this user can see."""
+    return next(p for p in (directory, *directory.parents) if os.path.exists(p))  # noqa: PTH110 - Path's raises
 
 
 def _fsync_s(directory: Path) -> float:

@@ -9,12 +9,14 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from shutil import get_terminal_size
 from typing import Annotated, Any, TextIO
 
 from typer import Option
 
 from pravah.cli.render import Painter
+from pravah.cli.streams import printing
 
 # Lines with something at their right end have this width where no terminal says otherwise.
 PLAIN_COLUMNS = 100
@@ -37,7 +39,7 @@ class Console:
 
     def line(self, text: str = "") -> None:
         """Print a line of text for people to stdout."""
-        sys.stdout.write(f"{_encodable(text)}\n")
+        printing(lambda: sys.stdout.write(f"{_encodable(text)}\n"))
 
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines of text for people to stdout."""
@@ -46,14 +48,17 @@ class Console:
 
     def data(self, value: Mapping[str, Any] | list[Any]) -> None:
         """Print one JSON value on a line of its own to stdout."""
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        # Every stream can take ASCII, and programs read the same from it.
+        in_ascii = not _is_utf_8(sys.stdout)
+        text = json.dumps(value, ensure_ascii=in_ascii, default=str) + "\n"
+        printing(lambda: sys.stdout.write(text))
 
     def raw(self, chunks: Iterable[bytes]) -> None:
         """Write bytes to stdout as they are."""
-        sys.stdout.flush()
+        printing(sys.stdout.flush)
         for chunk in chunks:
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+            printing(partial(sys.stdout.buffer.write, chunk))
+        printing(sys.stdout.buffer.flush)
 
     def say(self, text: str = "") -> None:
         """Tell people something on stderr, unless they asked for quiet."""
@@ -99,6 +104,10 @@ def is_terminal(stream: TextIO) -> bool:
 
 def _shows_colour(stream: TextIO) -> bool:
     return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def _is_utf_8(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("_", "-") in ("utf-8", "utf8")
 
 
 def _encodable(text: str) -> str:

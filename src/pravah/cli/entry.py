@@ -18,6 +18,7 @@ from pravah.cli.app import command
 from pravah.cli.command import ReaderGoneError
 from pravah.cli.exit_codes import ExitCode
 from pravah.cli.names import printable
+from pravah.cli.streams import printing
 from pravah.errors import MachineError, PravahError
 
 ISSUES_URL = "https://github.com/your-org/pravah/issues"
@@ -31,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = command().main(list(arguments), prog_name="pravah", standalone_mode=False)
-        sys.stdout.flush()
+        printing(sys.stdout.flush)
     except PravahError as error:
         return _told(error, debug=debug)
     except typer.TyperException as error:

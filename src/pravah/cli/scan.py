@@ -4,11 +4,9 @@ The core writes to stdout by itself. Only when stdout is a terminal do names pas
 Python, so that none of them can move the cursor.
 """
 
-import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -23,10 +21,8 @@ from pravah.cli.filter_flags import FilterFlags
 from pravah.cli.names import printable
 from pravah.cli.store_note import tell_note
 from pravah.cli.totals import GroupBy, groups_of, print_groups, print_totals
-from pravah.errors import SourceMissingError, SpecError
+from pravah.errors import SpecError
 from pravah.model.filters import Filters, read_depth
-from pravah.model.glob import as_text, split_glob
-from pravah.model.uri import absolute_uri, is_object_uri, object_parts, object_uri
 
 if TYPE_CHECKING:
     from pravah.engine import Scanner
@@ -40,9 +36,6 @@ class Format(StrEnum):
     CSV = "csv"
     ARROW = "arrow"
 
-
-# In place of the number of an argument: what several of them share.
-_GLOBS = -1
 
 # Enough unreadable directories to see a pattern; the count tells the rest.
 MOST_ERRORS = 20
@@ -102,19 +95,12 @@ def scan(
 
 
 def _scanner(roots: list[str], filters: FilterFlags, *, sized: bool) -> "Scanner":
-    from pravah.engine import Scanner, check_filters
+    from pravah.library import listing
 
-    wanted = Filters.read(filters.keys())
-    rules, places = wanted.rules(time.time_ns()), _places(roots)
-    globs = [as_text(patterns) for patterns in places.values()]
-    check_filters(rules, [pattern for patterns in globs for pattern in patterns])
-    return Scanner(
-        [path for path, _ in places],
-        globs=globs,
-        rules=json.dumps(rules),
-        stat=sized,
-        follow_symlinks=wanted.follow_symlinks,
-    )
+    places = listing.places(roots)
+    for place, _ in places:
+        tell_note(os.fsdecode(place))
+    return listing.scanner(places, Filters.read(filters.keys()), stat=sized)
 
 
 def _levels(by: GroupBy | None, depth: str | None) -> int:
@@ -126,49 +112,6 @@ def _levels(by: GroupBy | None, depth: str | None) -> int:
         return read_depth(depth)
     except ValueError as error:
         raise SpecError(f"--depth {error}") from None
-
-
-def _places(roots: list[str]) -> dict[tuple[bytes, int], list[bytes]]:
-    """Give the directories to list, each with its globs; those of one directory are one place."""
-    places: dict[tuple[bytes, int], list[bytes]] = {}
-    for number, root in enumerate(roots):
-        if "://" in root:
-            place, patterns = _object_place(root)
-            places.setdefault((place, _GLOBS if patterns else number), []).extend(patterns)
-            continue
-        path = os.fsencode(root)
-        glob = None if os.path.lexists(path) else split_glob(path)
-        if glob is None:
-            places[_root(path), number] = []
-        else:
-            places.setdefault((_root(glob[0]), _GLOBS), []).append(glob[1])
-    return places
-
-
-def _object_place(root: str) -> tuple[bytes, list[bytes]]:
-    """Give the prefix to list, without a slash at its end, and the glob below it."""
-    uri = absolute_uri(root, b"/")
-    if not is_object_uri(uri):
-        raise SpecError(f"`{root}` is no place that can be listed", kind="unknown_scheme")
-    tell_note(uri)
-    name, bucket, key = object_parts(uri)
-    glob = split_glob(key.encode())
-    if glob is None:
-        return object_uri(name, bucket, key.rstrip("/")).rstrip("/").encode(), []
-    above = glob[0].decode().removeprefix(".")
-    return object_uri(name, bucket, above).rstrip("/").encode(), [glob[1]]
-
-
-def _root(path: bytes) -> bytes:
-    try:
-        os.stat(path)  # noqa: PTH116 - pathlib has no paths of bytes
-    except FileNotFoundError as error:
-        raise SourceMissingError(f"there is no file or directory `{printable(path)}`") from error
-    except OSError as error:
-        raise SourceMissingError(
-            f"can't look at `{printable(path)}`: {str(error.strerror).lower()}"
-        ) from error
-    return path
 
 
 def _tell_errors(counted: Mapping[str, Any]) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from pravah.db import jobs
 from pravah.db.queries import query
 from pravah.db.transitions import move_job, move_task
 from pravah.model.ledger import (
@@ -121,20 +122,28 @@ def next_blobs(
     job_id: str,
     after: int,
     failed_only: bool,  # noqa: FBT001
+    location: str,
 ) -> TaskBlobs | None:
-    """Give the next task of entries behind an id, whole."""
+    """Give the next task of entries behind an id, whole; NotFoundError where the job is gone."""
     values = {"job_id": job_id, "after": after, "failed_only": failed_only}
     row = connection.execute(query("next_blobs"), values).first()
     if row is None:
+        # No more tasks are the end of an account, unless they are being removed.
+        jobs.status(connection, job_id, location)
         return None
     return TaskBlobs(row.id, manifest(row), windows(connection, row.id), row.summary, row.entries)
 
 
-def next_claimed_again(connection: Connection, job_id: str, after: int) -> tuple[int, bytes] | None:
+def next_claimed_again(
+    connection: Connection, job_id: str, after: int, location: str
+) -> tuple[int, bytes] | None:
     """Give the next task behind an id that had several holders, and its manifest."""
     values = {"job_id": job_id, "after": after}
     row = connection.execute(query("next_claimed_again"), values).first()
-    return None if row is None else (row.id, manifest(row))
+    if row is None:
+        jobs.status(connection, job_id, location)
+        return None
+    return row.id, manifest(row)
 
 
 def manifest(row: Row[Any]) -> bytes:

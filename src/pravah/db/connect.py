@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Concatenate
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
@@ -49,7 +49,8 @@ def sqlite_engine(path: Path) -> Engine:
     """Make an engine whose transactions are begun and ended by `Transactions`, never implicitly."""
     driver = library()
     engine = create_engine(
-        f"sqlite+pysqlite:///{path}",
+        # Not as text: a path may hold what means something in a URL.
+        URL.create("sqlite+pysqlite", database=str(path)),
         module=driver,
         isolation_level="AUTOCOMMIT",
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},

@@ -139,9 +139,12 @@ class DatabaseLedger(ABC):
     def blobs(
         self, job_id: str, *, failed_only: bool = False, after: int = 0
     ) -> Iterator[TaskBlobs]:
-        """Give manifest and windows of each task of entries; no snapshot is held in between."""
+        """Give manifest and windows of each task of entries; no snapshot is held in between.
+
+        NotFoundError where the job is deleted meanwhile: what is left is not all.
+        """
         while True:
-            found = self._read(claims.next_blobs, job_id, after, failed_only)
+            found = self._read(claims.next_blobs, job_id, after, failed_only, self.location)
             if found is None:
                 return
             after = found.task_id
@@ -149,8 +152,8 @@ class DatabaseLedger(ABC):
 
     def claimed_again(self, job_id: str) -> Iterator[tuple[int, bytes]]:
         """Give id and manifest of each task of entries that had several holders."""
-        after = 0
-        while (found := self._read(claims.next_claimed_again, job_id, after)) is not None:
+        after, location = 0, self.location
+        while found := self._read(claims.next_claimed_again, job_id, after, location):
             after = found[0]
             yield found
 
@@ -199,8 +202,12 @@ class DatabaseLedger(ABC):
         requests.delete(self._transactions, job_id)
 
     def prune(self, before_us: int, limit: int) -> list[str]:
-        """Remove jobs that ended before a time, in small batches."""
+        """Begin to remove jobs that ended before a time; `sweep` removes their rows."""
         return requests.prune(self._transactions, before_us, limit)
+
+    def sweep(self, within_s: float | None = None) -> bool:
+        """Remove rows of jobs whose removal has begun; tell whether nothing is left."""
+        return requests.sweep(self._transactions, within_s)
 
     def workers(self) -> list[Worker]:
         """List who works, and on how much."""

@@ -7,6 +7,7 @@ A file that is there but empty or foreign is refused, never taken for a new ledg
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -23,7 +24,7 @@ from pravah.model.ids import new_id
 from pravah.settings import masked_url
 
 # The newest migration; a test compares it with Alembic's head.
-HEAD = "0004"
+HEAD = "0005"
 
 
 def is_postgresql(url: str) -> bool:
@@ -55,30 +56,34 @@ def open_engine(path: Path) -> Engine:
 
 def create_missing(path: Path) -> None:
     """Create a ledger where there is none: written aside, linked whole; an empty file is damage."""
-    if path.exists():
-        if path.stat().st_size == 0:
-            raise damaged(str(path), ("the file is empty",))
-        return
     fresh = path.with_name(f"{path.name}.{new_id()}.new")
     try:
+        if path.exists():
+            if path.stat().st_size == 0:
+                raise damaged(str(path), ("the file is empty",))
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_schema(fresh)
-        os.link(fresh, path)
-    except FileExistsError:
-        pass  # Another process was faster; its ledger is as good.
+        with suppress(FileExistsError):  # Another process was faster; its ledger is as good.
+            os.link(fresh, path)
     except OSError as error:
-        raise LedgerError(
-            f"can't create the ledger {path}",
-            causes=(f"{error.strerror} (errno {error.errno})",),
-            hint="PRAVAH_HOME or DATABASE_URL choose another place",
-        ) from error
+        raise _unusable("create", path, error) from error
     finally:
         for leftover in (
             fresh,
             fresh.with_name(fresh.name + "-wal"),
             fresh.with_name(fresh.name + "-shm"),
         ):
-            leftover.unlink(missing_ok=True)
+            with suppress(OSError):
+                leftover.unlink(missing_ok=True)
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is a ledger at a path; LedgerError where nobody can look."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise _unusable("look at", path, error) from error
 
 
 def schema_version(engine: Engine, location: str) -> str:
@@ -98,7 +103,7 @@ def schema_version(engine: Engine, location: str) -> str:
 def facts(path: Path) -> tuple[str, str, int, bool, int, int]:
     """Give library, place, schema, whether that is current, jobs and bytes; changes nothing."""
     name = f"SQLite {library().sqlite_version}"
-    if not path.exists():
+    if not is_there(path):
         return name, str(path), int(HEAD), True, 0, 0
     engine = sqlite_engine(path)
     try:
@@ -148,6 +153,14 @@ def _write_schema(path: Path) -> None:
     finally:
         # The last connection to close moves the write-ahead log into the file.
         engine.dispose()
+
+
+def _unusable(verb: str, path: Path, error: OSError) -> LedgerError:
+    return LedgerError(
+        f"can't {verb} the ledger {path}",
+        causes=(f"{error.strerror} (errno {error.errno})",),
+        hint="PRAVAH_HOME or DATABASE_URL choose another place",
+    )
 
 
 def _too_new(path: Path, version: str) -> LedgerVersionError:

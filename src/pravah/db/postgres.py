@@ -59,7 +59,7 @@ def postgresql_url(url: str) -> URL:
     """Read a `postgresql://` URL; the host of the documented set-up is found where it runs."""
     try:
         read = make_url(url.replace("postgres://", "postgresql://", 1))
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # a port that is no number
         raise SettingError(f"DATABASE_URL is `{masked_url(url)}`, no URL of a database") from error
     if not read.database:
         raise SettingError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -146,28 +147,37 @@ def retry(connection: Connection, job_id: str, move: Move, location: str) -> int
 
 
 def delete(transactions: Transactions, job_id: str) -> None:
-    """Remove an ended job, in small batches; killed in between, `sweep_deleted` goes on."""
+    """Remove an ended job, in small batches; killed in between, `sweep` goes on."""
     transactions.write("delete", _begin_delete, job_id, transactions.location)
-    sweep_deleted(transactions)
+    sweep(transactions)
 
 
 def prune(transactions: Transactions, before_us: int, limit: int) -> list[str]:
-    """Remove up to `limit` jobs that ended before a time; give their ids."""
+    """Begin to remove up to `limit` jobs that ended before a time; give their ids."""
     found = transactions.read(_prunable, before_us, limit)
-    pruned = [each for each in found if transactions.write("prune", _mark, each, before_us)]
-    if pruned:
-        sweep_deleted(transactions)
-    return pruned
+    return [each for each in found if transactions.write("prune", _mark, each, before_us)]
 
 
-def sweep_deleted(transactions: Transactions) -> None:
-    """Remove the rows of jobs whose deletion has begun, also of those that were killed at it."""
+def sweep(transactions: Transactions, within_s: float | None = None) -> bool:
+    """Remove the rows of jobs whose deletion has begun, also of those that were killed at it.
+
+    Ends with the first batch after so many seconds; tells whether nothing is left.
+    """
+    begun_s = time.monotonic()
+    for _ in _batches(transactions):
+        if within_s is not None and time.monotonic() - begun_s > within_s:
+            return False
+    return True
+
+
+def _batches(transactions: Transactions) -> Iterator[None]:
+    """Remove one batch of rows after the other."""
     for job_id in transactions.read(_deleting):
-        while transactions.write("delete_tasks", _drop_tasks, job_id):
-            pass
-        while transactions.write("delete_events", _drop_events, job_id):
-            pass
+        for name, drop in (("delete_tasks", _drop_tasks), ("delete_events", _drop_events)):
+            while transactions.write(name, drop, job_id):
+                yield
         transactions.write("delete_job", _drop_job, job_id)
+        yield
 
 
 class _Reopened:

@@ -131,6 +131,8 @@ tasks = Table(
         "done + skipped + failed + vanished + poisoned <= entries", name="outcomes_within_entries"
     ),
     Index("tasks_by_job", "job_id", "id"),
+    # Whoever removes a task, the database looks for its children: without this, through all tasks.
+    Index("tasks_by_parent", "parent_id"),
     Index(
         "tasks_pending",
         "job_id",

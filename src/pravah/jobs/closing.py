@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pravah import engine
-from pravah.errors import EngineError, PravahError, StoreError
+from pravah.errors import PASSING, EngineError, LedgerError, PravahError, StoreError, ours
 from pravah.jobs import after, fingerprints
 from pravah.jobs.beating import while_beating
+from pravah.jobs.crew import STRIKES
 from pravah.jobs.dataset import write_dataset
 from pravah.jobs.supervisor import Beat
 from pravah.model.budget import tolerates
@@ -33,25 +36,23 @@ class Closing:
         self._scratch = scratch
 
     def __call__(self, ledger: Ledger, lease: Lease, beat: Beat) -> Job | None:
-        """Close the job of a leased closing task; give it as it ends, if the lease has held."""
-        job = ledger.job(lease.job_id)
-        error, results = job.error, None
-        try:
+        """Close the job of a leased closing task; give it as it ends, if the lease has held.
+
+        StoreError: a store is away, and another try may find it back.
+        """
+        job, problems = ledger.job(lease.job_id), _Problems(lease)
+        results = aftermath = None
+        with problems.what_fails(partial(ours, "can't merge what later runs compare with")):
             while_beating(beat, lambda: fingerprints.unite(ledger, job))
-        except EngineError as problem:
-            error = error or problem.to_dict()
-        while_beating(beat, lambda: _sweep(ledger, job))
-        try:
+        with problems.what_fails(partial(ours, "can't look for what was left behind")):
+            while_beating(beat, lambda: _sweep(ledger, job))
+        with problems.what_fails(_unwritable):
             results = while_beating(beat, lambda: write_dataset(ledger, job, self._scratch))
-        except (OSError, EngineError, StoreError) as problem:
-            error = error or _unwritable(problem)
-        aftermath = None
         if after.concerns(job):
-            try:
+            with problems.what_fails(partial(ours, "can't finish with the sources")):
                 aftermath = while_beating(beat, lambda: after.finish_sources(ledger, job))
-            except EngineError as problem:
-                error = error or problem.to_dict()
-        error = error or _unexplained(job) or (aftermath.error() if aftermath else None)
+        error = job.error or problems.first or _unexplained(job)
+        error = error or (aftermath.error() if aftermath else None)
         status, finished_us = _end_status(job, error), time.time_ns() // 1000
         job = replace(job, status=status, error=error, results=results, finished_us=finished_us)
         report = Report.of(job, ledger.summaries(job.id)).to_dict()
@@ -59,6 +60,29 @@ class Closing:
             report["after"] = aftermath.to_dict()
         verdict = ledger.close(lease, Closed(status, report, finished_us, error, results))
         return None if verdict is Verdict.FENCED else job
+
+
+class _Problems:
+    """What keeps parts of an end from being done, which is the job's own: the worker goes on.
+
+    Only the ledger's errors are everybody's. And a store that is away may be back at another try.
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        self._tries_left = lease.strikes < STRIKES - 1
+        self.first: dict[str, Any] | None = None
+
+    @contextmanager
+    def what_fails(self, form: Callable[[PravahError | OSError], PravahError]) -> Iterator[None]:
+        """Keep the error of a part, in the form that a job has."""
+        try:
+            yield
+        except LedgerError:
+            raise
+        except (PravahError, OSError) as problem:
+            if self._tries_left and isinstance(problem, StoreError) and problem.kind in PASSING:
+                raise
+            self.first = self.first or form(problem).to_dict()
 
 
 def _end_status(job: Job, error: dict[str, Any] | None) -> JobStatus:
@@ -94,9 +118,9 @@ def _sweep(ledger: Ledger, job: Job) -> None:
             engine.sweep(plan, manifest)
 
 
-def _unwritable(problem: Exception) -> dict[str, Any]:
+def _unwritable(problem: Exception) -> PravahError:
     return PravahError(
         f"can't write the dataset of the inspect steps: {problem}",
         kind="results_unwritable",
         hint="`pravah jobs results` still gives it",
-    ).to_dict()
+    )

@@ -11,7 +11,14 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pravah.errors import STORE_HINTS, EngineError, LedgerBusyError, StatusError
+from pravah.errors import (
+    PASSING,
+    STORE_HINTS,
+    LedgerBusyError,
+    LedgerError,
+    PravahError,
+    StatusError,
+)
 from pravah.jobs import attempt as attempts
 from pravah.jobs import chronicle, log, traces
 from pravah.jobs.attempt import Attempt
@@ -43,7 +50,7 @@ HOPELESS = {
     "invalid_parameter",
     "unknown_processor",
     "damaged_blob",
-    *STORE_HINTS.keys() - {"store_busy", "store_unreachable"},
+    *STORE_HINTS.keys() - PASSING,
 }
 # How long a drained task may take to its end: its last windows need a second, a stuck step more.
 # Together with the rest of the way out far below the 30 s that Kubernetes and systemd wait.
@@ -229,8 +236,11 @@ class Crew:
         try:
             for message in attempts.opening(self._ledger, job, attempt):
                 self._send(message)
-        except EngineError as error:
-            # A blob that can't be read: another try would read the same.
+        except LedgerError:
+            raise
+        except PravahError as error:
+            # A blob that can't be read, a processor that this release lacks: another try meets the
+            # same, and other jobs are none the worse for it.
             reason = error.to_dict()
             chronicle.ended(attempt, "failed", reason)
             self._written(lambda: self._ledger.fail_task(lease, reason))

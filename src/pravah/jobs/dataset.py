@@ -2,18 +2,20 @@
 
 It is written beside its place, synced, and given its name; what dead closings have left there is
 removed. Where somebody has named the place, a file that stands there is only replaced where it is
-this job's: of an earlier round, or equal.
+this job's: as an earlier round left it, or equal. Its length and SHA-256 are kept for that.
 """
 
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ from pravah import engine
 from pravah.failpoints import passing
 from pravah.jobs.dataset_place import form, named, object_place, place
 from pravah.model.ids import shown
+from pravah.model.ledger import TaskCounts
 from pravah.model.uri import path_uri, shown_path, shown_uri
 
 if TYPE_CHECKING:
@@ -51,13 +54,15 @@ def write_dataset(ledger: Ledger, job: Job, scratch: Path) -> dict[str, Any] | N
     _remove_litter(directory, job)
     fresh = directory / f"{_litter(job)}{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        with fresh.open("xb") as file:
+        with fresh.open("x+b") as file:
             records = gathered(ledger, job, scratch)
             count, first = records.write(file.fileno(), _format(job))
             os.fsync(file.fileno())
+            known_by = _known_by(file)
         passing("closing.dataset.before_publish")
         uri = path_uri(bytes(path))
-        if named(job.spec) is None or uri in _written_before(ledger, job):
+        before = _written_before(ledger, job, uri)
+        if named(job.spec) is None or any(_is_as_written(path, results) for results in before):
             fresh.rename(path)
         else:
             _publish_new(fresh, path)
@@ -67,25 +72,31 @@ def write_dataset(ledger: Ledger, job: Job, scratch: Path) -> dict[str, Any] | N
     for above in to_sync:
         with suppress(PermissionError):  # others' directory, which this user may not open
             _sync(above)
-    return {"count": count, "uri": uri, "first": [json.loads(line) for line in first]}
+    return {"count": count, "uri": uri, **known_by, "first": [json.loads(line) for line in first]}
 
 
-def remove_dataset(ledger: Ledger, job: Job, scratch: Path) -> None:
-    """Remove what `write_dataset` has put below the sink, or elsewhere where it is unchanged."""
-    if (uri := object_place(job)) is not None and job.results is not None:
-        engine.remove_object(uri, job.id)
-        return
+def remove_dataset(job: Job, *, remove: bool) -> TaskCounts:
+    """Remove what `write_dataset` has written, or only look; one that was changed since stays.
+
+    It is counted as outputs are: done, skipped where it stays, vanished where it is gone already.
+    """
+    if job.results is None:
+        return TaskCounts()
+    if (uri := object_place(job)) is not None:
+        known = engine.remove_object if remove else _is_there
+        return TaskCounts(done=1) if known(uri, job.id) else TaskCounts(vanished=1)
     path = place(job)
-    if path is None or job.results is None:
-        return
-    if named(job.spec) is not None:
-        if path.is_file() and _is_what_would_be_written(ledger, job, scratch, path):
-            path.unlink()
-        return
-    path.unlink(missing_ok=True)
-    for directory in (path.parent, path.parent.parent):
-        with suppress(OSError):  # others' datasets are in it
-            directory.rmdir()
+    if path is None or not path.exists():
+        return TaskCounts(vanished=1)
+    if not _is_as_written(path, job.results):
+        return TaskCounts(skipped=1)
+    if remove:
+        path.unlink(missing_ok=True)
+        if named(job.spec) is None:
+            for directory in (path.parent, path.parent.parent):
+                with suppress(OSError):  # others' datasets are in it
+                    directory.rmdir()
+    return TaskCounts(done=1)
 
 
 def _put_dataset(ledger: Ledger, job: Job, scratch: Path, uri: str) -> dict[str, Any]:
@@ -97,18 +108,27 @@ def _put_dataset(ledger: Ledger, job: Job, scratch: Path, uri: str) -> dict[str,
         options = (job.spec.get("sink") or {}).get("s3") or {}
         engine.put_object(uri, file.fileno(), job.id, options)
         passing("closing.dataset.after_publish")
-    return {"count": count, "uri": shown_uri(uri), "first": [json.loads(line) for line in first]}
+        told = {"count": count, "uri": shown_uri(uri), **_known_by(file)}
+    return {**told, "first": [json.loads(line) for line in first]}
 
 
-def _is_what_would_be_written(ledger: Ledger, job: Job, scratch: Path, path: Path) -> bool:
-    fresh = scratch / f"{_litter(job)}{os.getpid()}-{secrets.token_hex(4)}"
-    scratch.mkdir(parents=True, exist_ok=True)
-    try:
-        with fresh.open("xb") as file:
-            gathered(ledger, job, scratch).write(file.fileno(), _format(job))
-        return filecmp.cmp(fresh, path, shallow=False)
-    finally:
-        fresh.unlink(missing_ok=True)
+def _known_by(file: BufferedRandom | BufferedReader) -> dict[str, Any]:
+    """Give what a dataset is known by."""
+    file.seek(0)
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"size_bytes": file.tell(), "sha256": sha256}
+
+
+def _is_as_written(path: Path, results: Mapping[str, Any]) -> bool:
+    """Tell whether a file is the dataset that was told of, as it was written."""
+    if not path.is_file() or path.stat().st_size != results.get("size_bytes"):
+        return False
+    with path.open("rb") as file:
+        return bool(_known_by(file)["sha256"] == results.get("sha256"))
+
+
+def _is_there(uri: str, _job_id: str) -> bool:
+    return engine.look_at_store(uri) == "object"
 
 
 def _publish_new(fresh: Path, path: Path) -> None:
@@ -118,7 +138,8 @@ def _publish_new(fresh: Path, path: Path) -> None:
     except FileExistsError:
         if not (path.is_file() and filecmp.cmp(fresh, path, shallow=False)):
             raise FileExistsError(
-                f"another file stands at `{shown_path(bytes(path))}` since the job was created"
+                f"a file stands at `{shown_path(bytes(path))}` that this job has not written, or "
+                "that was changed since"
             ) from None
     except OSError:
         # A file system without hard links; who looks first and renames then is a little late.
@@ -127,12 +148,12 @@ def _publish_new(fresh: Path, path: Path) -> None:
         fresh.rename(path)
 
 
-def _written_before(ledger: Ledger, job: Job) -> Iterator[str]:
-    """Give the places of the datasets of earlier rounds."""
+def _written_before(ledger: Ledger, job: Job, uri: str) -> Iterator[Mapping[str, Any]]:
+    """Give what earlier rounds told of the datasets that they wrote to a place."""
     for number in range(1, job.round):
         results = (ledger.report(job.id, number) or {}).get("results")
-        if results:
-            yield results["uri"]
+        if results and results["uri"] == uri:
+            yield results
 
 
 def _format(job: Job) -> DatasetFormat:

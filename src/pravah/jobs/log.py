@@ -19,8 +19,9 @@ from pravah.model.ids import shown
 
 # A line is a fact, not a document: what is longer is cut.
 _LONGEST_VALUE = 2000
-# The password of any URL, whoever wrote the message around it.
-_PASSWORD = re.compile(r"(://[^\s:/@]*):[^\s/]*@")
+# The passwords of any URL, whoever wrote the message around it.
+_PASSWORD = re.compile(r"(://[^\s:/?#@]*):\S*@")
+_QUERY_PASSWORD = re.compile(r"([?&](?:ssl)?password=)[^&\s`]*", re.IGNORECASE)
 # A text without these needs no quotes to be one word.
 _WORD = re.compile(r"[\w.:/@+%,-]+\Z", re.ASCII)
 
@@ -152,7 +153,7 @@ def _masked(value: object) -> object:
     if isinstance(value, bool | int | float):
         return value
     text = value if isinstance(value, str) else str(value)
-    text = _PASSWORD.sub(r"\1:********@", text)
+    text = _QUERY_PASSWORD.sub(r"\1********", _PASSWORD.sub(r"\1:********@", text))
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 

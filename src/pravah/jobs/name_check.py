@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from pravah import engine
-from pravah.errors import EngineError
+from pravah.errors import LedgerError, PravahError, ours
 from pravah.jobs.beating import while_beating
 from pravah.jobs.supervisor import Beat
 from pravah.model.job import Job
@@ -35,8 +35,12 @@ class NameComparison:
             else:
                 decisions = while_beating(beat, lambda: decide(ledger, job, self._scratch))
                 ledger.decide_names(lease, decisions)
-        except EngineError as error:
-            ledger.fail_task(lease, error.to_dict())
+        except LedgerError:
+            raise
+        except (PravahError, OSError) as error:
+            # Another try meets the same, and other jobs are none the worse for it.
+            problem = ours(f"can't compare names in `{self._scratch}`", error)
+            ledger.fail_task(lease, problem.to_dict())
 
 
 def decide(ledger: Ledger, job: Job, scratch: Path) -> engine.NameDecisions:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -122,6 +123,10 @@ def _take_object(names: engine.NameList, listed: str, scratch: Path) -> None:
 
 def _take(names: engine.NameList, listed: str, accounts: Accounts) -> None:
     if listed == "-":
+        if sys.stdin is None:
+            raise SpecError(
+                "the names are to come from stdin, which is closed", kind="stdin_closed"
+            )
         names.read(0)
         return
     if listed.startswith(_JOB):

@@ -122,14 +122,19 @@ class JobService:
         with name_list.read(planned.spec, planned.plan, self.files, self._scratch) as units:
             missing = planned.spec.source.missing
             spec_hash = name_list.spec_hash(planned.spec_hash, missing, units)
-            return self._store(_new_job(planned, spec_hash, units, origin or {}), reuse)
+            new = _new_job(planned, spec_hash, units, origin or {})
+            return self._start(new) if reuse == Reuse.NOTHING else self._join(new, planned.spec)
 
-    def _store(self, job: NewJob, reuse: Reuse) -> Submission:
-        if reuse == Reuse.NOTHING:
-            found = self._ledger.created if self._ledger.create(job) else self._ledger.job
-            return Submission(found(job.id), resumed=False)
+    def _start(self, job: NewJob) -> Submission:
+        found = self._ledger.created if self._ledger.create(job) else self._ledger.job
+        return Submission(found(job.id), resumed=False)
+
+    def _join(self, job: NewJob, asked: JobSpec) -> Submission:
+        from pravah.jobs.joining import refuse_other_settings
+
         job_id = self._ledger.create_or_join(job)
         if job_id != job.id:
+            refuse_other_settings(self._ledger.job(job_id), asked)
             self._ledger.resume(job_id)
         return Submission(self._ledger.job(job_id), resumed=job_id != job.id)
 
@@ -210,7 +215,7 @@ class JobService:
 
         found = self._ledger.job(self.find(job))
         self._locality.check(found)
-        return undo(self._ledger, found, self._scratch, dry_run=dry_run)
+        return undo(self._ledger, found, dry_run=dry_run)
 
     def delete(self, job: str) -> None:
         """Remove an ended job from the ledger; its outputs stay."""
@@ -222,6 +227,7 @@ class JobService:
         removed: list[str] = []
         while some := self._ledger.prune(before_us, _PAGE):
             removed += some
+        self._ledger.sweep()
         return [shown(job_id) for job_id in removed]
 
     def workers(self) -> list[Worker]:

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from pravah.errors import LedgerBusyError, LedgerError, StatusError
+from pravah.errors import LedgerBusyError, LedgerError, StatusError, StoreError
 from pravah.jobs import chronicle, log, traces
 from pravah.jobs.crew import Crew
 from pravah.jobs.observer import Observer, Pace
 from pravah.jobs.runner_process import RunnerProcess
 from pravah.model.job import Job
-from pravah.model.ledger import Glance, Lease, Ledger, Request, TaskKind
+from pravah.model.ledger import Glance, Lease, Ledger, Release, Request, TaskKind
 from pravah.model.status import JobStatus
 
 # Far below the 30 s after which a silent worker counts as hung.
@@ -32,9 +32,11 @@ PROGRESS_S = 0.2
 # Without work for so long while others have some, a worker asks for a part of theirs; and how
 # often it asks for more.
 IDLE_S, ASK_S = 2.0, 1.0
-# How often old jobs are looked for, and how many go between two looks at the runner.
+# How often old jobs are looked for, how many of them at once, and how long their rows are removed
+# between two looks at the runner.
 PRUNE_S = 60.0
 PRUNED_AT_ONCE = 10
+SWEEP_S = 0.2
 # Closings between two looks at the runner: each takes milliseconds, a large dataset more.
 CLOSED_AT_ONCE = 8
 # Together with the ledger's own patience longer than the 30 s after which a worker counts as hung.
@@ -118,6 +120,8 @@ class Supervisor:
         self._stopping: set[str] = set()
         self._clock = _Clock()
         self._idle = False
+        # Rows of old jobs are left to remove.
+        self._sweeping = False
         self._worked_s = time.monotonic()
         self._wake_read, self._wake_write = os.pipe()
         self._drains = 0
@@ -224,12 +228,18 @@ class Supervisor:
             self._look_at_jobs()
 
     def _prune(self, retention_s: float) -> None:
-        """Remove a few jobs that ended too long ago, now and then."""
-        if not self._clock.due("prune", PRUNE_S):
-            return
-        before_us = int((time.time() - retention_s) * 1e6)
-        if len(self._ledger.prune(before_us, PRUNED_AT_ONCE)) == PRUNED_AT_ONCE:
-            self._clock.hurry("prune")
+        """Begin to remove a few jobs that ended too long ago, now and then; then go on with it.
+
+        Bit by bit: a job may have more rows than are removed while a worker may be silent.
+        """
+        if self._sweeping:
+            self._sweeping = not self._ledger.sweep(SWEEP_S)
+        elif self._clock.due("prune", PRUNE_S):
+            before_us = int((time.time() - retention_s) * 1e6)
+            if len(self._ledger.prune(before_us, PRUNED_AT_ONCE)) == PRUNED_AT_ONCE:
+                self._clock.hurry("prune")
+            # Also what somebody left who was killed at it.
+            self._sweeping = True
 
     def _hear_drain(self) -> None:
         self._drains_heard = self._drains
@@ -285,7 +295,7 @@ class Supervisor:
             selector.register(self._wake_read, selectors.EVENT_READ)
             if runner is not None:
                 selector.register(runner, selectors.EVENT_READ)
-            waits = self._idle and not self._leaves
+            waits = self._idle and not self._leaves and not self._sweeping
             ready = selector.select(PROGRESS_S if self._crew.busy else LOOK_S * waits)
         for key, _ in ready:
             if key.fileobj is runner:
@@ -343,7 +353,18 @@ class Supervisor:
             self._at_desk.pop(0)
             self._clock.hurry("claim")
             return
-        closed = self._desk.close(self._ledger, lease, beat)
+        try:
+            closed = self._desk.close(self._ledger, lease, beat)
+        except StoreError as problem:
+            log.warning(
+                "the closing is tried again",
+                job=lease.job_id,
+                kind=problem.kind,
+                error=str(problem),
+            )
+            self._ledger.release(lease, Release.STRUCK)
+            self._at_desk.pop(0)
+            return
         self._at_desk.pop(0)
         self._jobs.pop(lease.job_id, None)
         self._paces.pop(lease.job_id, None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pravah import engine
@@ -23,7 +22,7 @@ from pravah.model.report import failures
 
 @dataclass(slots=True)
 class Undone:
-    """What an undo removed, or would remove."""
+    """What an undo removed, or would remove; the dataset of inspect steps is one of the outputs."""
 
     removed: int = 0
     changed: int = 0  # they are not the files that the job made any more: they stay
@@ -33,7 +32,7 @@ class Undone:
     failures: list[Failure] = field(default_factory=list)
 
     def take(self, counts: TaskCounts, replaced: int) -> None:
-        """Count one task's outputs."""
+        """Count the outputs of a task, or the dataset."""
         self.removed += counts.done
         self.changed += counts.skipped
         self.gone += counts.vanished
@@ -45,13 +44,10 @@ class Undone:
         return {**asdict(self), "failures": [failure.to_dict() for failure in self.failures]}
 
 
-def undo(ledger: Ledger, job: Job, scratch: Path, *, dry_run: bool) -> Undone:
-    """Take back a job's outputs, or only count them; StatusError where that can't be done.
-
-    `scratch` is a directory for what is compared.
-    """
+def undo(ledger: Ledger, job: Job, *, dry_run: bool) -> Undone:
+    """Take back a job's outputs, or only count them; StatusError where that can't be done."""
     _refuse(job)
-    looked = _each_task(ledger, job, remove=False)
+    looked = _each_output(ledger, job, remove=False)
     if looked.replaced:
         raise StatusError(
             f"can't undo {shown(job.id)}: {looked.replaced} of its outputs took the place of other "
@@ -61,8 +57,7 @@ def undo(ledger: Ledger, job: Job, scratch: Path, *, dry_run: bool) -> Undone:
         )
     if dry_run:
         return looked
-    undone = _each_task(ledger, job, remove=True)
-    remove_dataset(ledger, job, scratch)
+    undone = _each_output(ledger, job, remove=True)
     detail = {k: v for k, v in undone.to_dict().items() if k != "failures"}
     ledger.set_undone(job.id, detail)
     return undone
@@ -83,11 +78,12 @@ def _refuse(job: Job) -> None:
         )
 
 
-def _each_task(ledger: Ledger, job: Job, *, remove: bool) -> Undone:
+def _each_output(ledger: Ledger, job: Job, *, remove: bool) -> Undone:
     undone, plan, summaries = Undone(), json.dumps(job.plan), []
     for task in ledger.blobs(job.id):
         counts, summary, replaced = engine.undo(plan, task, remove=remove)
         undone.take(counts, replaced)
         summaries.append(json.loads(summary))
+    undone.take(remove_dataset(job, remove=remove), 0)
     undone.failures = failures(summaries)
     return undone

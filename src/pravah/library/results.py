@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from pravah.errors import SpecError
 from pravah.library.session import Where, existing
+from pravah.library.whole_file import write_whole
 from pravah.model.dataset import EXTENSIONS, DatasetFormat, dataset_format
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Results:
         return self._table().__arrow_c_stream__(requested_schema)
 
     def write(self, path: str | os.PathLike[str], format: DatasetFormat | None = None) -> None:  # noqa: A002  as the flag
-        """Write the records to a file, which is replaced.
+        """Write the records to a file, which is replaced once all of them are written.
 
         Args:
             path: where to.
@@ -68,8 +69,8 @@ class Results:
                 f"can't tell the format of `{os.fspath(path)}`",
                 hint=f"its name may end in {', '.join(EXTENSIONS)}, or say it by `format`",
             )
-        with existing(self._where) as application, Path(path).open("wb") as file:
-            file.writelines(application.jobs.results(self._job_id, form))
+        with existing(self._where) as application:
+            write_whole(Path(path), application.jobs.results(self._job_id, form))
 
     def _table(self) -> Table | ReceivedTable:
         """Give the records with the columns that they have together; found once."""

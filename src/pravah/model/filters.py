@@ -7,7 +7,7 @@ is typed; when a job is created they become points in time, and stay those for a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pravah.errors import SpecError
@@ -33,6 +33,7 @@ class Filters:
     def read(cls, typed: Mapping[str, Any]) -> Filters:
         """Read values as people type them; SpecError names the key of a wrong one."""
         values = dict(typed)
+        _refuse_unknown(values)
         for key, read in _READERS.items():
             if values.get(key) is not None:
                 try:
@@ -62,6 +63,17 @@ class Filters:
         return {k: v for k, v in rules.items() if v is not None and v is not False and v != []}
 
 
+def _refuse_unknown(values: Mapping[str, Any]) -> None:
+    known = [field.name for field in fields(Filters)]
+    for key in values:
+        if key not in known:
+            from difflib import get_close_matches
+
+            meant = get_close_matches(key, known, n=1)
+            hint = f"did you mean `{meant[0]}`?" if meant else f"known are {', '.join(known)}"
+            raise SpecError(f"unknown key `{key}`", hint=hint)
+
+
 def check_moment(value: object) -> str:
     """Check an age or a time, and give it as text; YAML reads unquoted times as such."""
     text = value if isinstance(value, str) else getattr(value, "isoformat", lambda: str(value))()
@@ -77,7 +89,21 @@ def read_depth(value: object) -> int:
     return int(text)
 
 
+def _read_rules(value: object) -> Sequence[str]:
+    """Read a list of rules; the letters of one rule would be rules, too."""
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise ValueError(f"is `{value}`, a list such as `['*.csv']` is expected")  # noqa: TRY004 - as all readers
+    return value
+
+
+def _read_types(value: object) -> Sequence[str]:
+    return [value] if isinstance(value, str) else _read_rules(value)
+
+
 _READERS = {
+    "include": _read_rules,
+    "exclude": _read_rules,
+    "type": _read_types,
     "min_size": read_size,
     "max_size": read_size,
     "newer_than": check_moment,

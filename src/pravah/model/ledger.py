@@ -434,7 +434,16 @@ class Ledger(Protocol):
         """Remove an ended job, in small batches."""
 
     def prune(self, before_us: int, limit: int) -> list[str]:
-        """Remove up to so many jobs that ended before a time, in small batches; give their ids."""
+        """Begin to remove up to so many jobs that ended before a time; give their ids.
+
+        Nobody finds them any more; `sweep` removes their rows.
+        """
+
+    def sweep(self, within_s: float | None = None) -> bool:
+        """Remove rows of jobs whose removal has begun, in small batches; True: nothing is left.
+
+        Stops with the first batch after so many seconds.
+        """
 
     # Work
 

@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PlainSerializer,
@@ -235,11 +236,20 @@ class Limits(Part):
     )
 
 
+def _refuse_nul(name: str) -> str:
+    if "\0" in name:
+        raise ValueError("holds a NUL, which no database keeps in a text")
+    return name
+
+
+Word = Annotated[str, AfterValidator(_refuse_nul)]
+
+
 class JobSpec(Part):
     """One job, as it was asked for."""
 
     version: Literal[1] = 1
-    name: str | None = Field(None, max_length=200)
+    name: Annotated[str, Field(max_length=200), AfterValidator(_refuse_nul)] | None = None
     source: Source
     steps: list[Step] = Field(min_length=1)
     sink: Sink | None = None
@@ -248,7 +258,7 @@ class JobSpec(Part):
     on_error: OnError = OnError()
     limits: Limits = Limits()
     priority: int = Field(0, ge=-1000, le=1000)
-    labels: dict[str, str] = Field({})
+    labels: dict[Word, Word] = Field({})
 
     @model_validator(mode="before")
     @classmethod

@@ -23,6 +23,9 @@ def load(path: str) -> dict[str, Any]:
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
             seen = set()
             for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    problem = "a key is a list or a map, and a word is expected"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
                 if key.value in seen:
                     problem = f"`{key.value}` is given twice"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
@@ -101,6 +104,10 @@ def _value(text: str, assignment: str) -> object:
 def _read(path: str) -> str:
     try:
         if path == "-":
+            if sys.stdin is None:
+                raise SpecError(
+                    "the spec is to come from stdin, which is closed", kind="stdin_closed"
+                )
             return sys.stdin.read(LARGEST_SPEC_BYTES + 1)
         with Path(path).open("rb") as file:
             text = file.read(LARGEST_SPEC_BYTES + 1)

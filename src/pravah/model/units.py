@@ -12,6 +12,8 @@ _SIZES = {
     **{f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)},
 }
 _DURATIONS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
+# What is counted, bytes or nanoseconds, is a signed number of 64 bits to the core and the ledger.
+_MOST = (1 << 63) - 1
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\Z")
 
 
@@ -23,13 +25,17 @@ class QuantityError(ValueError):
         self.hint = hint
 
 
+class ExcessError(QuantityError):
+    """A quantity beyond what can be counted."""
+
+
 def read_size(value: object) -> int:
     """Read a size in bytes.
 
     >>> read_size("1.5KiB"), read_size("2kB"), read_size(7)
     (1536, 2000, 7)
     """
-    return round(_quantity(value, _SIZES, bare="B", example="64MiB"))
+    return round(_quantity(value, _SIZES, bare="B", example="64MiB", most=_MOST))
 
 
 def read_rate(value: object) -> int:
@@ -64,7 +70,7 @@ def read_duration(value: object) -> float:
     >>> read_duration("5min"), read_duration("250ms")
     (300.0, 0.25)
     """
-    return float(_quantity(value, _DURATIONS, bare=None, example="5min"))
+    return float(_quantity(value, _DURATIONS, bare=None, example="5min", most=_MOST / 1e9))
 
 
 def read_moment(value: str, now_ns: int) -> int:
@@ -76,6 +82,8 @@ def read_moment(value: str, now_ns: int) -> int:
     text = value.strip()
     try:
         return now_ns - round(read_duration(text) * 1e9)
+    except ExcessError:
+        raise
     except ValueError:
         pass
     try:
@@ -84,7 +92,10 @@ def read_moment(value: str, now_ns: int) -> int:
         message = f"is `{value}`, an age such as `2d` or a time such as `2026-01-31` is expected"
         raise ValueError(message) from None
     since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
-    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+    since_ns = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+    if abs(since_ns) > _MOST:
+        raise ValueError(f"is `{value}`, a time from 1678 to 2261 is expected")
+    return since_ns
 
 
 def write_size(size_bytes: int) -> str:
@@ -125,14 +136,24 @@ def write_time(time_us: int | None) -> str | None:
     return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _quantity(value: object, units: dict[str, float], *, bare: str | None, example: str) -> float:
+def _quantity(
+    value: object, units: dict[str, float], *, bare: str | None, example: str, most: float
+) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and bare and value >= 0:
-        return value * units[bare]
-    found = _QUANTITY.match(value.strip()) if isinstance(value, str) else None
-    unit = (found.group(2) or bare) if found else None
-    if found is None or unit not in units:
-        raise QuantityError(
-            f"is `{value}`, a number with a unit such as `{example}` is expected",
-            hint=f"units are {', '.join(units)}",
+        quantity = value * units[bare]
+    else:
+        found = _QUANTITY.match(value.strip()) if isinstance(value, str) else None
+        unit = (found.group(2) or bare) if found else None
+        if found is None or unit not in units:
+            raise QuantityError(
+                f"is `{value}`, a number with a unit such as `{example}` is expected",
+                hint=f"units are {', '.join(units)}",
+            )
+        quantity = float(found.group(1)) * units[unit]
+    if quantity > most:
+        unit, factor = max(units.items(), key=lambda each: each[1])
+        raise ExcessError(
+            f"is `{value}`, more than can be counted",
+            hint=f"the most is {most // factor:.0f}{unit}",
         )
-    return float(found.group(1)) * units[unit]
+    return quantity

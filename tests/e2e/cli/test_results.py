@@ -201,3 +201,12 @@ def test_drift_over_many_tables_of_forty_schemas_is_told_and_in_the_dataset(cli:
     frame = pd.read_json(dataset, lines=True)
     assert sorted(frame["columns"].map(str).value_counts()) == counts
     assert list(frame["path"]) == sorted(path for tables in meant.values() for path in tables)
+
+
+def test_undo_asks_before_it_removes_a_dataset_alone(cli: Cli, tables: Path) -> None:
+    job = cli.job(tables, "-s", "extract_headers", "--results-to", "found.csv")
+    refused = cli("jobs", "undo", job["id"])
+    assert (refused.code, "removes 1 file" in refused.err) == (2, True)
+    assert (cli.directory / "found.csv").exists()
+    cli.ok("jobs", "undo", job["id"], "--yes")
+    assert not (cli.directory / "found.csv").exists()

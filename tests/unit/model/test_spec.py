@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pravah.errors import SpecError
+from pravah.model import spec_file
 from pravah.model.spec import JobSpec
 
 LEAST: dict[str, Any] = {"source": "data/", "steps": ["copy"], "sink": "out/"}
@@ -144,3 +146,27 @@ def test_spec_of_any_data_is_read_or_refused_with_a_spec_error(data: object) -> 
     for key in ("source", "steps", "sink", "limits", "on_error", "labels"):
         with suppress(SpecError):
             assert isinstance(_parse(**{key: data}), JobSpec)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"limits": {"memory": "99999999TB"}}, "more than can be counted"),
+        ({"limits": {"memory": float("inf")}}, "more than can be counted"),
+        ({"limits": {"stall_timeout": "99999999999d"}}, "more than can be counted"),
+        ({"source": {"uri": "x", "newer_than": "99999999999d"}}, "more than can be counted"),
+        ({"source": {"uri": "x", "older_than": "9999-01-01"}}, "from 1678 to 2261"),
+        ({"name": "a\0b"}, "holds a NUL"),
+        ({"labels": {"a": "b\0"}}, "holds a NUL"),
+    ],
+)
+def test_value_that_nothing_can_hold_is_refused(keys: dict[str, object], told: str) -> None:
+    with pytest.raises(SpecError, match=told):
+        JobSpec.parse({"source": "x", "steps": "copy", **keys})
+
+
+def test_spec_whose_key_is_a_list_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text("? [a, b]\n: 1\n")
+    with pytest.raises(SpecError, match="line 1, column 3: a key is a list"):
+        spec_file.load(str(path))

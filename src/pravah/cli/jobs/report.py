@@ -15,7 +15,8 @@ from pravah.cli.console import PLAIN_COLUMNS, Console
 from pravah.cli.figures import duration, size
 from pravah.cli.names import from_path, printable
 from pravah.cli.render import Column, pairs, table
-from pravah.errors import ForbiddenError, SpecError
+from pravah.errors import SpecError
+from pravah.library.whole_file import whole, write_whole, written
 from pravah.model.uri import absolute_uri, is_object_uri, planned_uri
 
 if TYPE_CHECKING:
@@ -63,17 +64,14 @@ def report(
 
 
 def _write(jobs: "AnyJobs", job_id: str, output: Path) -> None:
-    try:
-        if output.suffix == ".parquet":
-            jobs.write_account(job_id, output)
-        elif output.suffix == ".ndjson":
-            _write_lines(output, jobs.files(job_id))
-        else:
-            output.write_text(json.dumps(jobs.report(job_id), indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise ForbiddenError(
-            f"can't write `{printable(os.fsencode(output))}`: {str(error.strerror).lower()}"
-        ) from error
+    if output.suffix == ".parquet":
+        with whole(output) as place, written(output):
+            jobs.write_account(job_id, place)
+    elif output.suffix == ".ndjson":
+        write_whole(output, jobs.files(job_id))
+    else:
+        text = json.dumps(jobs.report(job_id), indent=2, ensure_ascii=False) + "\n"
+        write_whole(output, [text.encode("utf-8", "surrogateescape")])
 
 
 def _put(jobs: "AnyJobs", job_id: str, uri: str) -> None:
@@ -86,11 +84,6 @@ def _put(jobs: "AnyJobs", job_id: str, uri: str) -> None:
         _write(jobs, job_id, written)
         with written.open("rb") as file:
             engine.put_object(planned, file.fileno(), job_id, {})
-
-
-def _write_lines(output: Path, lines: Iterable[bytes]) -> None:
-    with output.open("wb") as file:
-        file.writelines(lines)
 
 
 def _print(console: Console, job: Mapping[str, Any], closing: Mapping[str, Any]) -> None:

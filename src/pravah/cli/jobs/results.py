@@ -1,7 +1,7 @@
 """`pravah jobs results`: what inspect steps found, or how far tables agree in their columns."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,8 @@ from pravah.cli.figures import count, counted
 from pravah.cli.names import from_path, printable
 from pravah.cli.spec_flags import ResultsFormat
 from pravah.cli.tables import refuse_terminal
-from pravah.errors import ForbiddenError, SpecError
+from pravah.errors import SpecError
+from pravah.library.whole_file import write_whole
 from pravah.model.dataset import EXTENSIONS, dataset_format
 from pravah.model.drift import Drift, Schema
 
@@ -47,7 +48,7 @@ def results(
             console.raw(application.jobs.results(job, chosen))
             return
         else:
-            _write(output, application.jobs.results(application.jobs.find(job), chosen))
+            write_whole(output, application.jobs.results(application.jobs.find(job), chosen))
             console.say(f"wrote {printable(os.fsencode(output))}")
             return
     if console.json:
@@ -68,16 +69,6 @@ def _chosen(form: ResultsFormat | None, output: Path | None) -> "DatasetFormat":
             hint=f"its name may end in {', '.join(EXTENSIONS)}, or say it by --format",
         )
     return told or "ndjson"
-
-
-def _write(output: Path, pieces: Iterable[bytes]) -> None:
-    try:
-        with output.open("wb") as file:
-            file.writelines(pieces)
-    except OSError as error:
-        raise ForbiddenError(
-            f"can't write `{printable(os.fsencode(output))}`: {str(error.strerror).lower()}"
-        ) from error
 
 
 def _lines(found: Drift) -> Iterator[str]:

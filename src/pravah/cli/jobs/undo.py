@@ -48,7 +48,7 @@ def undo(
 
 
 def _agreed(would: Undone, job: str) -> bool:
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise SpecError(
             f"undoing {job} removes {counted(would.removed, 'file')}, and nobody is here to agree",
             kind="confirmation_missing",
