@@ -25,8 +25,8 @@ from pravah.cli.store_note import tell_note
 from pravah.cli.totals import GroupBy, groups_of, print_groups, print_totals
 from pravah.errors import SourceMissingError, SpecError
 from pravah.model.filters import Filters, read_depth
-from pravah.model.glob import as_text, split_glob
-from pravah.model.uri import absolute_uri, is_object_uri, object_parts, object_uri
+from pravah.model.glob import as_text, split_glob, split_key_glob
+from pravah.model.uri import absolute_uri, is_object_uri, object_parts, prefix_uri
 
 if TYPE_CHECKING:
     from pravah.engine import Scanner
@@ -152,11 +152,10 @@ def _object_place(root: str) -> tuple[bytes, list[bytes]]:
         raise SpecError(f"`{root}` is no place that can be listed", kind="unknown_scheme")
     tell_note(uri)
     name, bucket, key = object_parts(uri)
-    glob = split_glob(key.encode())
+    glob = split_key_glob(key)
     if glob is None:
-        return object_uri(name, bucket, key.rstrip("/")).rstrip("/").encode(), []
-    above = glob[0].decode().removeprefix(".")
-    return object_uri(name, bucket, above).rstrip("/").encode(), [glob[1]]
+        return prefix_uri(name, bucket, key).encode(), []
+    return prefix_uri(name, bucket, glob[0]).encode(), [glob[1]]
 
 
 def _root(path: bytes) -> bytes:
