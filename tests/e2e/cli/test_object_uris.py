@@ -55,3 +55,20 @@ def test_glob_below_a_prefix_that_begins_with_a_dot_takes_what_lies_there(
     job = cli.job(pattern, "--to", "out", "-s", "copy", "--after", "delete")
     assert (job["status"], job["counts"]["done"]) == ("completed", 1)
     assert [*double.objects(bucket)] == [b"stage/a.csv"]
+
+
+@pytest.mark.parametrize("sources", ["listing", "list"])
+def test_one_output_below_its_sources_is_none_of_them(
+    cli: Cli, double: S3Double, bucket: str, sources: str
+) -> None:
+    place = "merged/all.csv"
+    names = ["dir/0.csv", "dir/1.csv", place]
+    put(double, bucket, *names[:2])
+    (cli.directory / "list").write_text("\n".join(names))
+    flags = ["-s", "merge", "--overwrite", "always", "--new", "--missing", "ignore"]
+    flags += ["--files-from", "list"] if sources == "list" else []
+    for filtered in (0, 1):
+        job = cli.job(f"s3://{bucket}/", "--to", f"s3://{bucket}/{place}", *flags)
+        assert (job["status"], job["counts"]["done"]) == ("completed", 2)
+        assert job["counts"]["filtered"] >= filtered
+        assert double.objects(bucket)[place.encode()] == b"a\ndir/0.csv\ndir/1.csv\n"
