@@ -23,6 +23,7 @@ from tests.s3_double import (
     corrupt,
     loop_pages,
     meanwhile,
+    ok_with,
     ok_with_error,
     refuse,
     repeat_page,
@@ -41,6 +42,7 @@ from tests.s3_double.store import Stored
 
 # Two parts.
 LARGE_BYTES = (8 << 20) + 1_000
+INTERNAL_ERROR = b"<Error><Code>InternalError</Code></Error>"
 SMALL = {f"d/{number}": f"{number}\n".encode() * 20 for number in range(12)}
 
 
@@ -94,6 +96,10 @@ def below(double: S3Double, bucket: str, prefix: bytes) -> dict[str, bytes]:
         ("UploadPart", refuse(404, "NoSuchUpload"), 1),
         ("CompleteMultipartUpload", ok_with_error(), 1),
         ("CompleteMultipartUpload", ok_with_error(commits=True), 1),
+        ("CompleteMultipartUpload", ok_with(b""), 1),
+        ("CompleteMultipartUpload", ok_with(b"<?xml version='1.0'?>\n   <Err"), 1),
+        ("CompleteMultipartUpload", ok_with(b"<?xml version='1.0'?>\n  ", commits=True), 1),
+        ("CompleteMultipartUpload", ok_with(INTERNAL_ERROR, "text/plain"), 1),
         ("CompleteMultipartUpload", reset_before(), 1),
         ("CompleteMultipartUpload", reset_after(), 1),
         ("CompleteMultipartUpload", refuse(409, "ConditionalRequestConflict"), 1),

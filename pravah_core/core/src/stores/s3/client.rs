@@ -72,6 +72,8 @@ pub struct Request {
     pub moved_bytes: u64,
     /// Bytes of the answer's body that are wanted, where the rest may be left; none: all of them.
     pub most_bytes: Option<usize>,
+    /// The root of the document that tells that it was done; empty: the status does.
+    pub told_by: &'static str,
     /// Counts how often it is sent a second time, as its answer is late; none: it never is.
     pub hedged: Option<Arc<AtomicU64>>,
     /// When it has to be over; none: as its size tells.
@@ -217,12 +219,16 @@ impl Client {
         if head.status.as_u16() == 403 && answer.body.starts_with(b"<") && is_skewed(&answer) {
             self.set_clock(&answer);
         }
-        // A server that has begun its answer can't take the status back: the error is in the body then.
-        let may_hide = head.status.is_success() && !is_read && answer.header("content-type").contains("/xml");
-        if head.status.is_success() && !(may_hide && is_error(&answer.body)) {
-            return Ok(answer);
+        if !head.status.is_success() {
+            return Err(refusal(head.status.as_u16(), &answer));
         }
-        Err(refusal(head.status.as_u16(), &answer))
+        // A server that has begun its answer can't take the status back: the error is in the body then, or it ends.
+        let told = if is_read { None } else { Element::read(&answer.body) };
+        match told {
+            Some(told) if told.is("Error") => Err(refusal(head.status.as_u16(), &answer)),
+            told if request.told_by.is_empty() || told.is_some_and(|told| told.is(request.told_by)) => Ok(answer),
+            _ => Err(Refusal::local("broken", format!("the answer holds no {}, only a status", request.told_by))),
+        }
     }
 
     /// Wait for the head of an answer, of two where the first one is late. The line of the other one is closed.
@@ -349,10 +355,6 @@ async fn first_of(mut body: Incoming, most_bytes: Option<usize>) -> Result<Bytes
 
 fn is_overload(status: StatusCode) -> bool {
     matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
-}
-
-fn is_error(body: &[u8]) -> bool {
-    Element::read(body).is_some_and(|answer| answer.is("Error"))
 }
 
 fn is_skewed(answer: &Answer) -> bool {

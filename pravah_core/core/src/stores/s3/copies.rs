@@ -133,6 +133,7 @@ async fn whole(copy: &Copy, to: &Place, key: &str, headers: &Headers, only: &Onl
         ["x-amz-metadata-directive", "x-amz-tagging-directive"].map(|name| (name.to_owned(), "REPLACE".to_owned())),
     );
     only.bind(&mut request);
+    request.told_by = "CopyObjectResult";
     request.moved_bytes = copy.size_bytes;
     to.client.send(&request).await.map(drop)
 }

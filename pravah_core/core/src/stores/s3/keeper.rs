@@ -100,15 +100,17 @@ async fn make(
     let mut found = if fencing == Some(Fencing::Strong) { None } else { to.head(&key).await? };
     if found.is_none() {
         let only = if fencing == Some(Fencing::Weak) { Only::Until(None) } else { Only::IfFree };
-        let Err(refusal) = copy.run(&to, &key, &headers, &only).await else { return Ok(()) };
-        if !refusal.is_precondition() && refusal.code != "NoSuchUpload" {
-            return Err(refusal);
-        }
-        found = to.head(&key).await?;
+        let copied = copy.run(&to, &key, &headers, &only).await;
+        // The source goes next, and may be the only one: what was said to be there is looked at.
+        found = match copied {
+            Err(refusal) if !refusal.is_precondition() && refusal.code != "NoSuchUpload" => return Err(refusal),
+            _ => to.head(&key).await?,
+        };
     }
-    // Of a move whose answer was lost, or that was killed.
     match found {
+        // Perhaps of a try whose answer was lost, or that was killed.
         Some(found) if found.owner == owner && found.size_bytes == copy.size_bytes => Ok(()),
-        _ => Err(Refusal::local(TAKEN, String::new())),
+        Some(_) => Err(Refusal::local(TAKEN, String::new())),
+        None => Err(Refusal::local("broken", "the server has copied it, and no copy is there".to_owned())),
     }
 }

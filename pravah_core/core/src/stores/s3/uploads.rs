@@ -99,7 +99,7 @@ impl Upload {
         let number = self.parts.len() + self.sending.len() + 1;
         let query = vec![("partNumber", number.to_string()), ("uploadId", self.id.clone())];
         let request = self.place.upload_request(Method::PUT, &self.key, query);
-        let request = Request { headers, moved_bytes, ..request };
+        let request = Request { headers, moved_bytes, told_by: "CopyPartResult", ..request };
         let client = self.place.client.clone();
         self.sending.push_back(begin(async move {
             let answer = client.send(&request).await?;
@@ -144,6 +144,7 @@ impl Upload {
         let query = vec![("uploadId", self.id.clone())];
         let mut request = self.place.upload_request(Method::POST, &self.key, query);
         only.bind(&mut request);
+        request.told_by = "CompleteMultipartUploadResult";
         request.body = body.into();
         self.place.client.send(&request).await?;
         self.is_ended = true;

@@ -126,7 +126,8 @@ impl Group {
         };
         let kind = if wanted == Wanted::Prefix { Kind::Directory } else { Kind::File };
         let (root, directory) = (self.directory.root(), self.directory.relative());
-        let sieve = || Sieve::new(&rules.filter, Detail::Sizes, &self.directory).without(lister.output(root, &directory));
+        let sieve =
+            || Sieve::new(&rules.filter, Detail::Sizes, &self.directory).without(lister.output(root, &directory));
         match self.left_out.or_else(|| sieve().reason(&key.name, kind)) {
             Some(reason) => Answer::LeftOut(reason),
             None => Answer::Asked(lister.ask(root, &directory, &key.name, wanted)),
