@@ -10,6 +10,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
@@ -205,6 +206,42 @@ def test_object_that_is_replaced_while_it_is_read_is_read_anew(
     job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
     assert job["status"] == "completed"
     assert (cli.directory / "out" / "large").read_bytes() == other
+
+
+def test_object_that_is_replaced_on_a_server_that_ignores_if_match_is_read_anew(
+    cli: Cli, double: S3Double, bucket: str
+) -> None:
+    first, other = b"A" * (20 << 20), b"B" * (20 << 20)
+    objects = double.store.buckets[bucket]
+    objects.put(b"in/large", Stored(first, etag_of(first)))
+    given: list[Request] = []
+
+    def replace_behind_the_first(request: Request, perform: Perform) -> Response:
+        given.append(request)
+        if len(given) == 2:
+            objects.put(b"in/large", Stored(other, etag_of(other)))
+        kept = {name: value for name, value in request.headers.items() if name != "if-match"}
+        return perform(replace(request, headers=kept))
+
+    double.faults.add("GetObject", replace_behind_the_first, times=FOREVER)
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
+    assert job["status"] == "completed"
+    assert (cli.directory / "out" / "large").read_bytes() == other
+
+
+def test_range_that_begins_elsewhere_than_was_asked_for_is_not_read(
+    cli: Cli, double: S3Double, bucket: str, files: dict[str, bytes]
+) -> None:
+    objects = double.store.buckets[bucket]
+    objects.put(b"in/large", Stored(files["large"], etag_of(files["large"])))
+
+    def give_the_beginning(request: Request, perform: Perform) -> Response:
+        return perform(replace(request, headers={**request.headers, "range": "bytes=0-999"}))
+
+    double.faults.add("GetObject", give_the_beginning, spared=1, times=2)
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
+    assert job["status"] == "completed"
+    assert (cli.directory / "out" / "large").read_bytes() == files["large"]
 
 
 def test_object_that_somebody_puts_just_before_stays(
