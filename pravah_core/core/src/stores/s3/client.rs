@@ -35,7 +35,8 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Longest time to a connection, and to an answer; with a body more, by a rate that a slow line has.
+/// Longest time to a connection, to an answer, and to more of one; to the answer to a body more, by a rate that a slow
+/// line has. What comes may take as long as it does: many share a line, and all of it is asked for again otherwise.
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(60);
 const SLOW_BYTES_PER_S: u64 = 64 << 10;
@@ -105,6 +106,8 @@ pub struct Client {
     /// Not before then are they asked for again, as the last time failed and the known ones hold.
     renews_at_s: AtomicI64,
     http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// Longest time in which nothing comes.
+    silence: Duration,
     limit: Limit,
     hedges: Hedges,
     /// What its server can't do, as far as that is found out.
@@ -136,6 +139,7 @@ impl Client {
             renewing: tokio::sync::Mutex::default(),
             renews_at_s: AtomicI64::new(0),
             http,
+            silence: ANSWER,
             limit: Limit::new(),
             hedges: Hedges::default(),
             abilities,
@@ -194,13 +198,11 @@ impl Client {
     async fn once(&self, request: &Request, credentials: &Credentials) -> Result<Answer, Refusal> {
         let _pass = self.limit.enter().await;
         let signed = self.signed(request, credentials)?;
-        let longest = request.body.len() as u64 / SLOW_BYTES_PER_S + request.moved_bytes / SLOW_COPY_BYTES_PER_S;
-        let longest = ANSWER + Duration::from_secs(longest);
-        let longest =
-            request.deadline.map_or(longest, |end| longest.min(end.saturating_duration_since(Instant::now())));
-        let answer = timeout(longest, self.exchange(signed, request)).await;
-        let answer = answer
-            .unwrap_or_else(|_| Err(Refusal::local("timeout", format!("no answer within {} s", longest.as_secs()))));
+        let exchange = self.exchange(signed, request);
+        let answer = match request.deadline {
+            Some(end) => within(end.saturating_duration_since(Instant::now()), "no answer", exchange).await,
+            None => exchange.await,
+        };
         match &answer {
             Ok(_) => self.limit.grow(),
             Err(refusal) if refusal.is_overload() => self.limit.shrink(),
@@ -211,10 +213,13 @@ impl Client {
 
     async fn exchange(&self, signed: http::Request<Full<Bytes>>, request: &Request) -> Result<Answer, Refusal> {
         let is_read = matches!(request.method, Method::HEAD | Method::GET);
-        let (head, body) = self.response(signed, request.hedged.as_deref()).await?.into_parts();
+        let longest = request.body.len() as u64 / SLOW_BYTES_PER_S + request.moved_bytes / SLOW_COPY_BYTES_PER_S;
+        let longest = self.silence + Duration::from_secs(longest);
+        let response = within(longest, "no answer", self.response(signed, request.hedged.as_deref())).await?;
+        let (head, body) = response.into_parts();
         // An error is told whole.
         let most_bytes = request.most_bytes.filter(|_| head.status.is_success());
-        let body = first_of(body, most_bytes).await.map_err(|error| Refusal::of_transport(&error, false))?;
+        let body = first_of(body, most_bytes, self.silence).await?;
         let answer = Answer { headers: head.headers, body };
         if head.status.as_u16() == 403 && answer.body.starts_with(b"<") && is_skewed(&answer) {
             self.set_clock(&answer);
@@ -339,18 +344,32 @@ impl Client {
 /// Get the first bytes of a body, or all; a line with more on it than is wanted is closed.
 ///
 /// They are copied out of the line's buffers as they come: kept as they are, a small body would hold a large buffer.
-async fn first_of(mut body: Incoming, most_bytes: Option<usize>) -> Result<Bytes, hyper::Error> {
+async fn first_of(mut body: Incoming, most_bytes: Option<usize>, silence: Duration) -> Result<Bytes, Refusal> {
     let most_bytes = most_bytes.unwrap_or(usize::MAX);
     let size_bytes = body.size_hint().exact().map_or(0, |size| usize::try_from(size).unwrap_or(usize::MAX));
     let mut first = BytesMut::with_capacity(size_bytes.min(most_bytes).min(LARGEST_BUFFER_BYTES));
-    while let Some(frame) = body.frame().await {
-        let frame = frame?.into_data().unwrap_or_default();
+    let next = async |body: &mut Incoming| {
+        let frame = body.frame().await.transpose();
+        frame.map_err(|error| Refusal::of_transport(&error, false))
+    };
+    while let Some(frame) = within(silence, "no more of the answer", next(&mut body)).await? {
+        let frame = frame.into_data().unwrap_or_default();
         first.extend_from_slice(&frame[..frame.len().min(most_bytes - first.len())]);
         if first.len() == most_bytes && !body.is_end_stream() {
             break;
         }
     }
     Ok(first.freeze())
+}
+
+/// Wait so long at most; `missing` says what has not come then.
+async fn within<T>(
+    longest: Duration,
+    missing: &str,
+    work: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let late = || Refusal::local("timeout", format!("{missing} within {} s", longest.as_secs()));
+    timeout(longest, work).await.unwrap_or_else(|_| Err(late()))
 }
 
 fn is_overload(status: StatusCode) -> bool {
