@@ -57,6 +57,8 @@ def closing(job: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
         rows.append(("durability", "none: outputs survive a kill, but not a power cut"))
     if report.get("fencing") == "weak":
         rows.append(("fencing", "weak: the object store ignores conditions of writes"))
+    if report.get("swept") is False:
+        rows.append(("swept", "no: what stopped workers had begun may still lie in the sink"))
     if hedged := report.get("hedged"):
         rows.append(("hedged", f"{counted(hedged, 'late request')} sent a second time"))
     if copies := report.get("copies"):

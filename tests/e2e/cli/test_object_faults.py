@@ -39,7 +39,7 @@ from tests.s3_double.checksums import DEFAULT, digest
 from tests.s3_double.faults import FOREVER, Perform
 from tests.s3_double.messages import Request, Response, S3Error
 from tests.s3_double.objects import etag_of
-from tests.s3_double.store import Stored
+from tests.s3_double.store import Stored, Upload
 
 # Two parts.
 LARGE_BYTES = (8 << 20) + 1_000
@@ -316,6 +316,35 @@ def test_store_that_is_away_in_the_middle_is_told_soon(
     assert failure["kind"] == "store_unreachable"
 
 
+@pytest.mark.parametrize("refused", ["ListMultipartUploads", "AbortMultipartUpload"])
+def test_killed_job_goes_on_where_nobody_may_look_for_uploads(
+    cli: Cli, double: S3Double, bucket: str, files: dict[str, bytes], refused: str
+) -> None:
+    source = write(cli.directory / "source", files)
+    command = ("run", source, "--to", f"s3://{bucket}/out/", "-s", "copy", "--overwrite", "error")
+    ran = cli(*command, env={"PRAVAH_FAILPOINTS": "ledger.window.after_commit=1"})
+    assert ran.code == -9, ran.err
+    double.faults.add(refused, refuse(403, "AccessDenied"), times=FOREVER)
+    if refused == "AbortMultipartUpload" and not double.uploads(bucket):
+        begin_upload(double, bucket, "out/large")
+    (job,) = cli.ok(*command, "--json").objects()
+    assert (job["status"], job["counts"]["done"]) == ("completed", len(files))
+    assert below(double, bucket, b"out/") == files
+    report = json.loads(cli.ok("jobs", "report", job["id"], "--json").out)
+    assert report["swept"] is False
+    assert "may still lie in the sink" in cli.ok("jobs", "report", job["id"]).out
+
+
+def test_doctor_warns_where_nobody_may_look_for_uploads(
+    cli: Cli, double: S3Double, bucket: str
+) -> None:
+    double.faults.add("ListMultipartUploads", refuse(403, "AccessDenied"), times=FOREVER)
+    tried = {line["name"]: line for line in
+             cli.ok("doctor", f"s3://{bucket}/", "--json").objects()}  # fmt: skip
+    assert (tried["uploads"]["verdict"], tried["delete"]["verdict"]) == ("warning", "ok")
+    assert "a rule of the bucket" in tried["uploads"]["hint"]
+
+
 @pytest.mark.parametrize(("to", "operation"), [("out", "GetObject"), ("s3", "CopyObject")])
 def test_object_in_an_archive_is_skipped_with_its_reason(
     cli: Cli, double: S3Double, bucket: str, to: str, operation: str
@@ -383,6 +412,12 @@ def test_file_that_no_object_can_hold_is_refused_before_anything_is_sent(
     (failure,) = cli.ok("jobs", "failures", job["id"], "--json").objects()
     assert failure["kind"] == "output_too_large"
     assert double.count("CreateMultipartUpload") == 0
+
+
+def begin_upload(double: S3Double, bucket: str, key: str) -> None:
+    """Have somebody begin an upload, and never end it."""
+    upload = Upload(double.store.next_id(), key.encode(), {}, "", "FULL_OBJECT", "")
+    double.store.buckets[bucket].uploads[upload.id] = upload
 
 
 def expired(expire: Callable[[], object]) -> Act:

@@ -177,17 +177,31 @@ async fn abort(place: &Place, key: &str, id: &str) -> Result<(), Refusal> {
 
 /// Give up all uploads of exactly this key that were begun since a time; gives their number.
 pub async fn abandon(place: Place, key: String, since_ns: i64) -> Result<usize, Refusal> {
-    let query = vec![("uploads", String::new()), ("prefix", key.clone())];
-    let answer = place.client.send(&place.upload_request(Method::GET, "", query)).await?;
-    let Some(listed) = Element::read(&answer.body) else { return Ok(0) };
     let mut count = 0;
-    for upload in listed.all("Upload").filter(|upload| upload.text("Key") == key) {
-        let begun =
-            DateTime::parse_from_rfc3339(upload.text("Initiated")).ok().and_then(|time| time.timestamp_nanos_opt());
-        if begun.is_some_and(|begun| begun >= since_ns) {
-            abort(&place, &key, upload.text("UploadId")).await?;
-            count += 1;
-        }
+    for Begun { id, .. } in begun(&place, &key).await?.into_iter().filter(|upload| upload.at_ns >= since_ns) {
+        abort(&place, &key, &id).await?;
+        count += 1;
     }
     Ok(count)
+}
+
+/// An upload that nobody has ended.
+pub struct Begun {
+    id: String,
+    /// By the server's clock, in nanoseconds since 1970.
+    at_ns: i64,
+}
+
+/// List the uploads of exactly this key.
+pub async fn begun(place: &Place, key: &str) -> Result<Vec<Begun>, Refusal> {
+    let query = vec![("uploads", String::new()), ("prefix", key.to_owned())];
+    let answer = place.client.send(&place.upload_request(Method::GET, "", query)).await?;
+    let listed = Element::read(&answer.body).filter(|listed| listed.is("ListMultipartUploadsResult"));
+    let listed = listed.ok_or_else(|| Refusal::local("broken", "the list of uploads can't be read".to_owned()))?;
+    let of_key = listed.all("Upload").filter(|upload| upload.text("Key") == key);
+    let begun = of_key.filter_map(|upload| {
+        let at = DateTime::parse_from_rfc3339(upload.text("Initiated")).ok()?;
+        Some(Begun { id: upload.text("UploadId").to_owned(), at_ns: at.timestamp_nanos_opt()? })
+    });
+    Ok(begun.collect())
 }
