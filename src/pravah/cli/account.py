@@ -93,7 +93,10 @@ def _sources(after: Mapping[str, Any]) -> str:
     done = {"delete": "removed", "move": "moved"}[after["action"]]
     rest = {"changed": "changed meanwhile and kept", "after_failed": f"could not be {done}"}
     parts = [f"{count(after['finished'])} {done}"]
-    return ", ".join(parts + [f"{count(after[k])} {text}" for k, text in rest.items() if after[k]])
+    parts += [f"{count(after[k])} {text}" for k, text in rest.items() if after[k]]
+    if after.get("fencing") == "weak":
+        parts.append("each looked at just before, as the object store removes whatever has a key")
+    return ", ".join(parts)
 
 
 def headline(job: Mapping[str, Any], painter: Painter, columns: int) -> str:

@@ -229,9 +229,11 @@ impl Client {
         }
         // A server that has begun its answer can't take the status back: the error is in the body then, or it ends.
         let told = if is_read { None } else { Element::read(&answer.body) };
-        match told {
+        match &told {
             Some(told) if told.is("Error") => Err(refusal(head.status.as_u16(), &answer)),
-            told if request.told_by.is_empty() || told.is_some_and(|told| told.is(request.told_by)) => Ok(answer),
+            told if request.told_by.is_empty() || told.as_ref().is_some_and(|told| told.is(request.told_by)) => {
+                Ok(answer)
+            }
             _ => Err(Refusal::local("broken", format!("the answer holds no {}, only a status", request.told_by))),
         }
     }

@@ -251,7 +251,7 @@ pub type Headers = Vec<(String, String)>;
 fn is_of(answer: &Answer, etag: Option<&str>) -> Result<(), Refusal> {
     let found = answer.header("etag");
     match etag.is_some_and(|etag| !etag.is_empty() && !found.is_empty() && etag != found) {
-        true => Err(Refusal { status: Some(412), ..Refusal::local("PreconditionFailed", String::new()) }),
+        true => Err(Refusal::precondition()),
         false => Ok(()),
     }
 }

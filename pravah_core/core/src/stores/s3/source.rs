@@ -17,7 +17,7 @@ use super::{
     place::Place,
     reading::{Fetching, Got, Object, READING_BYTES, arrived, fingerprint, first_range},
     refusal::Refusal,
-    removals::{self, Doomed},
+    removals::{self, Doomed, Removing},
     runtime::{begin, wait},
 };
 use crate::{
@@ -75,6 +75,11 @@ impl Source for ObjectSource {
 
     fn remove_all(&self, files: &[(Arc<dyn SourceDirectory>, &[u8])]) -> Vec<Result<()>> {
         remove_all(files)
+    }
+
+    fn removes_weakly(&self) -> bool {
+        let removing = |root: &Place| root.client.abilities.removing(&root.bucket);
+        self.roots.iter().any(|root| removing(root) == Some(Removing::LookedAt))
     }
 }
 
