@@ -326,8 +326,10 @@ impl Client {
         let name = self.name.clone();
         let asked = tokio::task::spawn_blocking(move || description(&name, Fresh::Renewed)).await;
         let told = asked.unwrap_or_else(|error| Err(Error::Panicked(error.to_string())));
-        let found =
-            told.map_err(|error| Refusal { status: Some(403), ..Refusal::local("ExpiredToken", error.to_string()) })?;
+        let found = told.map_err(|error| match error.is_transient() {
+            true => Refusal::local("unreachable", error.to_string()),
+            false => Refusal { status: Some(403), ..Refusal::local("ExpiredToken", error.to_string()) },
+        })?;
         *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(found.credentials);
         Ok(())
     }
