@@ -91,6 +91,8 @@ def below(double: S3Double, bucket: str, prefix: bytes) -> dict[str, bytes]:
         ("PutObject", refuse(409, "ConditionalRequestConflict"), 3),
         ("PutObject", refuse(403, "RequestTimeTooSkewed"), 1),
         ("CreateMultipartUpload", reset_before(), 1),
+        ("CreateMultipartUpload", reset_after(), 1),
+        ("CreateMultipartUpload", reset_after(), 5),  # more often than a request is sent
         ("UploadPart", reset_before(), 1),
         ("UploadPart", reset_after(), 1),
         ("UploadPart", slow_down(), 3),
@@ -333,6 +335,19 @@ def test_killed_job_goes_on_where_nobody_may_look_for_uploads(
     report = json.loads(cli.ok("jobs", "report", job["id"], "--json").out)
     assert report["swept"] is False
     assert "may still lie in the sink" in cli.ok("jobs", "report", job["id"]).out
+
+
+def test_upload_that_could_not_be_given_up_is_given_up_at_the_end(
+    cli: Cli, double: S3Double, bucket: str, files: dict[str, bytes]
+) -> None:
+    source = write(cli.directory / "source", files)
+    double.faults.add("UploadPart", refuse(404, "NoSuchKey"))
+    # As often as a request is sent.
+    refused = double.faults.add("AbortMultipartUpload", refuse(500, "InternalError"), times=4)
+    job = cli.job(source, "--to", f"s3://{bucket}/out/", "-s", "copy")
+    assert refused.times == 0
+    assert job["counts"]["done"] >= len(files) - 1
+    assert double.uploads(bucket) == []
 
 
 def test_doctor_warns_where_nobody_may_look_for_uploads(

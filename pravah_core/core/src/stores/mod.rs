@@ -225,6 +225,11 @@ pub trait Sink: Send + Sync {
         false
     }
 
+    /// Whether something that was begun could not be given up: closing looks for it.
+    fn has_left_uploads(&self) -> bool {
+        false
+    }
+
     /// Find out whether the store copies files of a source by itself, by one of them, and from how many bytes on that
     /// is worth it; none: it can't.
     fn copies_from(&self, _from: &dyn SourceDirectory, _name: &[u8]) -> Option<u64> {

@@ -86,6 +86,8 @@ pub struct Request {
 pub struct Answer {
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// How often it was asked for: each time but the last one may have done what was asked for, too.
+    pub tries: u32,
 }
 
 impl Answer {
@@ -169,7 +171,7 @@ impl Client {
         loop {
             let used = self.valid().await?;
             let refusal = match self.once(request, &used).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok(Answer { tries: tries + 1, ..answer }),
                 Err(refusal) => refusal,
             };
             tries += 1;
@@ -220,7 +222,7 @@ impl Client {
         // An error is told whole.
         let most_bytes = request.most_bytes.filter(|_| head.status.is_success());
         let body = first_of(body, most_bytes, self.silence).await?;
-        let answer = Answer { headers: head.headers, body };
+        let answer = Answer { headers: head.headers, body, tries: 1 };
         if head.status.as_u16() == 403 && answer.body.starts_with(b"<") && is_skewed(&answer) {
             self.set_clock(&answer);
         }

@@ -70,6 +70,7 @@ impl Server {
             bucket: "bucket".to_owned(),
             prefix: String::new(),
             hedged: Arc::default(),
+            uploads_left: Arc::default(),
         };
         Self { place, asked, _held: held }
     }
