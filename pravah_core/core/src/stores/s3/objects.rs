@@ -32,8 +32,8 @@ pub struct Seen {
     pub attributes: Arc<ObjectAttributes>,
     /// Where and how the server keeps it: storage class and encryption, as the headers that ask for them.
     pub placement: Headers,
-    /// How many tags it has.
-    pub tags: usize,
+    /// How many tags it has; none: it was not told, as it has none, or as they may not be read.
+    pub tags: Option<usize>,
 }
 
 /// What has to hold for an object to be put.
@@ -70,6 +70,9 @@ impl Only {
 pub const OWNER: &str = "x-amz-meta-pravah";
 /// Where the modification time of a file is kept, in seconds, as rclone does.
 pub const MTIME: &str = "x-amz-meta-mtime";
+
+/// Where an object's tags are said, as a query.
+pub const TAGS: &str = "x-amz-tagging";
 
 impl Place {
     fn request(&self, method: Method, key: &str) -> Request {
@@ -265,7 +268,7 @@ fn seen(answer: &Answer, size_bytes: u64) -> Seen {
         file_modified_ns: file_time_ns(answer.header(MTIME)),
         attributes: Arc::new(ObjectAttributes { headers: attributes(answer), tags: None }),
         placement: placement(answer),
-        tags: answer.header("x-amz-tagging-count").parse().unwrap_or_default(),
+        tags: answer.header("x-amz-tagging-count").parse().ok(),
     }
 }
 
