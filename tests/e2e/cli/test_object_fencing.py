@@ -111,8 +111,11 @@ def test_server_with_conditions_is_asked_once_and_keeps_nothing(
     assert len(double.objects(bucket)) == 3
 
 
-def test_doctor_tells_of_weak_fencing(cli: Cli, double: S3Double, bucket: str) -> None:
+@pytest.mark.parametrize("how", ["ignores", "refuses"])
+def test_doctor_tells_of_weak_fencing(cli: Cli, double: S3Double, bucket: str, how: str) -> None:
     double.quirks.honours_conditions = False
+    if how == "refuses":
+        double.faults.add("PutObject", refuse_conditions, times=FOREVER)
     tried = {line["name"]: line for line in
              cli.ok("doctor", f"s3://{bucket}/", "--json").objects()}  # fmt: skip
     assert tried["conditional"]["verdict"] == "warning"

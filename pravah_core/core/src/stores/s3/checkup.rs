@@ -56,8 +56,12 @@ pub fn check(uri: &str) -> Result<Checkup> {
         return Ok(checkup);
     }
     let put = checkup.attempt("put", &place, || {
-        wait(place.put(&key, body.clone(), Vec::new(), &Only::IfFree))
-            .map(|_| "objects can be put, with CRC32C".to_owned())
+        let put = |only| wait(place.put(&key, body.clone(), Vec::new(), &only));
+        let put = put(Only::IfFree).or_else(|refusal| match refusal.status {
+            Some(501) => put(Only::Until(None)), // jobs do without conditions, too
+            _ => Err(refusal),
+        });
+        put.map(|_| "objects can be put, with CRC32C".to_owned())
     });
     if !put {
         return Ok(checkup);
@@ -71,6 +75,9 @@ pub fn check(uri: &str) -> Result<Checkup> {
     });
     checkup.attempt("conditional", &place, || match wait(place.put(&key, Bytes::new(), Vec::new(), &Only::IfFree)) {
         Err(refusal) if refusal.is_precondition() => Ok("writes are conditional".to_owned()),
+        Err(refusal) if refusal.status == Some(501) => {
+            Err(Refusal::local("weak_fencing", "the server refuses If-None-Match: weak fencing".to_owned()))
+        }
         Err(refusal) => Err(refusal),
         Ok(_) => Err(Refusal::local("weak_fencing", "the server ignores If-None-Match: weak fencing".to_owned())),
     });

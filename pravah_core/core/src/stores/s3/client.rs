@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use super::{
     abilities::Abilities,
-    answers::Element,
+    answers::{Element, header_time_ns},
     connection::{Credentials, Description, Fresh, description},
     copies::LARGEST_BYTES,
     hedge::Hedges,
@@ -47,7 +47,7 @@ const TRIES: u32 = 4;
 const BUSY_TRIES: u32 = 9;
 /// Time after which nothing is tried again.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Longest pause between two tries.
+/// Longest pause between two tries, unless the server asks for a longer one.
 const PAUSE: Duration = Duration::from_secs(8);
 /// Room that is made for a body at once: whatever a server says, no more is asked for than comes.
 const LARGEST_BUFFER_BYTES: usize = 8 << 20;
@@ -188,11 +188,13 @@ impl Client {
                 continue;
             }
             let most = if refusal.is_overload() { BUSY_TRIES } else { TRIES };
-            let is_late = request.deadline.is_some_and(|end| Instant::now() >= end) || begun.elapsed() > PATIENCE;
+            let pause = pause(tries, refusal.retry_after_s);
+            let is_late = request.deadline.is_some_and(|end| Instant::now() >= end)
+                || begun.elapsed().saturating_add(pause) > PATIENCE;
             if !refusal.is_transient() || tries >= most || is_late {
                 return Err(refusal);
             }
-            tokio::time::sleep(pause(tries, refusal.retry_after_s)).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -341,7 +343,7 @@ impl Client {
     }
 
     fn set_clock(&self, answer: &Answer) {
-        if let Some(theirs_ns) = super::answers::header_time_ns(answer.header("date")) {
+        if let Some(theirs_ns) = header_time_ns(answer.header("date")) {
             self.skew_s.store(theirs_ns / 1_000_000_000 - now_s() as i64, Ordering::Relaxed);
         }
     }
@@ -398,8 +400,17 @@ fn refusal(status: u16, answer: &Answer) -> Refusal {
         code: error.text("Code").to_owned(),
         message: lower(error.text("Message")),
         region: is_elsewhere.then(|| region.to_owned()),
-        retry_after_s: answer.header("retry-after").parse().ok(),
+        retry_after_s: retry_after_s(answer),
     }
+}
+
+/// When the server wants to be asked again: in so many seconds, or at a time by its own clock.
+fn retry_after_s(answer: &Answer) -> Option<f64> {
+    let told = answer.header("retry-after");
+    told.parse().ok().or_else(|| {
+        let (at_ns, now_ns) = (header_time_ns(told)?, header_time_ns(answer.header("date"))?);
+        Some(Duration::from_nanos(u64::try_from(at_ns - now_ns).ok()?).as_secs_f64())
+    })
 }
 
 /// How long to wait before the next try: 100 ms, doubled each time, half of it by chance; what the server asks for.
@@ -408,8 +419,8 @@ fn pause(tries: u32, retry_after_s: Option<f64>) -> Duration {
     let chance = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos()) % 1_000;
     let asked = retry_after_s
         .filter(|wait_s| *wait_s >= 0.0)
-        .map_or(Duration::ZERO, |wait_s| Duration::try_from_secs_f64(wait_s).unwrap_or(PAUSE));
-    (full / 2 + full / 2 * chance / 1_000).max(asked).min(PAUSE)
+        .map_or(Duration::ZERO, |wait_s| Duration::try_from_secs_f64(wait_s).unwrap_or(Duration::MAX));
+    (full / 2 + full / 2 * chance / 1_000).min(PAUSE).max(asked)
 }
 
 fn now_s() -> f64 {

@@ -189,3 +189,16 @@ fn test_answer_that_stands_still_is_asked_for_again() {
     let server = Server::start(|_, count| if count == 1 { Act::Half } else { Act::Give });
     assert_eq!((server.get("two-halves"), server.asked("two-halves")), ("two-halves".into(), 2));
 }
+
+#[test]
+fn test_server_is_asked_again_when_it_wants_to_be() {
+    let answer = |headers: &[(&'static str, &'static str)]| {
+        let headers =
+            headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
+        Answer { headers: headers.collect(), body: Bytes::new(), tries: 1 }
+    };
+    assert_eq!(pause(1, retry_after_s(&answer(&[("retry-after", "20")]))), Duration::from_secs(20));
+    let at = [("retry-after", "Fri, 02 Jan 2026 03:04:35 GMT"), ("date", "Fri, 02 Jan 2026 03:04:05 GMT")];
+    assert_eq!(pause(1, retry_after_s(&answer(&at))), Duration::from_secs(30));
+    assert!(pause(9, None) <= PAUSE);
+}
