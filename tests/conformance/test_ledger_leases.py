@@ -64,6 +64,16 @@ def test_tasks_claimed_again_are_those_with_several_holders(ledger: Ledger) -> N
     assert list(ledger.claimed_again(job_id)) == [(again.task_id, b"manifest 0")]
 
 
+def test_tasks_that_tell_of_uploads_left_are_looked_at_like_those_claimed_again(
+    ledger: Ledger,
+) -> None:
+    job_id = listed(ledger, 4, 4)
+    first, _ = claim_entries(ledger, job_id, 2)
+    told = replace(record(), summary='{"reasons": {}, "uploads_left": true}')
+    assert ledger.commit_window(first, told) is not Verdict.FENCED
+    assert list(ledger.claimed_again(job_id)) == [(first.task_id, b"manifest 0")]
+
+
 def test_claim_of_a_leased_task_gives_nothing(cluster: Cluster) -> None:
     first, second = cluster.worker(), cluster.worker()
     job_id = listed(first, 4)

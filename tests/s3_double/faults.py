@@ -102,6 +102,17 @@ def ok_with_error(code: str = "InternalError", *, commits: bool = False) -> Act:
     return act
 
 
+def ok_with(body: bytes, content_type: str = "application/xml", *, commits: bool = False) -> Act:
+    """Answer 200 with something else than what was asked for."""
+
+    def act(request: Request, perform: Perform) -> Response:
+        if commits:
+            perform(request)
+        return Response(headers={"Content-Type": content_type}, body=body)
+
+    return act
+
+
 def reset_before() -> Act:
     """Reset the connection without having done anything."""
 

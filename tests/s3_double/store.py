@@ -76,6 +76,8 @@ class Quirks:
     """Keys on a page, whatever was asked for; None: what was asked for, at most 1,000."""
     honours_conditions: bool = True
     honours_start_after: bool = True
+    honours_etags_of_many: bool = True
+    """Whether a deletion of many heeds the ETags in it."""
     takes_checksums: bool = True
     """Whether the headers of newer checksums are understood, or refused with 501."""
     allows_listing: bool = True

@@ -26,7 +26,7 @@ fn undescribed(py: Python<'_>, raised: &PyErr) -> Error {
     const KINDS: [&str; 4] = ["no_credentials", "no_such_connection", "store_unreachable", "invalid_setting"];
     let told: String = raised.value(py).getattr("kind").and_then(|kind| kind.extract()).unwrap_or_default();
     let kind = KINDS.into_iter().find(|kind| *kind == told).unwrap_or("no_credentials");
-    Error::Store { kind, message: raised.value(py).to_string(), is_transient: false }
+    Error::Store { kind, message: raised.value(py).to_string(), is_transient: kind == "store_unreachable" }
 }
 
 /// Tell what a URI names: `object`, `prefix`, or `nothing`.

@@ -57,6 +57,8 @@ def closing(job: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
         rows.append(("durability", "none: outputs survive a kill, but not a power cut"))
     if report.get("fencing") == "weak":
         rows.append(("fencing", "weak: the object store ignores conditions of writes"))
+    if report.get("swept") is False:
+        rows.append(("swept", "no: what stopped workers had begun may still lie in the sink"))
     if hedged := report.get("hedged"):
         rows.append(("hedged", f"{counted(hedged, 'late request')} sent a second time"))
     if copies := report.get("copies"):
@@ -91,7 +93,10 @@ def _sources(after: Mapping[str, Any]) -> str:
     done = {"delete": "removed", "move": "moved"}[after["action"]]
     rest = {"changed": "changed meanwhile and kept", "after_failed": f"could not be {done}"}
     parts = [f"{count(after['finished'])} {done}"]
-    return ", ".join(parts + [f"{count(after[k])} {text}" for k, text in rest.items() if after[k]])
+    parts += [f"{count(after[k])} {text}" for k, text in rest.items() if after[k]]
+    if after.get("fencing") == "weak":
+        parts.append("each looked at just before, as the object store removes whatever has a key")
+    return ", ".join(parts)
 
 
 def headline(job: Mapping[str, Any], painter: Painter, columns: int) -> str:

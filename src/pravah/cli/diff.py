@@ -29,8 +29,8 @@ from pravah.model.uri import (
     absolute_uri,
     is_object_uri,
     object_parts,
-    object_uri,
     planned_uri,
+    prefix_uri,
     uri_path,
 )
 
@@ -123,12 +123,12 @@ def _prefix(uri: str) -> bytes:
             kind="not_a_directory",
             hint="diff compares prefixes; with a `/` at its end it means one",
         )
-    if found == "nothing" and key.strip("/"):
+    if found == "nothing" and key:
         raise SourceMissingError(
             f"there is nothing below `{printable(uri)}`",
             hint="`pravah scan` lists what is there",
         )
-    return object_uri(name, bucket, key.rstrip("/")).rstrip("/").encode()
+    return prefix_uri(name, bucket, key).encode()
 
 
 def _show_line(console: Console, difference: "Difference") -> None:

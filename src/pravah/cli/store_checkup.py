@@ -9,8 +9,11 @@ from pravah.errors import STORE_HINTS, PravahError
 from pravah.model.uri import planned_uri
 
 _UNREACHABLE = 7
-# What a prefix that is only read does not need.
+# What a prefix that is only read does not need, and what a sink can do without.
 _WRITING = {"put", "conditional", "delete"}
+_UNSWEPT = (
+    "what a killed worker has sent stays, unless a rule of the bucket ends incomplete uploads"
+)
 
 
 def store_checks(uri: str) -> Iterator[Check]:
@@ -31,5 +34,8 @@ def store_checks(uri: str) -> Iterator[Check]:
         hint = STORE_HINTS.get(tried["kind"])
         if tried["what"] in _WRITING:
             hint = hint or "a sink needs it; a source does without"
-        code = _UNREACHABLE if tried["kind"] != "weak_fencing" else 0
+        if tried["what"] == "uploads":
+            hint = _UNSWEPT
+        is_needed = tried["kind"] != "weak_fencing" and tried["what"] != "uploads"
+        code = _UNREACHABLE if is_needed else 0
         yield Check(tried["what"], tried["text"], "failed" if code else "warning", hint, code)

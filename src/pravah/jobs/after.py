@@ -27,6 +27,8 @@ class Aftermath:
     changed: int = 0
     failed: int = 0
     failures: list[Failure] = field(default_factory=list)
+    # The store removes whatever has a key: sources were looked at just before.
+    weakly_fenced: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Give the form that the report has."""
@@ -36,6 +38,7 @@ class Aftermath:
             "changed": self.changed,
             "after_failed": self.failed,
             "failures": [failure.to_dict() for failure in self.failures],
+            **({"fencing": "weak"} if self.weakly_fenced else {}),
         }
 
     def error(self) -> dict[str, Any] | None:
@@ -67,4 +70,5 @@ def finish_sources(ledger: Ledger, job: Job) -> Aftermath:
         ended.failed += counts.failed
         summaries.append(json.loads(summary))
     ended.failures = failures(summaries)
+    ended.weakly_fenced = any(summary.get("weak_fencing") for summary in summaries)
     return ended

@@ -42,10 +42,11 @@ class Closing:
         """
         job, problems = ledger.job(lease.job_id), _Problems(lease)
         results = aftermath = None
+        is_swept = False
         with problems.what_fails(partial(ours, "can't merge what later runs compare with")):
             while_beating(beat, lambda: fingerprints.unite(ledger, job))
         with problems.what_fails(partial(ours, "can't look for what was left behind")):
-            while_beating(beat, lambda: _sweep(ledger, job))
+            is_swept = while_beating(beat, lambda: _sweep(ledger, job))
         with problems.what_fails(_unwritable):
             results = while_beating(beat, lambda: write_dataset(ledger, job, self._scratch))
         if after.concerns(job):
@@ -56,6 +57,8 @@ class Closing:
         status, finished_us = _end_status(job, error), time.time_ns() // 1000
         job = replace(job, status=status, error=error, results=results, finished_us=finished_us)
         report = Report.of(job, ledger.summaries(job.id)).to_dict()
+        if not is_swept:
+            report["swept"] = False
         if aftermath is not None:
             report["after"] = aftermath.to_dict()
         verdict = ledger.close(lease, Closed(status, report, finished_us, error, results))
@@ -107,15 +110,20 @@ def _unexplained(job: Job) -> dict[str, Any] | None:
     return PravahError(message, kind="books_not_closed").to_dict()
 
 
-def _sweep(ledger: Ledger, job: Job) -> None:
-    """Remove what holders have staged whose lease had expired, and who died before they saw it."""
-    plan = json.dumps(job.plan)
+def _sweep(ledger: Ledger, job: Job) -> bool:
+    """Remove what holders have staged whose lease had expired, and who died before they saw it.
+
+    Tells whether all of it could be looked for.
+    """
+    plan, is_swept = json.dumps(job.plan), True
     with suppress(EngineError, StoreError):
         engine.unshare(plan)
     for _, manifest in ledger.claimed_again(job.id):
-        # A sink that can't be listed has been told of by the tasks themselves.
-        with suppress(EngineError, StoreError):
+        try:
             engine.sweep(plan, manifest)
+        except (EngineError, StoreError):
+            is_swept = False
+    return is_swept
 
 
 def _unwritable(problem: Exception) -> PravahError:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pravah.errors import NotYetError, OverlapError, SourceMissingError, SpecError
 from pravah.jobs import expansion
-from pravah.model.glob import split_glob
+from pravah.model.glob import split_key_glob
 from pravah.model.uri import (
     NULL,
     is_object_uri,
     object_parts,
-    object_uri,
     planned_uri,
+    prefix_uri,
     quote,
     shown_uri,
 )
@@ -54,23 +54,22 @@ def source_place(uri: str, after: str | Move) -> ObjectPlace:
     found = engine.look_at_store(planned_uri(uri))
     if found == "object":
         above, _, last = key.rpartition("/")
-        return ObjectPlace(_shown(name, bucket, above), last.encode())
-    if found == "nothing" and (glob := split_glob(key.encode())) is not None:
-        above = glob[0].decode().removeprefix(".")
-        return ObjectPlace(_shown(name, bucket, above), None, (glob[1],))
-    if found == "nothing" and key.strip("/") and after == "keep":
+        return ObjectPlace(prefix_uri(name, bucket, above), last.encode())
+    if found == "nothing" and (glob := split_key_glob(key)) is not None:
+        return ObjectPlace(prefix_uri(name, bucket, glob[0]), None, (glob[1],))
+    if found == "nothing" and key and after == "keep":
         raise SourceMissingError(
             f"no source `{uri}`",
             hint="there is neither such a key nor one below it; `pravah scan` lists what is there",
         )
-    return ObjectPlace(_shown(name, bucket, key), None)
+    return ObjectPlace(prefix_uri(name, bucket, key), None)
 
 
 def output_sink(sink: Sink, *, one_file: bool) -> dict[str, Any]:
     """Plan the sink: a prefix, unless one file's output is given a key."""
     name, bucket, key = object_parts(sink.uri)
     if not one_file or sink.uri.endswith("/") or not key:
-        return {"uri": planned_uri(_shown(name, bucket, key)), "only": None}
+        return {"uri": planned_uri(prefix_uri(name, bucket, key)), "only": None}
     if sink.path is not None:
         raise SpecError(
             f"the sink `{sink.uri}` is one object, and sink.path names some below it",
@@ -78,7 +77,7 @@ def output_sink(sink: Sink, *, one_file: bool) -> dict[str, Any]:
             hint="add a `/` to `--to` to mean a prefix, or leave out `--path`",
         )
     above, _, last = key.rpartition("/")
-    return {"uri": planned_uri(_shown(name, bucket, above)), "only": quote(last.encode())}
+    return {"uri": planned_uri(prefix_uri(name, bucket, above)), "only": quote(last.encode())}
 
 
 def object_options(sink: Sink) -> dict[str, Any]:
@@ -89,7 +88,7 @@ def object_options(sink: Sink) -> dict[str, Any]:
 
 def findings_sink(uri: str) -> str:
     """Plan the prefix of what inspect steps find, where nothing else goes to the sink."""
-    return planned_uri(_shown(*object_parts(uri)))
+    return planned_uri(prefix_uri(*object_parts(uri)))
 
 
 def refuse_unknown_to_objects(spec: JobSpec) -> None:
@@ -214,12 +213,8 @@ def _identity(uri: str) -> tuple[str, str, str]:
     """Tell places apart: endpoint, bucket and prefix, whatever the connections are called."""
     name, bucket, key = object_parts(uri)
     found = connection(name, Settings())
-    prefix = f"{key.rstrip('/')}/" if key.rstrip("/") else ""
+    prefix = f"{key.removesuffix('/')}/" if key else ""
     return (found.endpoint or found.region, bucket, prefix)
-
-
-def _shown(name: str, bucket: str, key: str) -> str:
-    return object_uri(name, bucket, key.rstrip("/")).rstrip("/")
 
 
 def _later(what: str) -> NotYetError:

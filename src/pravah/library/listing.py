@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from pravah.engine import Scanner, check_filters, translated
 from pravah.errors import SourceMissingError, SpecError
 from pravah.model.filters import Filters
-from pravah.model.glob import as_text, split_glob
-from pravah.model.uri import absolute_uri, is_object_uri, object_parts, object_uri, shown_path
+from pravah.model.glob import as_text, split_glob, split_key_glob
+from pravah.model.uri import absolute_uri, is_object_uri, object_parts, prefix_uri, shown_path
 
 # Directories or prefixes to list, each with its globs; those of one directory are one place.
 Places = Mapping[tuple[bytes, int], list[bytes]]
@@ -68,8 +68,7 @@ def _object_place(root: str) -> tuple[bytes, list[bytes]]:
     if not is_object_uri(uri):
         raise SpecError(f"`{root}` is no place that can be listed", kind="unknown_scheme")
     name, bucket, key = object_parts(uri)
-    glob = split_glob(key.encode())
+    glob = split_key_glob(key)
     if glob is None:
-        return object_uri(name, bucket, key.rstrip("/")).rstrip("/").encode(), []
-    above = glob[0].decode().removeprefix(".")
-    return object_uri(name, bucket, above).rstrip("/").encode(), [glob[1]]
+        return prefix_uri(name, bucket, key).encode(), []
+    return prefix_uri(name, bucket, glob[0]).encode(), [glob[1]]

@@ -28,6 +28,19 @@ def split_glob(path: bytes) -> tuple[bytes, bytes] | None:
     return None
 
 
+def split_key_glob(key: str) -> tuple[str, bytes] | None:
+    """Cut a key as paths are cut; what lies above is a prefix as it is written, and may be empty.
+
+    >>> split_key_glob(".stage/*.csv"), split_key_glob("*.csv"), split_key_glob("a/b")
+    (('.stage', b'*.csv'), ('', b'*.csv'), None)
+    """
+    found = split_glob(key.encode())
+    if found is None:
+        return None
+    glob = found[1]
+    return key.encode().removesuffix(glob).removesuffix(b"/").decode(), glob
+
+
 def as_text(globs: Iterable[bytes]) -> list[str]:
     """Give patterns as the core compiles them."""
     try:

@@ -389,7 +389,10 @@ class Ledger(Protocol):
         """Give manifest and windows of each task of entries behind an id, one at a time."""
 
     def claimed_again(self, job_id: str) -> Iterator[tuple[int, bytes]]:
-        """Give id and manifest of each task of entries that had several holders."""
+        """Give id and manifest of each task of entries that may have left something.
+
+        It had several holders, or its summary tells of uploads that could not be given up.
+        """
 
     def report(self, job_id: str, round_number: int | None = None) -> Mapping[str, Any] | None:
         """Give the report of a round, by default of the last one that ended."""

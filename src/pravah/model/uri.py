@@ -84,6 +84,15 @@ def object_uri(name: str, bucket: str, key: str) -> str:
     return f"{scheme}://{bucket}/{key}"
 
 
+def prefix_uri(name: str, bucket: str, key: str) -> str:
+    """Put a prefix together, without the slash at its end; that of a bucket has none before it.
+
+    >>> prefix_uri("", "b", "a/"), prefix_uri("lab", "b", "")
+    ('s3://b/a', 's3+lab://b')
+    """
+    return object_uri(name, bucket, key.removesuffix("/")).removesuffix("/")
+
+
 def planned_uri(uri: str) -> str:
     """Write the URI of a place in an object store as the core reads it."""
     name, bucket, key = object_parts(uri)
@@ -150,6 +159,14 @@ def _object_uri(typed: str) -> str:
         key.encode()
     except UnicodeEncodeError as error:
         raise SpecError(f"`{typed!r}` is not UTF-8, and keys are", kind="invalid_uri") from error
+    # `a//b` is another key than `a/b`: to take a slash away would name somebody else's object.
+    if key.startswith("/") or "//" in key:
+        raise SpecError(
+            f"`{typed}` has an empty name before or between slashes, and no place is called so",
+            kind="invalid_uri",
+            hint="take the slash away if it is a slip; objects with such keys are listed below "
+            "what lies above, and fail as `unsupported_name`",
+        )
     return object_uri(name, bucket, key)
 
 

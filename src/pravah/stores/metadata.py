@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from pravah.stores.signature import signed
 _SERVICE_S = 5.0
 # Elsewhere nobody has the address, and nobody answers.
 _MACHINE_S = 1.0
+# Between tries: such services are busy where many containers start at once.
+_PAUSES_S = (0.2, 0.8)
 _MACHINE = "http://169.254.169.254"
 _CONTAINER = "http://169.254.170.2"
 _ROLES = "/latest/meta-data/iam/security-credentials/"
@@ -166,36 +169,77 @@ def of_machine(settings: Settings) -> Keys | None:
     if (settings.text("AWS_EC2_METADATA_DISABLED") or "").lower() == "true":
         return None
     base = settings.text("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _MACHINE
+    token = None
     try:
         wish = {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}
         token = _read(f"{base}/latest/api/token", wish, method="PUT")
         proof = {"X-aws-ec2-metadata-token": token}
         role = _read(base + _ROLES, proof).split("\n", 1)[0]
         answer = _read(base + _ROLES + role, proof)
-    except (OSError, http.client.HTTPException, ValueError):
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        # Who has given a token is there, and has no role to give, or is busy.
+        is_there = token is not None or isinstance(error, urllib.error.HTTPError)
+        if is_there and not _is_refusal(error):
+            raise _away("the machine's service", error) from error
         return None
     return _keys_of_json(answer, f"the machine's role `{role}`")
 
 
 def _read(url: str, headers: dict[str, str], method: str = "GET") -> str:
     asked = urllib.request.Request(url, headers=headers, method=method)  # noqa: S310 - as above
-    with urllib.request.urlopen(asked, timeout=_MACHINE_S) as answer:  # noqa: S310
-        return str(answer.read().decode())
+    return _asked(asked, _MACHINE_S)
 
 
 def _answer(asked: urllib.request.Request, timeout_s: float, service: str) -> str:
     try:
-        with urllib.request.urlopen(asked, timeout=timeout_s) as answer:  # noqa: S310
-            return str(answer.read().decode())
-    except urllib.error.HTTPError as error:
-        raise StoreError(
-            f"{service} refuses to give keys: {error.code} {str(error.reason).lower()}",
-            kind="no_credentials",
-        ) from error
-    except OSError as error:
-        raise StoreError(
-            f"{service} can't be reached: {str(error).lower()}", kind="no_credentials"
-        ) from error
+        return _asked(asked, timeout_s)
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError) and _is_refusal(error):
+            raise StoreError(
+                f"{service} refuses to give keys: {error.code} {str(error.reason).lower()}",
+                kind="no_credentials",
+            ) from error
+        raise _away(service, error) from error
+
+
+def _asked(asked: urllib.request.Request, timeout_s: float) -> str:
+    """Ask, and again where that may help: a service that is busy for a moment ends no job."""
+    for pause_s in (*_PAUSES_S, None):
+        try:
+            with urllib.request.urlopen(asked, timeout=timeout_s) as answer:  # noqa: S310
+                return str(answer.read().decode())
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it holds the line
+            if pause_s is None or not _may_pass(error):
+                raise
+        time.sleep(pause_s)
+    raise AssertionError("the last try ends it")
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Tell whether a service has answered, and would again."""
+    return (
+        isinstance(error, urllib.error.HTTPError)
+        and error.code < http.HTTPStatus.INTERNAL_SERVER_ERROR
+        and error.code != http.HTTPStatus.TOO_MANY_REQUESTS
+    )
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, urllib.error.HTTPError):
+        return not _is_refusal(error)
+    # Where nobody is, nobody will be: a laptop refuses at once, or has no way there.
+    passing = (TimeoutError, ConnectionResetError, http.client.HTTPException)
+    return isinstance(getattr(error, "reason", error), passing)
+
+
+def _away(service: str, error: Exception) -> StoreError:
+    return StoreError(
+        f"{service} gives no keys just now: {str(error).lower()}",
+        kind="store_unreachable",
+        hint="it was asked three times; the job can be resumed when it answers",
+    )
 
 
 def _keys_of_json(answer: str, origin: str) -> Keys:

@@ -10,6 +10,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
@@ -23,6 +24,7 @@ from tests.s3_double import (
     corrupt,
     loop_pages,
     meanwhile,
+    ok_with,
     ok_with_error,
     refuse,
     repeat_page,
@@ -37,10 +39,11 @@ from tests.s3_double.checksums import DEFAULT, digest
 from tests.s3_double.faults import FOREVER, Perform
 from tests.s3_double.messages import Request, Response, S3Error
 from tests.s3_double.objects import etag_of
-from tests.s3_double.store import Stored
+from tests.s3_double.store import Stored, Upload
 
 # Two parts.
 LARGE_BYTES = (8 << 20) + 1_000
+INTERNAL_ERROR = b"<Error><Code>InternalError</Code></Error>"
 SMALL = {f"d/{number}": f"{number}\n".encode() * 20 for number in range(12)}
 
 
@@ -88,12 +91,18 @@ def below(double: S3Double, bucket: str, prefix: bytes) -> dict[str, bytes]:
         ("PutObject", refuse(409, "ConditionalRequestConflict"), 3),
         ("PutObject", refuse(403, "RequestTimeTooSkewed"), 1),
         ("CreateMultipartUpload", reset_before(), 1),
+        ("CreateMultipartUpload", reset_after(), 1),
+        ("CreateMultipartUpload", reset_after(), 5),  # more often than a request is sent
         ("UploadPart", reset_before(), 1),
         ("UploadPart", reset_after(), 1),
         ("UploadPart", slow_down(), 3),
         ("UploadPart", refuse(404, "NoSuchUpload"), 1),
         ("CompleteMultipartUpload", ok_with_error(), 1),
         ("CompleteMultipartUpload", ok_with_error(commits=True), 1),
+        ("CompleteMultipartUpload", ok_with(b""), 1),
+        ("CompleteMultipartUpload", ok_with(b"<?xml version='1.0'?>\n   <Err"), 1),
+        ("CompleteMultipartUpload", ok_with(b"<?xml version='1.0'?>\n  ", commits=True), 1),
+        ("CompleteMultipartUpload", ok_with(INTERNAL_ERROR, "text/plain"), 1),
         ("CompleteMultipartUpload", reset_before(), 1),
         ("CompleteMultipartUpload", reset_after(), 1),
         ("CompleteMultipartUpload", refuse(409, "ConditionalRequestConflict"), 1),
@@ -201,6 +210,42 @@ def test_object_that_is_replaced_while_it_is_read_is_read_anew(
     assert (cli.directory / "out" / "large").read_bytes() == other
 
 
+def test_object_that_is_replaced_on_a_server_that_ignores_if_match_is_read_anew(
+    cli: Cli, double: S3Double, bucket: str
+) -> None:
+    first, other = b"A" * (20 << 20), b"B" * (20 << 20)
+    objects = double.store.buckets[bucket]
+    objects.put(b"in/large", Stored(first, etag_of(first)))
+    given: list[Request] = []
+
+    def replace_behind_the_first(request: Request, perform: Perform) -> Response:
+        given.append(request)
+        if len(given) == 2:
+            objects.put(b"in/large", Stored(other, etag_of(other)))
+        kept = {name: value for name, value in request.headers.items() if name != "if-match"}
+        return perform(replace(request, headers=kept))
+
+    double.faults.add("GetObject", replace_behind_the_first, times=FOREVER)
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
+    assert job["status"] == "completed"
+    assert (cli.directory / "out" / "large").read_bytes() == other
+
+
+def test_range_that_begins_elsewhere_than_was_asked_for_is_not_read(
+    cli: Cli, double: S3Double, bucket: str, files: dict[str, bytes]
+) -> None:
+    objects = double.store.buckets[bucket]
+    objects.put(b"in/large", Stored(files["large"], etag_of(files["large"])))
+
+    def give_the_beginning(request: Request, perform: Perform) -> Response:
+        return perform(replace(request, headers={**request.headers, "range": "bytes=0-999"}))
+
+    double.faults.add("GetObject", give_the_beginning, spared=1, times=2)
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy")
+    assert job["status"] == "completed"
+    assert (cli.directory / "out" / "large").read_bytes() == files["large"]
+
+
 def test_object_that_somebody_puts_just_before_stays(
     cli: Cli, double: S3Double, bucket: str
 ) -> None:
@@ -273,6 +318,48 @@ def test_store_that_is_away_in_the_middle_is_told_soon(
     assert failure["kind"] == "store_unreachable"
 
 
+@pytest.mark.parametrize("refused", ["ListMultipartUploads", "AbortMultipartUpload"])
+def test_killed_job_goes_on_where_nobody_may_look_for_uploads(
+    cli: Cli, double: S3Double, bucket: str, files: dict[str, bytes], refused: str
+) -> None:
+    source = write(cli.directory / "source", files)
+    command = ("run", source, "--to", f"s3://{bucket}/out/", "-s", "copy", "--overwrite", "error")
+    ran = cli(*command, env={"PRAVAH_FAILPOINTS": "ledger.window.after_commit=1"})
+    assert ran.code == -9, ran.err
+    double.faults.add(refused, refuse(403, "AccessDenied"), times=FOREVER)
+    if refused == "AbortMultipartUpload" and not double.uploads(bucket):
+        begin_upload(double, bucket, "out/large")
+    (job,) = cli.ok(*command, "--json").objects()
+    assert (job["status"], job["counts"]["done"]) == ("completed", len(files))
+    assert below(double, bucket, b"out/") == files
+    report = json.loads(cli.ok("jobs", "report", job["id"], "--json").out)
+    assert report["swept"] is False
+    assert "may still lie in the sink" in cli.ok("jobs", "report", job["id"]).out
+
+
+def test_upload_that_could_not_be_given_up_is_given_up_at_the_end(
+    cli: Cli, double: S3Double, bucket: str, files: dict[str, bytes]
+) -> None:
+    source = write(cli.directory / "source", files)
+    double.faults.add("UploadPart", refuse(404, "NoSuchKey"))
+    # As often as a request is sent.
+    refused = double.faults.add("AbortMultipartUpload", refuse(500, "InternalError"), times=4)
+    job = cli.job(source, "--to", f"s3://{bucket}/out/", "-s", "copy")
+    assert refused.times == 0
+    assert job["counts"]["done"] >= len(files) - 1
+    assert double.uploads(bucket) == []
+
+
+def test_doctor_warns_where_nobody_may_look_for_uploads(
+    cli: Cli, double: S3Double, bucket: str
+) -> None:
+    double.faults.add("ListMultipartUploads", refuse(403, "AccessDenied"), times=FOREVER)
+    tried = {line["name"]: line for line in
+             cli.ok("doctor", f"s3://{bucket}/", "--json").objects()}  # fmt: skip
+    assert (tried["uploads"]["verdict"], tried["delete"]["verdict"]) == ("warning", "ok")
+    assert "a rule of the bucket" in tried["uploads"]["hint"]
+
+
 @pytest.mark.parametrize(("to", "operation"), [("out", "GetObject"), ("s3", "CopyObject")])
 def test_object_in_an_archive_is_skipped_with_its_reason(
     cli: Cli, double: S3Double, bucket: str, to: str, operation: str
@@ -340,6 +427,12 @@ def test_file_that_no_object_can_hold_is_refused_before_anything_is_sent(
     (failure,) = cli.ok("jobs", "failures", job["id"], "--json").objects()
     assert failure["kind"] == "output_too_large"
     assert double.count("CreateMultipartUpload") == 0
+
+
+def begin_upload(double: S3Double, bucket: str, key: str) -> None:
+    """Have somebody begin an upload, and never end it."""
+    upload = Upload(double.store.next_id(), key.encode(), {}, "", "FULL_OBJECT", "")
+    double.store.buckets[bucket].uploads[upload.id] = upload
 
 
 def expired(expire: Callable[[], object]) -> Act:

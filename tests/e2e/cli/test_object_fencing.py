@@ -9,13 +9,19 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cli.harness import Cli
-from tests.s3_double import S3Double, refuse
-from tests.s3_double.faults import Perform
-from tests.s3_double.messages import Request, Response
+from tests.s3_double import S3Double, refuse, reset_after
+from tests.s3_double.faults import FOREVER, Perform
+from tests.s3_double.messages import Request, Response, S3Error
 from tests.s3_double.objects import etag_of
 from tests.s3_double.store import Stored
 
 LARGE_BYTES = (8 << 20) + 1_000
+
+
+def refuse_conditions(request: Request, perform: Perform) -> Response:
+    if {"if-match", "if-none-match"} & request.headers.keys():
+        raise S3Error(501, "NotImplemented")
+    return perform(request)
 
 
 def write(root: Path) -> dict[str, bytes]:
@@ -105,10 +111,27 @@ def test_server_with_conditions_is_asked_once_and_keeps_nothing(
     assert len(double.objects(bucket)) == 3
 
 
-def test_doctor_tells_of_weak_fencing(cli: Cli, double: S3Double, bucket: str) -> None:
+@pytest.mark.parametrize("how", ["ignores", "refuses"])
+def test_doctor_tells_of_weak_fencing(cli: Cli, double: S3Double, bucket: str, how: str) -> None:
     double.quirks.honours_conditions = False
+    if how == "refuses":
+        double.faults.add("PutObject", refuse_conditions, times=FOREVER)
     tried = {line["name"]: line for line in
              cli.ok("doctor", f"s3://{bucket}/", "--json").objects()}  # fmt: skip
     assert tried["conditional"]["verdict"] == "warning"
     assert "weak fencing" in tried["conditional"]["text"]
     assert double.objects(bucket) == {}
+
+
+@pytest.mark.parametrize("refused", ["conditions", "nothing"])
+def test_findings_are_put_once_whatever_the_store_knows_and_answers(
+    cli: Cli, double: S3Double, bucket: str, refused: str
+) -> None:
+    (cli.directory / "a.csv").write_bytes(b"id,name\n1,x\n")
+    if refused == "conditions":
+        double.faults.add("PutObject", refuse_conditions, times=FOREVER)
+    else:
+        double.faults.add("PutObject", reset_after(), key="*results*")
+    job = cli.job("a.csv", "--to", f"s3://{bucket}/out/", "-s", "extract_headers")
+    assert job["status"] == "completed", job["error"]
+    assert [*double.objects(bucket)] == [f"out/_pravah/{job['id']}/results.ndjson".encode()]

@@ -11,7 +11,11 @@ import pytest
 
 from tests.e2e.cli.bucket import Bucket
 from tests.e2e.cli.harness import Cli
-from tests.s3_double import S3Double
+from tests.s3_double import S3Double, refuse
+from tests.s3_double.faults import FOREVER, Perform
+from tests.s3_double.messages import Request, Response
+from tests.s3_double.objects import etag_of
+from tests.s3_double.store import Stored
 
 # More than one part.
 LARGE_BYTES = (8 << 20) + 1_000
@@ -130,6 +134,39 @@ def test_metadata_and_tags_of_objects_are_kept_where_that_is_asked_for(bucket: B
     assert own == {"team": bucket.head("in/a.csv")["Metadata"]["team"], "other": "x"}
     assert bucket.tags("out/a.csv.zst") == {"a": "ours", "b": "2 3"}
     assert bucket.tags("out/b.csv.zst") == {"a": "ours"}
+
+
+@pytest.mark.parametrize("fate", ["kept by the output", "moved"])
+def test_tags_that_may_not_be_read_are_never_lost(cli: Cli, double: S3Double, fate: str) -> None:
+    cli.environment |= double.settings()
+    bucket = double.create_bucket()
+    objects = double.store.buckets[bucket]
+    objects.put(b"in/a", Stored(b"1", etag_of(b"1"), tags="team=ingest"))
+
+    def untold(request: Request, perform: Perform) -> Response:
+        response = perform(request)
+        response.headers.pop("x-amz-tagging-count", None)
+        return response
+
+    for operation in ("GetObject", "HeadObject"):
+        double.faults.add(operation, untold, times=FOREVER)
+    double.faults.add("GetObjectTagging", refuse(403, "AccessDenied"), times=FOREVER)
+    if fate == "kept by the output":
+        spec = {
+            "source": f"s3://{bucket}/in/",
+            "steps": ["copy"],
+            "sink": {"uri": f"s3://{bucket}/out/", "preserve": ["tags"]},
+        }
+        job = run(cli, spec)
+        assert (job["counts"]["failed"], [*objects.objects]) == (1, [b"in/a"])
+        (failure,) = cli.ok("jobs", "failures", job["id"], "--json").objects()
+        assert failure["kind"] == "access_denied"
+        return
+    flags = ("-s", "copy", "--after", f"move:s3://{bucket}/kept/")
+    assert cli.job(f"s3://{bucket}/in/", "--to", "out", *flags)["status"] == "completed"
+    assert {key: stored.tags for key, stored in objects.objects.items()} == {
+        b"kept/a": "team=ingest"
+    }
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,8 @@ def test_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
 def test_doctor_tries_every_right_and_leaves_nothing(bucket: Bucket) -> None:
     tried = {line["name"]: line["verdict"] for line in
              bucket.cli.ok("doctor", bucket.uri("p/"), "--json").objects()}  # fmt: skip
-    assert tried == dict.fromkeys(("s3", "list", "put", "get", "conditional", "delete"), "ok")
+    rights = ("s3", "list", "put", "get", "conditional", "uploads", "delete")
+    assert tried == dict.fromkeys(rights, "ok")
     assert bucket.keys() == []
 
 

@@ -2,7 +2,7 @@
 
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -20,7 +20,14 @@ ROLES = "/latest/meta-data/iam/security-credentials/"
 class Services(BaseHTTPRequestHandler):
     """The token service, a container's and a machine's, on one port."""
 
+    # How many more answers to a path are 503.
+    busy: ClassVar[dict[str, int]] = {}
+
     def _answer(self, text: str | None) -> None:
+        if self.busy.get(self.path, 0) > 0:
+            self.busy[self.path] -= 1
+            self.send_error(503)
+            return
         self.send_response(404 if text is None else 200)
         self.end_headers()
         self.wfile.write((text or "").encode())
@@ -103,6 +110,32 @@ def test_services_hand_out_keys_that_expire(tmp_path: Path, service: str) -> Non
         assert (keys.access_key_id, keys.session_token) == (key, "T")
         assert keys.expires_at_s == 1_767_225_600
         assert "S" not in repr(keys)
+
+
+@pytest.mark.parametrize("path", ["/latest/api/token", ROLES, f"{ROLES}role", "/container", "/"])
+@pytest.mark.parametrize(("times", "is_given"), [(2, True), (99, False)])
+def test_service_that_is_busy_is_asked_again_and_is_no_missing_one(
+    tmp_path: Path, service: str, monkeypatch: pytest.MonkeyPatch, path: str, *,
+    times: int, is_given: bool,
+) -> None:  # fmt: skip
+    (tmp_path / "token").write_text("jwt\n")
+    values = {"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": service}
+    if path == "/container":
+        values |= {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": service + path,
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": "word",
+        }
+    elif path == "/":
+        values["AWS_WEB_IDENTITY_TOKEN_FILE"] = str(tmp_path / "token")
+        values |= {"AWS_ROLE_ARN": "arn", "AWS_ENDPOINT_URL_STS": service}
+    monkeypatch.setattr(Services, "busy", {path: times})
+    if is_given:
+        keys = find(settings(tmp_path, **values), "S3_", "r")
+        assert keys.expires_at_s == 1_767_225_600
+        return
+    with pytest.raises(StoreError, match="gives no keys just now") as raised:
+        find(settings(tmp_path, **values), "S3_", "r")
+    assert raised.value.kind == "store_unreachable"
 
 
 @pytest.mark.parametrize("path", ["empty", "page", "list", "timeless"])

@@ -59,6 +59,9 @@ struct Summary {
     /// Nothing but time held off a worker that had lost its lease.
     #[serde(skip_serializing_if = "is_false")]
     weak_fencing: bool,
+    /// Uploads may be left that could not be given up.
+    #[serde(skip_serializing_if = "is_false")]
+    uploads_left: bool,
     /// What became of the rows of tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows: Option<Rows>,
@@ -130,6 +133,11 @@ impl Account {
     /// Say that nothing but time held off a worker that had lost its lease.
     pub fn was_weakly_fenced(&mut self) {
         self.summary.weak_fencing = true;
+    }
+
+    /// Say that uploads may be left, for which closing has to look.
+    pub fn has_left_uploads(&mut self) {
+        self.summary.uploads_left = true;
     }
 
     /// The summary as JSON.

@@ -46,6 +46,9 @@ pub fn finish_sources(plan: &Plan, task: i64, manifest: &[u8], windows: &[Record
         }
     }
     finisher.settle(&mut account);
+    if source.removes_weakly() {
+        account.was_weakly_fenced();
+    }
     Ok(account)
 }
 

@@ -122,6 +122,9 @@ impl Committer<'_, '_> {
         let finished = window.is_none() && self.remaining() == 0;
         self.account.effort = self.bench.effort.so_far();
         self.account.hedged = self.source.hedged();
+        if self.bench.sink.is_some_and(Sink::has_left_uploads) {
+            self.account.has_left_uploads();
+        }
         let waiting = self.bench.effort.work(Activity::Ledger);
         let verdict = (self.on_window)(WindowRecord {
             window,

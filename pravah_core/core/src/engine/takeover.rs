@@ -20,11 +20,19 @@ use crate::{
     stores::{Sink, SinkDirectory, Source, Temporaries, Temporary, open_sink},
 };
 
-/// Remove the temporaries of earlier attempts from all directories that the manifest's outputs go to.
+/// Remove the temporaries of earlier attempts from all directories that the manifest's outputs go to, and their uploads.
+///
+/// Uploads that nobody may look for, or give up, stay, and closing tells of them: none is completed any more unless its
+/// condition holds.
 pub fn sweep(bench: &Bench<'_>) -> Result<usize> {
     let Some(sink) = bench.sink else { return Ok(0) };
     let (task, counter) = &bench.temporaries;
-    sweep_below(bench.plan, bench.pipeline, bench.manifest, sink, (task, *counter))
+    let Bench { plan, pipeline, manifest, .. } = bench;
+    let removed = sweep_below(plan, pipeline, manifest, sink, (task, *counter))?;
+    match abandon(plan, pipeline, manifest, sink) {
+        Err(error) if !error.is_transient() => Ok(removed),
+        given_up => Ok(removed + given_up?),
+    }
 }
 
 /// Remove whatever a job that nobody works on any more has left where a task's outputs go.
@@ -35,7 +43,8 @@ pub fn sweep_job(plan: &Plan, manifest: &[u8]) -> Result<usize> {
     let Some(sink) = &plan.sink else { return Ok(0) };
     let (manifest, pipeline) = (Manifest::decode(manifest)?, plan.pipeline()?);
     let (sink, prefix) = (open_sink(sink, Temporaries::Named)?, Temporary::job_prefix(&plan.job));
-    sweep_below(plan, &pipeline, &manifest, &*sink, (&prefix, u64::MAX))
+    let removed = sweep_below(plan, &pipeline, &manifest, &*sink, (&prefix, u64::MAX))?;
+    Ok(removed + abandon(plan, &pipeline, &manifest, &*sink)?)
 }
 
 fn sweep_below(
@@ -59,13 +68,17 @@ fn sweep_below(
         }
         seen.insert(directory);
     }
-    if sink.holds_outputs() {
-        let name = |index| plan.output_name(pipeline, &manifest.named(index)).ok();
-        let names: Vec<_> =
-            (0..manifest.len()).filter_map(name).map(|(directory, name)| join(&directory, &name)).collect();
-        removed += sink.abandon(&names, begun_ns(&plan.job))?;
-    }
     Ok(removed)
+}
+
+/// Give up what dead attempts have begun of the manifest's outputs, where that is found by their names only.
+fn abandon(plan: &Plan, pipeline: &Pipeline, manifest: &Manifest, sink: &dyn Sink) -> Result<usize> {
+    if !sink.holds_outputs() {
+        return Ok(0);
+    }
+    let name = |index| plan.output_name(pipeline, &manifest.named(index)).ok();
+    let names: Vec<_> = (0..manifest.len()).filter_map(name).map(|(directory, name)| join(&directory, &name)).collect();
+    sink.abandon(&names, begun_ns(&plan.job))
 }
 
 /// When a job was created, in nanoseconds since 1970, and a little earlier, as clocks differ; its id begins with it.

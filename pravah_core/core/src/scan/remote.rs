@@ -303,7 +303,8 @@ impl Walk<'_> {
     }
 
     fn sieve<'d>(&'d self, directory: &'d Directory) -> Sieve<'d> {
-        Sieve::new(self.scanner.filter_of(directory.root()), self.scanner.detail, directory)
+        let output = self.lister.output(directory.root(), &directory.relative());
+        Sieve::new(self.scanner.filter_of(directory.root()), self.scanner.detail, directory).without(output)
     }
 
     fn push_chosen(&self, parent: &Arc<Directory>, visitor: &mut dyn Visitor) {

@@ -44,4 +44,8 @@ impl Source for MixedSource {
         };
         alike.flat_map(remove).collect()
     }
+
+    fn removes_weakly(&self) -> bool {
+        self.0.iter().any(|source| source.removes_weakly())
+    }
 }

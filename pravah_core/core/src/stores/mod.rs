@@ -43,6 +43,11 @@ pub trait Source: Send + Sync {
     fn remove_all(&self, files: &[(Arc<dyn SourceDirectory>, &[u8])]) -> Vec<Result<()>> {
         files.iter().map(|(directory, name)| directory.remove(name)).collect()
     }
+
+    /// Whether a far-away file that takes a name between the last look and its removal would go, as far as is known.
+    fn removes_weakly(&self) -> bool {
+        false
+    }
 }
 
 /// A directory of a source.
@@ -232,6 +237,11 @@ pub trait Sink: Send + Sync {
 
     /// Whether nothing but time holds off a worker that has lost its lease.
     fn is_weakly_fenced(&self) -> bool {
+        false
+    }
+
+    /// Whether something that was begun could not be given up: closing looks for it.
+    fn has_left_uploads(&self) -> bool {
         false
     }
 

@@ -21,6 +21,11 @@ pub trait Lister: fmt::Debug + Send + Sync {
 
     /// Whether a directory is where the job's outputs go.
     fn is_sink(&self, root: usize, directory: &[u8]) -> bool;
+
+    /// The name of the job's one output in a directory, if that is where it goes.
+    fn output(&self, _root: usize, _directory: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// Where a listing begins.

@@ -21,6 +21,8 @@ pub struct Sieve<'s> {
     detail: Detail,
     directory: &'s Directory,
     path: Vec<u8>,
+    /// The name of the job's own output, which is none of its sources.
+    output: Option<Vec<u8>>,
     /// Directories that have come: each is gone into once, whatever a server repeats.
     known: HashSet<Vec<u8>>,
 }
@@ -38,7 +40,12 @@ pub struct Sifted {
 
 impl<'s> Sieve<'s> {
     pub fn new(filter: &'s Filter, detail: Detail, directory: &'s Directory) -> Self {
-        Self { filter, detail, directory, path: directory.relative(), known: HashSet::new() }
+        Self { filter, detail, directory, path: directory.relative(), output: None, known: HashSet::new() }
+    }
+
+    /// Leave out the job's own output, where it goes to this directory.
+    pub fn without(self, output: Option<Vec<u8>>) -> Self {
+        Self { output, ..self }
     }
 
     pub fn sift(&mut self, items: Vec<Item>) -> Sifted {
@@ -76,6 +83,9 @@ impl<'s> Sieve<'s> {
 
     /// Why a name of the directory is left out, if it is.
     pub fn reason(&mut self, name: &[u8], kind: Kind) -> Option<Reason> {
+        if kind == Kind::File && self.output.as_deref() == Some(name) {
+            return Some(Reason::Sink);
+        }
         reason(self.filter, (self.directory.is_whole(), self.directory.depth() + 1), &mut self.path, (name, kind))
     }
 }

@@ -113,7 +113,8 @@ fn decoded(text: &str) -> Option<String> {
     percent_decode_str(&spaced).decode_utf8().ok().map(Into::into)
 }
 
-fn time_ns(text: &str) -> Option<i64> {
+/// Read the time of a document.
+pub fn time_ns(text: &str) -> Option<i64> {
     DateTime::parse_from_rfc3339(text).ok()?.timestamp_nanos_opt()
 }
 

@@ -2,13 +2,16 @@
 
 use std::{fs::File, io::Write, os::unix::fs::FileExt};
 
+use bytes::Bytes;
 use rustix::io::Errno;
 
 use super::{
+    abilities::{Fencing, find_fencing},
     looks::Asks,
-    objects::{Depth, MTIME, OWNER, Only, Start, file_time},
+    objects::{Depth, MTIME, OWNER, Only, Seen, Start, file_time},
     options::{ObjectOptions, Rules},
     place::Place,
+    publish::is_of_job,
     reading::{Object, first_range},
     refusal::Refusal,
     runtime::wait,
@@ -78,27 +81,45 @@ pub fn put_file(uri: &str, file: &File, owner: &str, options: ObjectOptions) -> 
     let mut headers = Rules::of_options(options).headers(&key, None);
     headers.extend([(OWNER.to_owned(), owner.to_owned()), (MTIME.to_owned(), file_time(modified_ns))]);
     let only = match wait(place.head(&key)).map_err(failed)? {
+        Some(seen) if !is_of_job(&seen.owner, owner) => {
+            return Err(Error::OutputExists(format!("another object has the key {}", place.shown_key(&key))));
+        }
+        // Where it can't be found out, the write is conditional: as with outputs.
+        _ if wait(find_fencing(&place)).is_ok_and(|found| found == Fencing::Weak) => Only::Until(None),
         None => Only::IfFree,
-        Some(seen) if super::publish::is_of_job(&seen.owner, owner) => Only::InPlaceOf(seen.etag),
-        Some(_) => return Err(Error::OutputExists(format!("another object has the key {}", place.shown_key(&key)))),
+        Some(seen) => Only::InPlaceOf(seen.etag),
     };
-    let read = |at: u64| {
-        let length = usize::try_from(metadata.len() - at).map_or(PART_BYTES, |rest| rest.min(PART_BYTES));
-        let mut part = vec![0; length];
-        file.read_exact_at(&mut part, at).map_err(Error::io("read the output")).map(|()| bytes::Bytes::from(part))
+    let put = if metadata.len() <= PART_BYTES as u64 {
+        let body = read(file, 0, metadata.len())?;
+        wait(place.put(&key, body, headers, &only)).map(drop)
+    } else {
+        let mut upload = Upload::begin(&place, &key, headers).map_err(failed)?;
+        let mut at = 0;
+        while at < metadata.len() {
+            let part = read(file, at, (metadata.len() - at).min(upload.part_bytes() as u64))?;
+            at += part.len() as u64;
+            upload.send(part).map_err(failed)?;
+        }
+        upload.settle().map_err(failed)?;
+        wait(upload.complete(&only))
     };
-    if metadata.len() <= PART_BYTES as u64 {
-        return wait(place.put(&key, read(0)?, headers, &only)).map(drop).map_err(failed);
+    match put {
+        // Perhaps by a request whose answer was lost: then it is there, and ours.
+        Err(refusal) if refusal.is_precondition() || refusal.code == "NoSuchUpload" => {
+            let is_put = |seen: &Seen| is_of_job(&seen.owner, owner) && seen.size_bytes == metadata.len();
+            match wait(place.head(&key)).map_err(failed)?.is_some_and(|seen| is_put(&seen)) {
+                true => Ok(()),
+                false => Err(failed(refusal)),
+            }
+        }
+        put => put.map_err(failed),
     }
-    let mut upload = Upload::begin(&place, &key, headers).map_err(failed)?;
-    let mut at = 0;
-    while at < metadata.len() {
-        let part = read(at)?;
-        at += part.len() as u64;
-        upload.send(part).map_err(failed)?;
-    }
-    upload.settle().map_err(failed)?;
-    wait(upload.complete(&only)).map_err(failed)
+}
+
+fn read(file: &File, at: u64, length: u64) -> Result<Bytes> {
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut bytes, at).map_err(Error::io("read the output"))?;
+    Ok(Bytes::from(bytes))
 }
 
 /// Remove what an owner has put at a URI; tells whether it was that.
@@ -107,7 +128,7 @@ pub fn remove_file(uri: &str, owner: &str) -> Result<bool> {
     let key = place.prefix.clone();
     let failed = |refusal: Refusal| refusal.error(&format!("remove {}", place.shown_key(&key)));
     match wait(place.head(&key)).map_err(failed)? {
-        Some(seen) if super::publish::is_of_job(&seen.owner, owner) => {
+        Some(seen) if is_of_job(&seen.owner, owner) => {
             wait(place.delete(&key)).map_err(failed)?;
             Ok(true)
         }

@@ -129,7 +129,7 @@ mod tests {
 
     fn told(header: &'static str, value: &'static str) -> Vec<Told> {
         let headers = HeaderMap::from_iter([(header.parse().expect("a name"), value.parse().expect("a value"))]);
-        Told::all(&Answer { headers, body: bytes::Bytes::new() })
+        Told::all(&Answer { headers, body: bytes::Bytes::new(), tries: 1 })
     }
 
     #[test]

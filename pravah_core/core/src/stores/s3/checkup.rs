@@ -10,13 +10,14 @@ use super::{
     place::Place,
     refusal::Refusal,
     runtime::wait,
+    uploads::begun,
 };
 use crate::{Error, Result};
 
 /// One thing that was tried.
 #[derive(Debug, Serialize)]
 pub struct Tried {
-    /// What: `list`, `put`, `get`, `conditional`, `delete`.
+    /// What: `list`, `put`, `get`, `conditional`, `uploads`, `delete`.
     pub what: &'static str,
     /// The kind of the error; none: it went well.
     pub kind: Option<String>,
@@ -40,7 +41,7 @@ pub struct Checkup {
 /// Bytes that are put and read back: enough for a figure of the link, and soon there.
 const BODY_BYTES: usize = 4 << 20;
 
-/// Try listing, putting, reading, a put that must fail, and removing.
+/// Try listing, putting, reading, a put that must fail, looking for uploads, and removing.
 pub fn check(uri: &str) -> Result<Checkup> {
     let place = Place::of(uri)?;
     let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
@@ -55,8 +56,12 @@ pub fn check(uri: &str) -> Result<Checkup> {
         return Ok(checkup);
     }
     let put = checkup.attempt("put", &place, || {
-        wait(place.put(&key, body.clone(), Vec::new(), &Only::IfFree))
-            .map(|_| "objects can be put, with CRC32C".to_owned())
+        let put = |only| wait(place.put(&key, body.clone(), Vec::new(), &only));
+        let put = put(Only::IfFree).or_else(|refusal| match refusal.status {
+            Some(501) => put(Only::Until(None)), // jobs do without conditions, too
+            _ => Err(refusal),
+        });
+        put.map(|_| "objects can be put, with CRC32C".to_owned())
     });
     if !put {
         return Ok(checkup);
@@ -70,8 +75,14 @@ pub fn check(uri: &str) -> Result<Checkup> {
     });
     checkup.attempt("conditional", &place, || match wait(place.put(&key, Bytes::new(), Vec::new(), &Only::IfFree)) {
         Err(refusal) if refusal.is_precondition() => Ok("writes are conditional".to_owned()),
+        Err(refusal) if refusal.status == Some(501) => {
+            Err(Refusal::local("weak_fencing", "the server refuses If-None-Match: weak fencing".to_owned()))
+        }
         Err(refusal) => Err(refusal),
         Ok(_) => Err(Refusal::local("weak_fencing", "the server ignores If-None-Match: weak fencing".to_owned())),
+    });
+    checkup.attempt("uploads", &place, || {
+        wait(begun(&place, &key)).map(|_| "uploads that stopped workers had begun can be looked for".to_owned())
     });
     checkup.attempt("delete", &place, || wait(place.delete(&key)).map(|()| "objects can be removed".to_owned()));
     Ok(checkup)

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use super::{
     abilities::Abilities,
-    answers::Element,
+    answers::{Element, header_time_ns},
     connection::{Credentials, Description, Fresh, description},
     copies::LARGEST_BYTES,
     hedge::Hedges,
@@ -35,7 +35,8 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Longest time to a connection, and to an answer; with a body more, by a rate that a slow line has.
+/// Longest time to a connection, to an answer, and to more of one; to the answer to a body more, by a rate that a slow
+/// line has. What comes may take as long as it does: many share a line, and all of it is asked for again otherwise.
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(60);
 const SLOW_BYTES_PER_S: u64 = 64 << 10;
@@ -46,7 +47,7 @@ const TRIES: u32 = 4;
 const BUSY_TRIES: u32 = 9;
 /// Time after which nothing is tried again.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Longest pause between two tries.
+/// Longest pause between two tries, unless the server asks for a longer one.
 const PAUSE: Duration = Duration::from_secs(8);
 /// Room that is made for a body at once: whatever a server says, no more is asked for than comes.
 const LARGEST_BUFFER_BYTES: usize = 8 << 20;
@@ -72,6 +73,8 @@ pub struct Request {
     pub moved_bytes: u64,
     /// Bytes of the answer's body that are wanted, where the rest may be left; none: all of them.
     pub most_bytes: Option<usize>,
+    /// The root of the document that tells that it was done; empty: the status does.
+    pub told_by: &'static str,
     /// Counts how often it is sent a second time, as its answer is late; none: it never is.
     pub hedged: Option<Arc<AtomicU64>>,
     /// When it has to be over; none: as its size tells.
@@ -83,6 +86,8 @@ pub struct Request {
 pub struct Answer {
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// How often it was asked for: each time but the last one may have done what was asked for, too.
+    pub tries: u32,
 }
 
 impl Answer {
@@ -103,6 +108,8 @@ pub struct Client {
     /// Not before then are they asked for again, as the last time failed and the known ones hold.
     renews_at_s: AtomicI64,
     http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// Longest time in which nothing comes.
+    silence: Duration,
     limit: Limit,
     hedges: Hedges,
     /// What its server can't do, as far as that is found out.
@@ -134,6 +141,7 @@ impl Client {
             renewing: tokio::sync::Mutex::default(),
             renews_at_s: AtomicI64::new(0),
             http,
+            silence: ANSWER,
             limit: Limit::new(),
             hedges: Hedges::default(),
             abilities,
@@ -163,7 +171,7 @@ impl Client {
         loop {
             let used = self.valid().await?;
             let refusal = match self.once(request, &used).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok(Answer { tries: tries + 1, ..answer }),
                 Err(refusal) => refusal,
             };
             tries += 1;
@@ -180,11 +188,13 @@ impl Client {
                 continue;
             }
             let most = if refusal.is_overload() { BUSY_TRIES } else { TRIES };
-            let is_late = request.deadline.is_some_and(|end| Instant::now() >= end) || begun.elapsed() > PATIENCE;
+            let pause = pause(tries, refusal.retry_after_s);
+            let is_late = request.deadline.is_some_and(|end| Instant::now() >= end)
+                || begun.elapsed().saturating_add(pause) > PATIENCE;
             if !refusal.is_transient() || tries >= most || is_late {
                 return Err(refusal);
             }
-            tokio::time::sleep(pause(tries, refusal.retry_after_s)).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -192,13 +202,11 @@ impl Client {
     async fn once(&self, request: &Request, credentials: &Credentials) -> Result<Answer, Refusal> {
         let _pass = self.limit.enter().await;
         let signed = self.signed(request, credentials)?;
-        let longest = request.body.len() as u64 / SLOW_BYTES_PER_S + request.moved_bytes / SLOW_COPY_BYTES_PER_S;
-        let longest = ANSWER + Duration::from_secs(longest);
-        let longest =
-            request.deadline.map_or(longest, |end| longest.min(end.saturating_duration_since(Instant::now())));
-        let answer = timeout(longest, self.exchange(signed, request)).await;
-        let answer = answer
-            .unwrap_or_else(|_| Err(Refusal::local("timeout", format!("no answer within {} s", longest.as_secs()))));
+        let exchange = self.exchange(signed, request);
+        let answer = match request.deadline {
+            Some(end) => within(end.saturating_duration_since(Instant::now()), "no answer", exchange).await,
+            None => exchange.await,
+        };
         match &answer {
             Ok(_) => self.limit.grow(),
             Err(refusal) if refusal.is_overload() => self.limit.shrink(),
@@ -209,20 +217,29 @@ impl Client {
 
     async fn exchange(&self, signed: http::Request<Full<Bytes>>, request: &Request) -> Result<Answer, Refusal> {
         let is_read = matches!(request.method, Method::HEAD | Method::GET);
-        let (head, body) = self.response(signed, request.hedged.as_deref()).await?.into_parts();
+        let longest = request.body.len() as u64 / SLOW_BYTES_PER_S + request.moved_bytes / SLOW_COPY_BYTES_PER_S;
+        let longest = self.silence + Duration::from_secs(longest);
+        let response = within(longest, "no answer", self.response(signed, request.hedged.as_deref())).await?;
+        let (head, body) = response.into_parts();
         // An error is told whole.
         let most_bytes = request.most_bytes.filter(|_| head.status.is_success());
-        let body = first_of(body, most_bytes).await.map_err(|error| Refusal::of_transport(&error, false))?;
-        let answer = Answer { headers: head.headers, body };
+        let body = first_of(body, most_bytes, self.silence).await?;
+        let answer = Answer { headers: head.headers, body, tries: 1 };
         if head.status.as_u16() == 403 && answer.body.starts_with(b"<") && is_skewed(&answer) {
             self.set_clock(&answer);
         }
-        // A server that has begun its answer can't take the status back: the error is in the body then.
-        let may_hide = head.status.is_success() && !is_read && answer.header("content-type").contains("/xml");
-        if head.status.is_success() && !(may_hide && is_error(&answer.body)) {
-            return Ok(answer);
+        if !head.status.is_success() {
+            return Err(refusal(head.status.as_u16(), &answer));
         }
-        Err(refusal(head.status.as_u16(), &answer))
+        // A server that has begun its answer can't take the status back: the error is in the body then, or it ends.
+        let told = if is_read { None } else { Element::read(&answer.body) };
+        match &told {
+            Some(told) if told.is("Error") => Err(refusal(head.status.as_u16(), &answer)),
+            told if request.told_by.is_empty() || told.as_ref().is_some_and(|told| told.is(request.told_by)) => {
+                Ok(answer)
+            }
+            _ => Err(Refusal::local("broken", format!("the answer holds no {}, only a status", request.told_by))),
+        }
     }
 
     /// Wait for the head of an answer, of two where the first one is late. The line of the other one is closed.
@@ -313,8 +330,10 @@ impl Client {
         let name = self.name.clone();
         let asked = tokio::task::spawn_blocking(move || description(&name, Fresh::Renewed)).await;
         let told = asked.unwrap_or_else(|error| Err(Error::Panicked(error.to_string())));
-        let found =
-            told.map_err(|error| Refusal { status: Some(403), ..Refusal::local("ExpiredToken", error.to_string()) })?;
+        let found = told.map_err(|error| match error.is_transient() {
+            true => Refusal::local("unreachable", error.to_string()),
+            false => Refusal { status: Some(403), ..Refusal::local("ExpiredToken", error.to_string()) },
+        })?;
         *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(found.credentials);
         Ok(())
     }
@@ -324,7 +343,7 @@ impl Client {
     }
 
     fn set_clock(&self, answer: &Answer) {
-        if let Some(theirs_ns) = super::answers::header_time_ns(answer.header("date")) {
+        if let Some(theirs_ns) = header_time_ns(answer.header("date")) {
             self.skew_s.store(theirs_ns / 1_000_000_000 - now_s() as i64, Ordering::Relaxed);
         }
     }
@@ -333,12 +352,16 @@ impl Client {
 /// Get the first bytes of a body, or all; a line with more on it than is wanted is closed.
 ///
 /// They are copied out of the line's buffers as they come: kept as they are, a small body would hold a large buffer.
-async fn first_of(mut body: Incoming, most_bytes: Option<usize>) -> Result<Bytes, hyper::Error> {
+async fn first_of(mut body: Incoming, most_bytes: Option<usize>, silence: Duration) -> Result<Bytes, Refusal> {
     let most_bytes = most_bytes.unwrap_or(usize::MAX);
     let size_bytes = body.size_hint().exact().map_or(0, |size| usize::try_from(size).unwrap_or(usize::MAX));
     let mut first = BytesMut::with_capacity(size_bytes.min(most_bytes).min(LARGEST_BUFFER_BYTES));
-    while let Some(frame) = body.frame().await {
-        let frame = frame?.into_data().unwrap_or_default();
+    let next = async |body: &mut Incoming| {
+        let frame = body.frame().await.transpose();
+        frame.map_err(|error| Refusal::of_transport(&error, false))
+    };
+    while let Some(frame) = within(silence, "no more of the answer", next(&mut body)).await? {
+        let frame = frame.into_data().unwrap_or_default();
         first.extend_from_slice(&frame[..frame.len().min(most_bytes - first.len())]);
         if first.len() == most_bytes && !body.is_end_stream() {
             break;
@@ -347,12 +370,18 @@ async fn first_of(mut body: Incoming, most_bytes: Option<usize>) -> Result<Bytes
     Ok(first.freeze())
 }
 
-fn is_overload(status: StatusCode) -> bool {
-    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+/// Wait so long at most; `missing` says what has not come then.
+async fn within<T>(
+    longest: Duration,
+    missing: &str,
+    work: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let late = || Refusal::local("timeout", format!("{missing} within {} s", longest.as_secs()));
+    timeout(longest, work).await.unwrap_or_else(|_| Err(late()))
 }
 
-fn is_error(body: &[u8]) -> bool {
-    Element::read(body).is_some_and(|answer| answer.is("Error"))
+fn is_overload(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn is_skewed(answer: &Answer) -> bool {
@@ -371,8 +400,17 @@ fn refusal(status: u16, answer: &Answer) -> Refusal {
         code: error.text("Code").to_owned(),
         message: lower(error.text("Message")),
         region: is_elsewhere.then(|| region.to_owned()),
-        retry_after_s: answer.header("retry-after").parse().ok(),
+        retry_after_s: retry_after_s(answer),
     }
+}
+
+/// When the server wants to be asked again: in so many seconds, or at a time by its own clock.
+fn retry_after_s(answer: &Answer) -> Option<f64> {
+    let told = answer.header("retry-after");
+    told.parse().ok().or_else(|| {
+        let (at_ns, now_ns) = (header_time_ns(told)?, header_time_ns(answer.header("date"))?);
+        Some(Duration::from_nanos(u64::try_from(at_ns - now_ns).ok()?).as_secs_f64())
+    })
 }
 
 /// How long to wait before the next try: 100 ms, doubled each time, half of it by chance; what the server asks for.
@@ -381,8 +419,8 @@ fn pause(tries: u32, retry_after_s: Option<f64>) -> Duration {
     let chance = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos()) % 1_000;
     let asked = retry_after_s
         .filter(|wait_s| *wait_s >= 0.0)
-        .map_or(Duration::ZERO, |wait_s| Duration::try_from_secs_f64(wait_s).unwrap_or(PAUSE));
-    (full / 2 + full / 2 * chance / 1_000).max(asked).min(PAUSE)
+        .map_or(Duration::ZERO, |wait_s| Duration::try_from_secs_f64(wait_s).unwrap_or(Duration::MAX));
+    (full / 2 + full / 2 * chance / 1_000).min(PAUSE).max(asked)
 }
 
 fn now_s() -> f64 {

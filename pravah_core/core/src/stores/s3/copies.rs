@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::Method;
 
 use super::{
-    objects::{Headers, Only},
+    objects::{Headers, Only, TAGS},
     place::Place,
     refusal::Refusal,
     signature::encoded_path,
@@ -54,6 +54,8 @@ pub struct Copy {
     /// Of the source, when it was looked at.
     pub etag: String,
     pub size_bytes: u64,
+    /// It gets the tags of the source, whoever may read them.
+    keeps_tags: bool,
     /// Parts that are copied and wait to be completed.
     upload: Option<Upload>,
 }
@@ -61,14 +63,23 @@ pub struct Copy {
 impl Copy {
     /// Plan a copy.
     pub fn new(from: Place, key: String, (etag, size_bytes): (String, u64)) -> Self {
-        Self { from, key, etag, size_bytes, upload: None }
+        Self { from, key, etag, size_bytes, keeps_tags: false, upload: None }
+    }
+
+    /// Have the server give it the tags of its source, where it is made whole; else the headers have to name them.
+    pub fn keeping_tags(self) -> Self {
+        Self { keeps_tags: true, ..self }
+    }
+
+    /// Whether one request makes it.
+    pub fn is_whole(&self, to: &Place) -> bool {
+        let copying = to.client.abilities.copying(&to.bucket);
+        copying == Some(Copying::Whole) && self.size_bytes <= to.client.largest_copy_bytes()
     }
 
     /// Make the copy, under a key and with its headers, if the condition holds.
     pub async fn run(&mut self, to: &Place, key: &str, headers: &Headers, only: &Only) -> Result<(), Refusal> {
-        let copying = to.client.abilities.copying(&to.bucket);
-        let is_whole = copying == Some(Copying::Whole) && self.size_bytes <= to.client.largest_copy_bytes();
-        let answer = match is_whole {
+        let answer = match self.is_whole(to) {
             true => whole(self, to, key, headers, only).await,
             false if self.size_bytes == 0 => to.put(key, Bytes::new(), headers.clone(), only).await.map(drop),
             false => self.in_parts(to, key, headers, only).await,
@@ -127,12 +138,14 @@ fn part_bytes(size_bytes: u64, largest_bytes: u64) -> u64 {
 
 async fn whole(copy: &Copy, to: &Place, key: &str, headers: &Headers, only: &Only) -> Result<(), Refusal> {
     let mut request = to.upload_request(Method::PUT, key, Vec::new());
-    request.headers = headers.clone();
+    request.headers = headers.iter().filter(|(name, _)| !(copy.keeps_tags && name == TAGS)).cloned().collect();
     request.headers.extend(copy.source());
-    request.headers.extend(
-        ["x-amz-metadata-directive", "x-amz-tagging-directive"].map(|name| (name.to_owned(), "REPLACE".to_owned())),
-    );
+    request.headers.push(("x-amz-metadata-directive".to_owned(), "REPLACE".to_owned()));
+    if !copy.keeps_tags {
+        request.headers.push(("x-amz-tagging-directive".to_owned(), "REPLACE".to_owned()));
+    }
     only.bind(&mut request);
+    request.told_by = "CopyObjectResult";
     request.moved_bytes = copy.size_bytes;
     to.client.send(&request).await.map(drop)
 }

@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 use super::{
     abilities::{Fencing, find_fencing},
     copies::{Copy, SOURCE_CHANGED, find_out},
-    objects::{Headers, OWNER, Only},
+    looks::{Asks, with_tags},
+    objects::{OWNER, Only, Seen},
     options::copied_headers,
     place::Place,
     refusal::Refusal,
@@ -43,14 +44,13 @@ impl ObjectKeeper {
         }
         let (key, seen) = (from.place.key(moved.name)?, from.kept(moved.name)?);
         let to = self.place.key(&join(&moved.to, moved.name))?;
-        let headers = [copied_headers(&seen), vec![(OWNER.to_owned(), moved.temporary.clone())]].concat();
-        let copy = Copy::new(from.place.clone(), key, (seen.etag, seen.size_bytes));
+        let copy = Copy::new(from.place.clone(), key, (seen.etag.clone(), seen.size_bytes)).keeping_tags();
         let failed = |refusal: Refusal| refusal.error(&format!("move the source to {}", self.place.shown_key(&to)));
         wait(find_out(&copy, &self.place)).map_err(failed)?;
         // Found out here, once, and not by all copies of a bucket at the same time; none: nobody may ask.
         let fencing = wait(find_fencing(&self.place)).ok();
         let (place, owner) = (self.place.clone(), moved.temporary.clone());
-        Ok(begin(async move { make(copy, fencing, (place, to), headers, owner).await }))
+        Ok(begin(async move { make(copy, fencing, (place, to), seen, owner).await }))
     }
 }
 
@@ -93,22 +93,26 @@ async fn make(
     mut copy: Copy,
     fencing: Option<Fencing>,
     (to, key): (Place, String),
-    headers: Headers,
+    seen: Seen,
     owner: String,
 ) -> Result<(), Refusal> {
     // A server that ignores conditions would put it over whatever stands there.
     let mut found = if fencing == Some(Fencing::Strong) { None } else { to.head(&key).await? };
     if found.is_none() {
         let only = if fencing == Some(Fencing::Weak) { Only::Until(None) } else { Only::IfFree };
-        let Err(refusal) = copy.run(&to, &key, &headers, &only).await else { return Ok(()) };
-        if !refusal.is_precondition() && refusal.code != "NoSuchUpload" {
-            return Err(refusal);
-        }
-        found = to.head(&key).await?;
+        let seen = if copy.is_whole(&to) { seen } else { with_tags(&copy.from, &copy.key, seen, Asks::Tags).await? };
+        let headers = [copied_headers(&seen), vec![(OWNER.to_owned(), owner.clone())]].concat();
+        let copied = copy.run(&to, &key, &headers, &only).await;
+        // The source goes next, and may be the only one: what was said to be there is looked at.
+        found = match copied {
+            Err(refusal) if !refusal.is_precondition() && refusal.code != "NoSuchUpload" => return Err(refusal),
+            _ => to.head(&key).await?,
+        };
     }
-    // Of a move whose answer was lost, or that was killed.
     match found {
+        // Perhaps of a try whose answer was lost, or that was killed.
         Some(found) if found.owner == owner && found.size_bytes == copy.size_bytes => Ok(()),
-        _ => Err(Refusal::local(TAKEN, String::new())),
+        Some(_) => Err(Refusal::local(TAKEN, String::new())),
+        None => Err(Refusal::local("broken", "the server has copied it, and no copy is there".to_owned())),
     }
 }

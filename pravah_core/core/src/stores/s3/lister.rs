@@ -26,8 +26,8 @@ const PAGE_KEYS: u32 = 1_000;
 pub struct ObjectLister {
     /// None: a directory on a local disk.
     roots: Vec<Option<Place>>,
-    /// The sink, where it is in an object store.
-    sink: Option<Place>,
+    /// The sink, where it is in an object store, and the name of the one output below it, where it is one.
+    sink: Option<(Place, Option<Vec<u8>>)>,
 }
 
 impl ObjectLister {
@@ -44,10 +44,10 @@ impl ObjectLister {
 
     /// A lister of a plan's roots, without its sink.
     pub fn of(plan: &Plan) -> Result<Self> {
-        let sink = plan.sink.as_ref().filter(|sink| sink.only.is_none()).map(|sink| sink.uri.as_str());
-        let sink = sink.or(plan.dataset.as_deref()).filter(|uri| is_object_uri(uri));
+        let sink = plan.sink.as_ref().map(|sink| sink.uri.as_str()).or(plan.dataset.as_deref());
+        let sink = sink.filter(|uri| is_object_uri(uri)).map(Place::of).transpose()?;
         let lister = Self::new(plan.roots.iter().map(|root| root.uri.clone()))?;
-        Ok(Self { sink: sink.map(Place::of).transpose()?, ..lister })
+        Ok(Self { sink: sink.map(|place| (place, plan.only_output())), ..lister })
     }
 
     /// The place of a directory.
@@ -85,9 +85,15 @@ impl Lister for ObjectLister {
 
     fn is_sink(&self, root: usize, directory: &[u8]) -> bool {
         match (&self.sink, self.place(root, directory)) {
-            (Some(sink), Ok(place)) => sink.id() == place.id(),
+            (Some((sink, None)), Ok(place)) => sink.id() == place.id(),
             _ => false,
         }
+    }
+
+    fn output(&self, root: usize, directory: &[u8]) -> Option<Vec<u8>> {
+        let (sink, output) = self.sink.as_ref()?;
+        let place = self.place(root, directory).ok()?;
+        output.clone().filter(|_| sink.id() == place.id())
     }
 }
 

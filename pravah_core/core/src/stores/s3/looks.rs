@@ -79,12 +79,17 @@ async fn look(place: Place, key: String, asks: Asks) -> Looked {
     with_tags(&place, &key, seen, asks).await.map(Some)
 }
 
-/// Ask for an object's tags, where they are wanted and it has some.
+/// Ask for an object's tags, where they are wanted and it may have some: who may not read them is not told of any.
 pub async fn with_tags(place: &Place, key: &str, mut seen: Seen, asks: Asks) -> Result<Seen, Refusal> {
-    if asks == Asks::Tags && seen.tags > 0 {
-        let tags = place.tags(key).await?;
-        seen.attributes = Arc::new(ObjectAttributes { tags, ..(*seen.attributes).clone() });
+    if asks == Asks::Headers || seen.tags == Some(0) {
+        return Ok(seen);
     }
+    let tags = match place.tags(key).await {
+        // The server knows no tags.
+        Err(refusal) if matches!(refusal.status, Some(405 | 501)) || refusal.code.starts_with("NoSuchTagSet") => None,
+        tags => tags?,
+    };
+    seen.attributes = Arc::new(ObjectAttributes { tags, ..(*seen.attributes).clone() });
     Ok(seen)
 }
 

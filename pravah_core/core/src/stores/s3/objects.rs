@@ -32,8 +32,8 @@ pub struct Seen {
     pub attributes: Arc<ObjectAttributes>,
     /// Where and how the server keeps it: storage class and encryption, as the headers that ask for them.
     pub placement: Headers,
-    /// How many tags it has.
-    pub tags: usize,
+    /// How many tags it has; none: it was not told, as it has none, or as they may not be read.
+    pub tags: Option<usize>,
 }
 
 /// What has to hold for an object to be put.
@@ -70,6 +70,9 @@ impl Only {
 pub const OWNER: &str = "x-amz-meta-pravah";
 /// Where the modification time of a file is kept, in seconds, as rclone does.
 pub const MTIME: &str = "x-amz-meta-mtime";
+
+/// Where an object's tags are said, as a query.
+pub const TAGS: &str = "x-amz-tagging";
 
 impl Place {
     fn request(&self, method: Method, key: &str) -> Request {
@@ -147,9 +150,15 @@ impl Place {
         request.most_bytes = usize::try_from(length).ok();
         match self.client.send(&request).await {
             Ok(answer) => {
+                is_of(&answer, etag)?;
                 let (given, whole) = answer.header("content-range").rsplit_once('/').unwrap_or_default();
                 if given.is_empty() && from > 0 {
                     return Err(Refusal::local("broken", "the server gives no ranges of objects".to_owned()));
+                }
+                let start = given.strip_prefix("bytes ").and_then(|range| range.split_once('-')?.0.parse::<u64>().ok());
+                if !given.is_empty() && start != Some(from) {
+                    let message = format!("a range from byte {from} on was asked for, `{given}` came");
+                    return Err(Refusal::local("broken", message));
                 }
                 let whole = if given.is_empty() { answer.header("content-length") } else { whole };
                 Ok((seen(&answer, whole.parse().unwrap_or(answer.body.len() as u64)), answer.body))
@@ -170,7 +179,9 @@ impl Place {
         if let Some(etag) = etag {
             request.headers.push(("if-match".to_owned(), etag.to_owned()));
         }
-        self.client.send(&request).await.map(|answer| Told::all(&answer))
+        let answer = self.client.send(&request).await?;
+        is_of(&answer, etag)?;
+        Ok(Told::all(&answer))
     }
 
     /// Ask for an object's tags, as a header gives them.
@@ -239,6 +250,15 @@ pub enum Start<'f> {
 /// Names, in lower case, and values.
 pub type Headers = Vec<(String, String)>;
 
+/// See that an answer is of the object that was asked for by its ETag: some servers ignore `If-Match` where they read.
+fn is_of(answer: &Answer, etag: Option<&str>) -> Result<(), Refusal> {
+    let found = answer.header("etag");
+    match etag.is_some_and(|etag| !etag.is_empty() && !found.is_empty() && etag != found) {
+        true => Err(Refusal::precondition()),
+        false => Ok(()),
+    }
+}
+
 fn seen(answer: &Answer, size_bytes: u64) -> Seen {
     Seen {
         etag: answer.header("etag").to_owned(),
@@ -248,7 +268,7 @@ fn seen(answer: &Answer, size_bytes: u64) -> Seen {
         file_modified_ns: file_time_ns(answer.header(MTIME)),
         attributes: Arc::new(ObjectAttributes { headers: attributes(answer), tags: None }),
         placement: placement(answer),
-        tags: answer.header("x-amz-tagging-count").parse().unwrap_or_default(),
+        tags: answer.header("x-amz-tagging-count").parse().ok(),
     }
 }
 

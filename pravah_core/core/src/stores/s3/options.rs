@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     content_type::guessed_type,
-    objects::{Headers, MTIME, Seen, file_time},
+    objects::{Headers, MTIME, Seen, TAGS, file_time},
 };
 use crate::{
     plan::{Preserve, SinkPlan},
@@ -72,7 +72,7 @@ impl Rules {
             .chain([("content-type".to_owned(), self.content_type(key, source))])
             .collect();
         if let Some(tags) = self.tags(source) {
-            headers.push(("x-amz-tagging".to_owned(), tags));
+            headers.push((TAGS.to_owned(), tags));
         }
         let Some(source) = source else { return headers };
         if self.preserve.contains(&Preserve::Mtime) {
@@ -123,7 +123,7 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
 /// The headers of a copy that shall be as its source is.
 pub fn copied_headers(source: &Seen) -> Headers {
     let mut headers: Headers = source.attributes.headers.iter().chain(&source.placement).cloned().collect();
-    headers.extend(source.attributes.tags.iter().map(|tags| ("x-amz-tagging".to_owned(), tags.clone())));
+    headers.extend(source.attributes.tags.iter().map(|tags| (TAGS.to_owned(), tags.clone())));
     headers.extend(source.file_modified_ns.map(|time_ns| (MTIME.to_owned(), file_time(time_ns))));
     headers
 }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -25,6 +25,8 @@ pub struct Place {
     pub prefix: String,
     /// Requests for what objects hold that were sent a second time, here and at places below.
     pub hedged: Arc<AtomicU64>,
+    /// Whether an upload may be left that could not be given up, here or at places below.
+    pub uploads_left: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Place {
@@ -50,7 +52,8 @@ impl Place {
         }
         let prefix = percent_decode_str(prefix).decode_utf8().map_err(|_| refused())?;
         let prefix = prefix.strip_suffix('/').unwrap_or(&prefix).to_owned();
-        Ok(Self { client: connection::client(name)?, bucket: bucket.to_owned(), prefix, hedged: Arc::default() })
+        let (client, bucket) = (connection::client(name)?, bucket.to_owned());
+        Ok(Self { client, bucket, prefix, hedged: Arc::default(), uploads_left: Arc::default() })
     }
 
     /// The place of a directory below this one.

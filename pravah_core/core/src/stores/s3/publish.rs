@@ -223,7 +223,7 @@ mod tests {
             file_modified_ns: None,
             attributes: Arc::default(),
             placement: Vec::new(),
-            tags: 0,
+            tags: None,
         };
         assert!(is_same(&identity_of(&seen), &identity(".pravah-j-1-1-1", 3)));
         assert!(!is_same(&identity_of(&seen), &identity(".pravah-j-1-2-1", 3)));

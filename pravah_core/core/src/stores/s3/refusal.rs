@@ -49,6 +49,11 @@ impl Refusal {
         Self { status: None, code: code.to_owned(), message, region: None, retry_after_s: None }
     }
 
+    /// What is there is another object than the one that is meant.
+    pub fn precondition() -> Self {
+        Self { status: Some(412), ..Self::local("PreconditionFailed", String::new()) }
+    }
+
     /// Whether the server, or the way to it, has too much to do.
     pub fn is_overload(&self) -> bool {
         matches!(self.status, Some(429 | 503)) || matches!(self.code.as_str(), "SlowDown" | "timeout")
@@ -66,6 +71,11 @@ impl Refusal {
     /// Whether nothing has the key.
     pub fn is_missing(&self) -> bool {
         self.status == Some(404) && self.code != "NoSuchBucket" && self.code != "NoSuchUpload"
+    }
+
+    /// Whether the server does not know such requests, or not in this form.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.status, Some(400 | 405 | 501))
     }
 
     /// Whether what the request asked for beforehand does not hold.

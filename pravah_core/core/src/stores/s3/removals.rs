@@ -2,20 +2,33 @@
 
 use std::fmt::Write;
 
+use bytes::Bytes;
 use http::Method;
 
-use super::{answers::Element, checksum::checksum, objects::NO_ETAG, place::Place, refusal::Refusal, runtime::begin};
+use super::{
+    answers::Element,
+    checksum::checksum,
+    objects::{NO_ETAG, Only},
+    place::Place,
+    refusal::Refusal,
+    runtime::begin,
+};
 
 /// Keys of one request (Amazon S3 API reference, DeleteObjects).
-pub const MOST_KEYS: usize = 1_000;
+const MOST_KEYS: usize = 1_000;
+/// Keys of one request where no request heeds what each has to be: they are looked at right before, at the same time,
+/// so that it is sent a moment later.
+const LOOKED_AT_KEYS: usize = 100;
 
 /// By which requests objects go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removing {
-    /// By one for many, as it heeds what each has to be; or as no request does.
+    /// By one for many, as it heeds what each has to be.
     Together,
-    /// By one for each: only that one heeds it, or there is no other.
+    /// By one for each: only that one heeds it.
     Alone,
+    /// By one for many, which are looked at before: no request heeds it, as far as is known.
+    LookedAt,
 }
 
 /// An object that is to be removed.
@@ -28,54 +41,91 @@ pub struct Doomed {
 
 /// Remove objects; says of each how it went. What is gone already is no error.
 pub async fn remove_all(place: &Place, doomed: &[Doomed]) -> Vec<Result<(), Refusal>> {
-    let mut ended = find_out(place, doomed).await;
-    let removing = place.client.abilities.removing(&place.bucket);
-    let rest = &doomed[ended.len()..];
-    for some in rest.chunks(MOST_KEYS) {
-        // A document can't hold every key.
-        if some.len() < 2 || removing == Some(Removing::Alone) || !some.iter().all(|one| is_writable(&one.key)) {
-            ended.extend(each_alone(place, some).await);
-            continue;
-        }
-        match together(place, some).await {
-            Ok(answers) => ended.extend(answers),
-            Err(refusal) => ended.extend(some.iter().map(|_| Err(refusal.clone()))),
-        }
+    let removing = find_out(place).await;
+    let most_keys = if removing == Removing::LookedAt { LOOKED_AT_KEYS } else { MOST_KEYS };
+    let mut ended = Vec::with_capacity(doomed.len());
+    for some in doomed.chunks(most_keys) {
+        ended.extend(match removing {
+            Removing::Together if some.iter().all(is_writable) => match together(place, some).await {
+                Ok(answers) => answers,
+                Err(refusal) => vec![Err(refusal); some.len()],
+            },
+            Removing::Alone => each(some, |one| alone(place.clone(), one)).await,
+            Removing::Together | Removing::LookedAt => looked_at(place, some).await,
+        });
     }
     ended
 }
 
-/// Find out how a bucket's objects are removed, by asking wrongly for the first ones: where they go all the same, they
-/// are gone as they were to be. Gives how it went for these.
-async fn find_out(place: &Place, doomed: &[Doomed]) -> Vec<Result<(), Refusal>> {
+/// Find out how a bucket's objects are removed: by asking wrongly for one that was put for that.
+async fn find_out(place: &Place) -> Removing {
     let abilities = &place.client.abilities;
-    let [one, other, ..] = doomed else { return Vec::new() };
-    if abilities.removing(&place.bucket).is_some() || !is_writable(&one.key) {
-        return Vec::new();
+    if let Some(known) = abilities.removing(&place.bucket) {
+        return known;
     }
-    let wrong = |of: &Doomed| Doomed { key: of.key.clone(), etag: NO_ETAG.to_owned() };
-    let stays = |answer: &Result<(), Refusal>| answer.as_ref().is_err_and(Refusal::is_precondition);
-    let (removing, ended) = match together(place, &[wrong(one)]).await.as_deref() {
-        Ok([answer]) if stays(answer) => (Removing::Together, 0),
-        Ok([Ok(())]) => match alone(place, &wrong(other)).await {
-            Ok(()) => (Removing::Together, 2),
-            Err(_) => (Removing::Alone, 1),
-        },
-        Err(refusal) if matches!(refusal.status, Some(400 | 405 | 501)) => (Removing::Alone, 0),
-        _ => return Vec::new(), // whatever it is, asked rightly they will tell
-    };
-    abilities.know_removing(&place.bucket, removing);
-    vec![Ok(()); ended]
+    let tried = try_out(place).await;
+    let is_found_out = !tried.as_ref().is_err_and(Refusal::is_transient);
+    // Who may remove objects need not be allowed to put any.
+    let found = tried.unwrap_or(Removing::LookedAt);
+    if is_found_out {
+        abilities.know_removing(&place.bucket, found);
+    }
+    found
 }
 
-async fn each_alone(place: &Place, doomed: &[Doomed]) -> Vec<Result<(), Refusal>> {
-    let of = |one: &Doomed| {
-        let (place, one) = (place.clone(), one.clone());
-        begin(async move { alone(&place, &one).await })
+async fn try_out(place: &Place) -> Result<Removing, Refusal> {
+    let key = place.probe_key();
+    place.delete(&key).await?; // who may not remove anything would leave it there
+    let put = async || place.put(&key, Bytes::new(), Vec::new(), &Only::Until(None)).await;
+    let stays = |answer: &Result<(), Refusal>| answer.as_ref().is_err_and(Refusal::is_precondition);
+    let wrong = Doomed { key: key.clone(), etag: NO_ETAG.to_owned() };
+    put().await?;
+    let found = match together(place, std::slice::from_ref(&wrong)).await {
+        Ok(answers) if answers.iter().all(stays) => Ok(Removing::Together),
+        Err(refusal) if !refusal.is_unknown() => Err(refusal),
+        _ => {
+            put().await?; // it is gone, unless there is no such request
+            let answer = alone(place.clone(), wrong).await;
+            Ok(if stays(&answer) { Removing::Alone } else { Removing::LookedAt })
+        }
     };
-    let removing: Vec<_> = doomed.iter().map(of).collect();
+    place.delete(&key).await?;
+    found
+}
+
+/// Remove those that still are what they were, as a look tells.
+async fn looked_at(place: &Place, doomed: &[Doomed]) -> Vec<Result<(), Refusal>> {
+    let mut ended = each(doomed, |one| is_there(place.clone(), one)).await;
+    let there: Vec<usize> = (0..doomed.len()).filter(|at| matches!(ended[*at], Ok(true))).collect();
+    let going: Vec<Doomed> = there.iter().map(|at| doomed[*at].clone()).collect();
+    let is_one_request = going.len() > 1 && going.iter().all(is_writable);
+    let removed = match if is_one_request { Some(together(place, &going).await) } else { None } {
+        Some(Ok(answers)) => answers,
+        Some(Err(refusal)) if !refusal.is_unknown() => vec![Err(refusal); going.len()],
+        _ => each(&going, |one| alone(place.clone(), one)).await,
+    };
+    for (at, removed) in there.into_iter().zip(removed) {
+        ended[at] = removed.map(|()| true);
+    }
+    ended.into_iter().map(|ended| ended.map(drop)).collect()
+}
+
+async fn is_there(place: Place, one: Doomed) -> Result<bool, Refusal> {
+    match place.head(&one.key).await? {
+        Some(seen) if seen.etag != one.etag => Err(Refusal::precondition()),
+        seen => Ok(seen.is_some()),
+    }
+}
+
+/// Ask for each by a request of its own, all at once.
+async fn each<T, F>(doomed: &[Doomed], ask: impl Fn(Doomed) -> F) -> Vec<Result<T, Refusal>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Refusal>> + Send + 'static,
+{
+    let asked: Vec<_> = doomed.iter().map(|one| begin(ask(one.clone()))).collect();
     let mut ended = Vec::with_capacity(doomed.len());
-    for one in removing {
+    for one in asked {
         ended.push(one.await.unwrap_or_else(|error| Err(Refusal::local("broken", error.to_string()))));
     }
     ended
@@ -106,9 +156,9 @@ fn refused(error: &Element) -> Result<(), Refusal> {
     Err(Refusal { status: Some(status), ..Refusal::local(code, error.text("Message").to_owned()) })
 }
 
-async fn alone(place: &Place, one: &Doomed) -> Result<(), Refusal> {
+async fn alone(place: Place, one: Doomed) -> Result<(), Refusal> {
     let mut request = place.upload_request(Method::DELETE, &one.key, Vec::new());
-    request.headers.push(("if-match".to_owned(), one.etag.clone()));
+    request.headers.push(("if-match".to_owned(), one.etag));
     match place.client.send(&request).await {
         Err(refusal) if refusal.is_missing() => Ok(()),
         answer => answer.map(drop),
@@ -125,9 +175,9 @@ fn document(doomed: &[Doomed]) -> String {
     body
 }
 
-/// Whether XML 1.0 has all letters of a key.
-fn is_writable(key: &str) -> bool {
-    key.chars().all(|letter| !letter.is_control() && !matches!(letter, '\u{fffe}' | '\u{ffff}'))
+/// Whether a document can hold a key: XML 1.0 does not have every letter.
+fn is_writable(one: &Doomed) -> bool {
+    one.key.chars().all(|letter| !letter.is_control() && !matches!(letter, '\u{fffe}' | '\u{ffff}'))
 }
 
 fn escaped(text: &str) -> String {
@@ -149,6 +199,7 @@ mod tests {
 
     #[test]
     fn test_keys_that_no_document_holds_are_known() {
+        let is_writable = |key: &str| is_writable(&Doomed { key: key.to_owned(), etag: String::new() });
         assert!(is_writable("a b/é😀+%2F") && !is_writable("a\nb") && !is_writable("\u{1}"));
     }
 }

@@ -112,6 +112,10 @@ impl Sink for ObjectSink {
         self.0.fencing.get() == Some(&Fencing::Weak)
     }
 
+    fn has_left_uploads(&self) -> bool {
+        self.0.place.uploads_left.load(Ordering::Relaxed)
+    }
+
     /// What is read back is read when it is published: before that there is nothing to be read.
     fn verify(&self, _: &Output) -> Result<()> {
         Ok(())

@@ -17,13 +17,13 @@ use super::{
     place::Place,
     reading::{Fetching, Got, Object, READING_BYTES, arrived, fingerprint, first_range},
     refusal::Refusal,
-    removals::{self, Doomed},
+    removals::{self, Doomed, Removing},
     runtime::{begin, wait},
 };
 use crate::{
     Error, Result,
     outcome::SourceFingerprint,
-    plan::{After, Plan, Preserve},
+    plan::{Plan, Preserve},
     stores::{Reading, Source, SourceDirectory},
 };
 
@@ -45,7 +45,7 @@ impl ObjectSource {
     /// Read below the roots of a plan.
     pub fn open(plan: &Plan) -> Result<Self> {
         let keeps_tags = plan.sink.as_ref().is_some_and(|sink| sink.preserves(Preserve::Tags));
-        let asks = if keeps_tags || matches!(plan.after, After::Move(_)) { Asks::Tags } else { Asks::Headers };
+        let asks = if keeps_tags { Asks::Tags } else { Asks::Headers };
         let roots = plan.roots.iter().map(|root| Place::of(&root.uri)).collect::<Result<_>>()?;
         let shared = Arc::new(Shared { asks, looks: Looks::default(), kept: Mutex::default() });
         Ok(Self { roots, shared })
@@ -75,6 +75,11 @@ impl Source for ObjectSource {
 
     fn remove_all(&self, files: &[(Arc<dyn SourceDirectory>, &[u8])]) -> Vec<Result<()>> {
         remove_all(files)
+    }
+
+    fn removes_weakly(&self) -> bool {
+        let removing = |root: &Place| root.client.abilities.removing(&root.bucket);
+        self.roots.iter().any(|root| removing(root) == Some(Removing::LookedAt))
     }
 }
 

@@ -1,14 +1,19 @@
 //! Objects in parts: begun, sent a few parts at a time, invisible until they are completed, or given up.
 
-use std::{collections::VecDeque, fmt::Write};
+use std::{
+    collections::VecDeque,
+    fmt::Write,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use chrono::DateTime;
+use chrono::Utc;
 use http::Method;
 use tokio::task::JoinHandle;
 
 use super::{
-    answers::Element,
+    answers::{Element, header_time_ns, time_ns},
     checksum::checksum,
     client::Request,
     objects::{Headers, Only},
@@ -57,8 +62,18 @@ impl Upload {
     pub async fn create(place: &Place, key: &str, headers: Headers) -> Result<Self, Refusal> {
         let mut request = place.upload_request(Method::POST, key, vec![("uploads", String::new())]);
         request.headers = headers;
-        let answer = place.client.send(&request).await?;
-        let id = Element::read(&answer.body).map(|answer| answer.text("UploadId").to_owned()).unwrap_or_default();
+        let asked = Instant::now();
+        let answer = place.client.send(&request).await;
+        let told = answer.as_ref().ok().and_then(|answer| Element::read(&answer.body));
+        let id = told.map(|told| told.text("UploadId").to_owned()).unwrap_or_default();
+        let is_only_one = match &answer {
+            Ok(answer) => answer.tries == 1 && !id.is_empty(),
+            Err(refusal) => !refusal.is_transient(),
+        };
+        if !is_only_one && abandon_lost(place, key, &id, asked).await.is_err() {
+            place.uploads_left.store(true, Ordering::Relaxed);
+        }
+        answer?;
         if id.is_empty() {
             return Err(Refusal::local("broken", "the server began an upload without an id".to_owned()));
         }
@@ -99,7 +114,7 @@ impl Upload {
         let number = self.parts.len() + self.sending.len() + 1;
         let query = vec![("partNumber", number.to_string()), ("uploadId", self.id.clone())];
         let request = self.place.upload_request(Method::PUT, &self.key, query);
-        let request = Request { headers, moved_bytes, ..request };
+        let request = Request { headers, moved_bytes, told_by: "CopyPartResult", ..request };
         let client = self.place.client.clone();
         self.sending.push_back(begin(async move {
             let answer = client.send(&request).await?;
@@ -144,6 +159,7 @@ impl Upload {
         let query = vec![("uploadId", self.id.clone())];
         let mut request = self.place.upload_request(Method::POST, &self.key, query);
         only.bind(&mut request);
+        request.told_by = "CompleteMultipartUploadResult";
         request.body = body.into();
         self.place.client.send(&request).await?;
         self.is_ended = true;
@@ -157,8 +173,13 @@ impl Drop for Upload {
         self.sending.drain(..).for_each(|part| part.abort());
         if !self.is_ended {
             let (place, key, id) = (self.place.clone(), self.key.clone(), self.id.clone());
-            let aborting = begin(async move { abort(&place, &key, &id).await });
-            // Where this fails, take-over or closing finds it. A thread of the network's must not wait for itself.
+            let aborting = begin(async move {
+                // Where this fails, take-over or closing finds it.
+                if abort(&place, &key, &id).await.is_err() {
+                    place.uploads_left.store(true, Ordering::Relaxed);
+                }
+            });
+            // A thread of the network's must not wait for itself.
             if !is_network_thread() {
                 let _ = wait(aborting);
             }
@@ -176,17 +197,46 @@ async fn abort(place: &Place, key: &str, id: &str) -> Result<(), Refusal> {
 
 /// Give up all uploads of exactly this key that were begun since a time; gives their number.
 pub async fn abandon(place: Place, key: String, since_ns: i64) -> Result<usize, Refusal> {
-    let query = vec![("uploads", String::new()), ("prefix", key.clone())];
-    let answer = place.client.send(&place.upload_request(Method::GET, "", query)).await?;
-    let Some(listed) = Element::read(&answer.body) else { return Ok(0) };
+    let (uploads, _) = begun(&place, &key).await?;
     let mut count = 0;
-    for upload in listed.all("Upload").filter(|upload| upload.text("Key") == key) {
-        let begun =
-            DateTime::parse_from_rfc3339(upload.text("Initiated")).ok().and_then(|time| time.timestamp_nanos_opt());
-        if begun.is_some_and(|begun| begun >= since_ns) {
-            abort(&place, &key, upload.text("UploadId")).await?;
-            count += 1;
-        }
+    for upload in uploads.iter().filter(|upload| upload.at_ns >= since_ns) {
+        abort(&place, &key, &upload.id).await?;
+        count += 1;
     }
     Ok(count)
+}
+
+/// Give up what was begun of a key since it was asked for, but for one: their answers did not come, and nobody has
+/// their ids.
+async fn abandon_lost(place: &Place, key: &str, but: &str, asked: Instant) -> Result<(), Refusal> {
+    let (uploads, now_ns) = begun(place, key).await?;
+    let since_ns = now_ns - i64::try_from((asked.elapsed() + ROUNDED).as_nanos()).unwrap_or(i64::MAX);
+    for upload in uploads.iter().filter(|upload| upload.id != but && upload.at_ns >= since_ns) {
+        abort(place, key, &upload.id).await?;
+    }
+    Ok(())
+}
+
+/// By what times of servers differ that are told in whole seconds.
+const ROUNDED: Duration = Duration::from_secs(2);
+
+/// An upload that nobody has ended.
+pub struct Begun {
+    id: String,
+    /// By the server's clock, in nanoseconds since 1970.
+    at_ns: i64,
+}
+
+/// List the uploads of exactly this key; gives the server's time, too.
+pub async fn begun(place: &Place, key: &str) -> Result<(Vec<Begun>, i64), Refusal> {
+    let query = vec![("uploads", String::new()), ("prefix", key.to_owned())];
+    let answer = place.client.send(&place.upload_request(Method::GET, "", query)).await?;
+    let listed = Element::read(&answer.body).filter(|listed| listed.is("ListMultipartUploadsResult"));
+    let listed = listed.ok_or_else(|| Refusal::local("broken", "the list of uploads can't be read".to_owned()))?;
+    let now_ns = header_time_ns(answer.header("date")).or_else(|| Utc::now().timestamp_nanos_opt());
+    let of_key = listed.all("Upload").filter(|upload| upload.text("Key") == key);
+    let begun = of_key.filter_map(|upload| {
+        Some(Begun { id: upload.text("UploadId").to_owned(), at_ns: time_ns(upload.text("Initiated"))? })
+    });
+    Ok((begun.collect(), now_ns.unwrap_or_default()))
 }

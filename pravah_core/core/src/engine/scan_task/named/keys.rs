@@ -125,10 +125,12 @@ impl Group {
             return if key.form == Form::Root { Answer::Root } else { Answer::NoPath };
         };
         let kind = if wanted == Wanted::Prefix { Kind::Directory } else { Kind::File };
-        let by_name = || Sieve::new(&rules.filter, Detail::Sizes, &self.directory).reason(&key.name, kind);
-        match self.left_out.or_else(by_name) {
+        let (root, directory) = (self.directory.root(), self.directory.relative());
+        let sieve =
+            || Sieve::new(&rules.filter, Detail::Sizes, &self.directory).without(lister.output(root, &directory));
+        match self.left_out.or_else(|| sieve().reason(&key.name, kind)) {
             Some(reason) => Answer::LeftOut(reason),
-            None => Answer::Asked(lister.ask(self.directory.root(), &self.directory.relative(), &key.name, wanted)),
+            None => Answer::Asked(lister.ask(root, &directory, &key.name, wanted)),
         }
     }
 }

@@ -23,9 +23,16 @@ enum Act {
     Refuse,
     /// After so long.
     Late(Duration),
+    /// Letter by letter, with a pause behind each.
+    Slowly(Duration),
+    /// Its first half only; the rest when the test has ended.
+    Half,
     /// When the test has ended.
     Never,
 }
+
+/// What the client waits for an answer, and for more of one.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// A server whose answers depend on the key, and on how often it was asked for that.
 struct Server {
@@ -57,8 +64,14 @@ impl Server {
         };
         let (endpoint, region) = (Some(endpoint), "us-east-1".to_owned());
         let described = Description { endpoint, region, credentials, largest_copy_bytes: None };
-        let client = Arc::new(Client::new("test", described).expect("is a client"));
-        let place = Place { client, bucket: "bucket".to_owned(), prefix: String::new(), hedged: Arc::default() };
+        let client = Client { silence: SILENCE, ..Client::new("test", described).expect("is a client") };
+        let place = Place {
+            client: Arc::new(client),
+            bucket: "bucket".to_owned(),
+            prefix: String::new(),
+            hedged: Arc::default(),
+            uploads_left: Arc::default(),
+        };
         Self { place, asked, _held: held }
     }
 
@@ -89,16 +102,27 @@ fn serve(
             *count += 1;
             *count
         };
-        let mut status = "200 OK";
+        let (mut status, mut pieces, mut pause) = ("200 OK", vec![key.as_bytes()], Duration::ZERO);
+        let wait_for_the_end = || gone.lock().expect("is whole").recv().unwrap_or_default();
         match act(&key, count) {
             Act::Give => {}
             Act::Refuse => status = "503 Slow Down",
             Act::Late(time) => thread::sleep(time),
-            Act::Never => drop(gone.lock().expect("is whole").recv()),
+            Act::Slowly(time) => (pieces, pause) = (key.as_bytes().chunks(1).collect(), time),
+            Act::Half => pieces = vec![&key.as_bytes()[..key.len() / 2]],
+            Act::Never => wait_for_the_end(),
         }
-        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\netag: \"x\"\r\n\r\n{key}", key.len());
-        if (&line).write_all(answer.as_bytes()).is_err() {
+        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\netag: \"x\"\r\n\r\n", key.len());
+        let mut sent = (&line).write_all(head.as_bytes());
+        for piece in &pieces {
+            sent = sent.and_then(|()| (&line).write_all(piece));
+            thread::sleep(pause);
+        }
+        if sent.is_err() {
             return;
+        }
+        if pieces.concat().len() < key.len() {
+            wait_for_the_end();
         }
     }
 }
@@ -152,4 +176,29 @@ fn test_no_more_than_a_twentieth_is_asked_for_twice() {
         wait(got).expect("ends").expect("is answered");
     }
     assert!((1..=3).contains(&server.hedged()), "{}", server.hedged());
+}
+
+#[test]
+fn test_answer_that_comes_slowly_is_waited_for() {
+    let server = Server::start(|_, _| Act::Slowly(SILENCE / 6));
+    assert_eq!((server.get("twelve-parts"), server.asked("twelve-parts")), ("twelve-parts".into(), 1));
+}
+
+#[test]
+fn test_answer_that_stands_still_is_asked_for_again() {
+    let server = Server::start(|_, count| if count == 1 { Act::Half } else { Act::Give });
+    assert_eq!((server.get("two-halves"), server.asked("two-halves")), ("two-halves".into(), 2));
+}
+
+#[test]
+fn test_server_is_asked_again_when_it_wants_to_be() {
+    let answer = |headers: &[(&'static str, &'static str)]| {
+        let headers =
+            headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
+        Answer { headers: headers.collect(), body: Bytes::new(), tries: 1 }
+    };
+    assert_eq!(pause(1, retry_after_s(&answer(&[("retry-after", "20")]))), Duration::from_secs(20));
+    let at = [("retry-after", "Fri, 02 Jan 2026 03:04:35 GMT"), ("date", "Fri, 02 Jan 2026 03:04:05 GMT")];
+    assert_eq!(pause(1, retry_after_s(&answer(&at))), Duration::from_secs(30));
+    assert!(pause(9, None) <= PAUSE);
 }
