@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import time
 
 import pytest
 
@@ -60,6 +61,21 @@ def test_objects_are_removed_by_requests_of_many(cli: Cli, double: S3Double) -> 
     alone = [seen.key for seen in double.seen if seen.operation == "DeleteObject"]
     assert [key for key in alone if b"probe" not in key] == []
     assert double.count("DeleteObjects") <= 4
+
+
+def test_what_was_put_to_find_out_by_a_killed_worker_goes_after_an_hour(
+    cli: Cli, double: S3Double
+) -> None:
+    cli.environment |= double.settings()
+    bucket = double.create_bucket()
+    objects = double.store.buckets[bucket]
+    objects.put(b"in/a", stored(b"1"))
+    for name, age_s in (("new", 60), ("old", 4_000)):
+        left = Stored(b"", stored(b"").etag, modified_s=time.time() - age_s)
+        objects.put(f"in/_pravah/.pravah-probe-{name}".encode(), left)
+    job = cli.job(f"s3://{bucket}/in/", "--to", "out", "-s", "copy", "--after", "delete")
+    assert (job["status"], job["counts"]["done"]) == ("completed", 1)
+    assert list(double.objects(bucket)) == [b"in/_pravah/.pravah-probe-new"]
 
 
 def test_objects_move_with_what_they_have(bucket: Bucket) -> None:

@@ -226,7 +226,9 @@ def test_killed_process_group_leaves_no_upload_behind(minio_bucket: Bucket) -> N
     process.wait()
     assert bucket.uploads(["out/large"]), "it was killed before it had begun an upload"
     assert bucket.keys("out/") == []
-    cli.ok("run", "-f", "spec.json", "--set", "limits.read_rate=2GB/s", "--json")
+    (job,) = cli.ok("jobs", "list", "--json").objects()
+    cli.ok("jobs", "set", job["id"], "limits.read_rate=2GB/s")
+    cli.ok("jobs", "resume", job["id"])
     assert bucket.get("out/large") == (cli.directory / "large").read_bytes()
     assert bucket.uploads(["out/large"]) == []
 

@@ -77,7 +77,12 @@ impl Place {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
-        format!("{}_pravah/{PREFIX}probe-{process}-{time}-{number}", self.key_prefix())
+        format!("{}{time}-{process}-{number}", self.probes())
+    }
+
+    /// What the keys of probes begin with.
+    pub fn probes(&self) -> String {
+        format!("{}_pravah/{PREFIX}probe-", self.key_prefix())
     }
 
     /// What all keys below this place begin with.

@@ -1,6 +1,9 @@
 //! Removing many objects by one request, each only if it is the one that was looked at.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::Method;
@@ -8,7 +11,7 @@ use http::Method;
 use super::{
     answers::Element,
     checksum::checksum,
-    objects::{NO_ETAG, Only},
+    objects::{Depth, NO_ETAG, Only, Start},
     place::Place,
     refusal::Refusal,
     runtime::begin,
@@ -19,6 +22,9 @@ const MOST_KEYS: usize = 1_000;
 /// Keys of one request where no request heeds what each has to be: they are looked at right before, at the same time,
 /// so that it is sent a moment later.
 const LOOKED_AT_KEYS: usize = 100;
+
+/// A probe that is older was left by a worker that was killed.
+const PROBE_LIFE: Duration = Duration::from_secs(3_600);
 
 /// By which requests objects go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +80,7 @@ async fn find_out(place: &Place) -> Removing {
 }
 
 async fn try_out(place: &Place) -> Result<Removing, Refusal> {
+    let _ = remove_old_probes(place).await; // who may not list has not been let to put any, in all likelihood
     let key = place.probe_key();
     place.delete(&key).await?; // who may not remove anything would leave it there
     let put = async || place.put(&key, Bytes::new(), Vec::new(), &Only::Until(None)).await;
@@ -91,6 +98,18 @@ async fn try_out(place: &Place) -> Result<Removing, Refusal> {
     };
     place.delete(&key).await?;
     found
+}
+
+async fn remove_old_probes(place: &Place) -> Result<(), Refusal> {
+    let page = place.page(&place.probes(), Depth::OneLevel, Start::Beginning, 100).await?;
+    let is_old = |time_ns: i64| {
+        let put = SystemTime::UNIX_EPOCH + Duration::from_nanos(time_ns.try_into().unwrap_or_default());
+        put.elapsed().is_ok_and(|age| age > PROBE_LIFE)
+    };
+    for left in page.objects.iter().filter(|left| is_old(left.modified_ns)) {
+        place.delete(&left.key).await?;
+    }
+    Ok(())
 }
 
 /// Remove those that still are what they were, as a look tells.
