@@ -285,6 +285,8 @@ def test_same_spec_goes_on_with_a_job_whose_settings_were_changed_to_it(
     workspace.jobs.change(first.id, {"on_error": {"budget": 5}})
     again = workspace.jobs.create(workspace.spec("copy", on_error={"budget": 5}))
     assert (again.job.id, again.resumed) == (first.id, True)
+    unsaid = workspace.jobs.create(workspace.spec("copy"))
+    assert (unsaid.job.id, unsaid.job.spec["on_error"]["budget"]) == (first.id, 5)
 
 
 def test_same_spec_over_a_paused_job_resumes_it(workspace: Workspace) -> None:

@@ -6,7 +6,6 @@ it; going on with other values than somebody has just typed would be a silent ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import SpecError
@@ -22,12 +21,16 @@ _SECTIONS = ("on_error", "limits")
 
 
 def refuse_other_settings(job: Job, asked: JobSpec) -> None:
-    """Refuse to go on with a job under other settings than are asked for."""
-    has, wanted = (dict(_settings(spec)) for spec in (type(asked).parse(job.spec), asked))
+    """Refuse to go on with a job under other settings than somebody has said.
+
+    What is not said stays as the job has it.
+    """
+    has = _settings(type(asked).parse(job.spec).to_dict())
+    said = _settings(asked.model_dump(mode="json", exclude_none=True, exclude_unset=True))
     differing = [
-        f"{key} is {has.get(key, 'unset')}, not {wanted.get(key, 'unset')}"
-        for key in has | wanted
-        if has.get(key) != wanted.get(key)
+        f"{key} is {has.get(key, 'unset')}, not {value}"
+        for key, value in said.items()
+        if has.get(key) != value
     ]
     if differing:
         name = shown(job.id)
@@ -40,10 +43,9 @@ def refuse_other_settings(job: Job, asked: JobSpec) -> None:
         )
 
 
-def _settings(spec: JobSpec) -> Iterator[tuple[str, Any]]:
-    form = spec.to_dict()
-    yield "priority", form["priority"]
-    for section in _SECTIONS:
-        yield from ((f"{section}.{key}", value) for key, value in form[section].items())
+def _settings(form: dict[str, Any]) -> dict[str, Any]:
     sink = form.get("sink") or {}
-    yield from ((f"sink.{key}", sink[key]) for key in _OF_SINK if key in sink)
+    found = {f"sink.{key}": sink[key] for key in _OF_SINK if key in sink}
+    for section in _SECTIONS:
+        found |= {f"{section}.{key}": value for key, value in form.get(section, {}).items()}
+    return found | ({"priority": form["priority"]} if "priority" in form else {})
