@@ -39,6 +39,8 @@ pub struct WholeReader {
     waiting: VecDeque<Event>,
     /// What is read batch by batch.
     batches: Option<Batches>,
+    /// What was read and has not been given: a few bytes may stand for any number of rows.
+    rest: RecordBatch,
     schema: SchemaRef,
     rows: u64,
     is_open: bool,
@@ -53,7 +55,8 @@ impl WholeReader {
         check_size(size_bytes)?;
         let file = BytesMut::with_capacity(size_bytes as usize);
         let (waiting, schema) = (VecDeque::new(), Arc::new(Schema::empty()));
-        Ok(Self { format, file, waiting, batches: None, schema, rows: 0, is_open: false })
+        let rest = RecordBatch::new_empty(Arc::clone(&schema));
+        Ok(Self { format, file, waiting, batches: None, rest, schema, rows: 0, is_open: false })
     }
 
     /// Begin with the columns: without dictionaries, as the batches will be.
@@ -131,14 +134,17 @@ impl TableReader for WholeReader {
         if let Some(event) = self.waiting.pop_front() {
             return Ok(Some(event));
         }
-        if let Some(batches) = &mut self.batches {
-            let next = contained(|| batches.next().transpose().map_err(unreadable))?;
-            if let Some(batch) = next {
-                self.rows += batch.num_rows() as u64;
-                self.waiting.extend(contained(|| plain_batches(&batch, &self.schema))?);
-                return Ok(self.waiting.pop_front());
+        while self.rest.num_rows() == 0 {
+            let Some(batches) = &mut self.batches else { break };
+            match contained(|| batches.next().transpose().map_err(unreadable))? {
+                Some(batch) => self.rest = batch,
+                None => self.batches = None,
             }
-            self.batches = None;
+        }
+        if self.rest.num_rows() > 0 {
+            let batch = first_rows(&mut self.rest);
+            self.rows += batch.num_rows() as u64;
+            return Ok(Some(Event::Table(contained(|| plain(&batch, &self.schema))?)));
         }
         if !std::mem::take(&mut self.is_open) {
             return Ok(None);
@@ -157,16 +163,17 @@ fn parquet_batches(file: Bytes, metadata: ArrowReaderMetadata, groups: Vec<usize
 fn read_group(file: Bytes, metadata: ArrowReaderMetadata, group: usize, schema: &SchemaRef) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     for batch in parquet_batches(file, metadata, vec![group])? {
-        events.extend(plain_batches(&batch.map_err(unreadable)?, schema)?);
+        events.push(Event::Table(plain(&batch.map_err(unreadable)?, schema)?));
     }
     Ok(events)
 }
 
-/// Give a batch in plain ones of bounded length.
-fn plain_batches(batch: &RecordBatch, schema: &SchemaRef) -> Result<Vec<Event>> {
-    let starts = (0..batch.num_rows()).step_by(BATCH_ROWS);
-    let slices = starts.map(|start| batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start)));
-    slices.map(|slice| plain(&slice, schema).map(Event::Table)).collect()
+/// Take the first rows of a batch, of which as many are left as there are behind them.
+fn first_rows(rest: &mut RecordBatch) -> RecordBatch {
+    let rows = BATCH_ROWS.min(rest.num_rows());
+    let first = rest.slice(0, rows);
+    *rest = rest.slice(rows, rest.num_rows() - rows);
+    first
 }
 
 /// Refuse a file that is too large to lie in memory.
@@ -243,5 +250,51 @@ fn plain_type(data_type: &DataType) -> DataType {
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
         DataType::Map(field, sorted) => DataType::Map(plain_field(field), *sorted),
         other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Int64Array, NullArray};
+    use arrow_ipc::writer::FileWriter;
+
+    use super::*;
+
+    fn reader_of(batches: &[RecordBatch]) -> WholeReader {
+        let mut file = Vec::new();
+        let mut writer = FileWriter::try_new(&mut file, &batches[0].schema()).expect("a writer");
+        batches.iter().for_each(|batch| writer.write(batch).expect("a batch"));
+        writer.finish().expect("a file");
+        drop(writer);
+        let mut reader = WholeReader::new(Format::Arrow, None).expect("a reader");
+        reader.push(file.into()).expect("it has room");
+        reader.end().expect("an Arrow file");
+        reader
+    }
+
+    fn rows_of(event: Option<Event>) -> usize {
+        let Some(Event::Table(batch)) = event else { panic!("no table, but {event:?}") };
+        batch.num_rows()
+    }
+
+    #[test]
+    fn test_batch_of_a_trillion_rows_is_given_in_pieces() {
+        let nothing: Arc<NullArray> = Arc::new(NullArray::new(1 << 40));
+        let mut reader = reader_of(&[RecordBatch::try_from_iter([("nothing", nothing as _)]).expect("a batch")]);
+        let rows: Vec<_> = (0..3).map(|_| rows_of(reader.pull().expect("a table"))).collect();
+        assert_eq!(rows, [0, BATCH_ROWS, BATCH_ROWS]);
+    }
+
+    #[test]
+    fn test_rows_behind_a_batch_without_any_are_counted() {
+        let numbers = |values: Vec<i64>| {
+            RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(values)) as _)]).expect("a batch")
+        };
+        let mut reader = reader_of(&[numbers(vec![]), numbers(vec![1, 2]), numbers(vec![]), numbers(vec![3])]);
+        let rows: Vec<_> = (0..3).map(|_| rows_of(reader.pull().expect("a table"))).collect();
+        assert_eq!(rows, [0, 2, 1]);
+        let Ok(Some(Event::Rows(counts))) = reader.pull() else { panic!("no rows are told") };
+        assert_eq!(counts.input, 3);
+        assert!(reader.pull().expect("an end").is_none());
     }
 }
