@@ -31,6 +31,8 @@ pub const MOST_FILE_BYTES: u64 = i32::MAX as u64;
 
 /// Row groups that are decoded at once, by any thread, are of this size at most; larger ones come batch by batch.
 const PARALLEL_BYTES: i64 = 16 << 20;
+/// Of such a group this much is decoded before its turn comes: a few bytes may stand for any number of rows.
+const AHEAD_BYTES: usize = 64 << 20;
 
 /// Reads a file that lies in memory.
 pub struct WholeReader {
@@ -107,8 +109,9 @@ impl WholeReader {
             self.rows += u64::try_from(told.num_rows()).unwrap_or_default();
             let (file, metadata, schema) = (file.clone(), metadata.clone(), Arc::clone(&self.schema));
             self.waiting.push_back(Event::Block(Block::in_parts(move || {
-                let batches = contained(|| read_group(file, metadata, group, &schema))?;
-                Ok(Box::new(move || Ok(batches)) as Turn)
+                let batches = contained(|| parquet_batches(file, metadata, vec![group]))?;
+                let first = contained(|| read_ahead(batches, schema))?;
+                Ok(Box::new(move || Ok(first)) as Turn)
             })));
         }
         Ok(())
@@ -160,11 +163,16 @@ fn parquet_batches(file: Bytes, metadata: ArrowReaderMetadata, groups: Vec<usize
     Ok(Box::new(builder.build().map_err(unreadable_parquet)?))
 }
 
-fn read_group(file: Bytes, metadata: ArrowReaderMetadata, group: usize, schema: &SchemaRef) -> Result<Vec<Event>> {
-    let mut events = Vec::new();
-    for batch in parquet_batches(file, metadata, vec![group])? {
-        events.push(Event::Table(plain(&batch.map_err(unreadable)?, schema)?));
+/// Read batches until they have taken enough memory, and leave those behind them to a block.
+fn read_ahead(mut batches: Batches, schema: SchemaRef) -> Result<Vec<Event>> {
+    let (mut events, mut ahead_bytes) = (Vec::new(), 0);
+    while ahead_bytes < AHEAD_BYTES {
+        let Some(batch) = batches.next() else { return Ok(events) };
+        let batch = plain(&batch.map_err(unreadable)?, &schema)?;
+        ahead_bytes += batch.get_array_memory_size() + batch.num_rows(); // rows of nulls take no memory, tables do
+        events.push(Event::Table(batch));
     }
+    events.push(Event::Block(Block::events_in_turn(move || contained(|| read_ahead(batches, schema)))));
     Ok(events)
 }
 
@@ -257,8 +265,10 @@ fn plain_type(data_type: &DataType) -> DataType {
 mod tests {
     use arrow_array::{Int64Array, NullArray};
     use arrow_ipc::writer::FileWriter;
+    use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 
     use super::*;
+    use crate::processors::Made;
 
     fn reader_of(batches: &[RecordBatch]) -> WholeReader {
         let mut file = Vec::new();
@@ -296,5 +306,38 @@ mod tests {
         let Ok(Some(Event::Rows(counts))) = reader.pull() else { panic!("no rows are told") };
         assert_eq!(counts.input, 3);
         assert!(reader.pull().expect("an end").is_none());
+    }
+
+    #[test]
+    fn test_row_group_of_few_bytes_and_many_rows_is_decoded_in_pieces() {
+        let rows = 10_000_000;
+        let numbers = RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![7; rows])) as _)]);
+        let (mut file, numbers) = (Vec::new(), numbers.expect("a batch"));
+        let options = WriterProperties::builder().set_max_row_group_row_count(Some(rows)).build();
+        let mut writer = ArrowWriter::try_new(&mut file, numbers.schema(), Some(options)).expect("a writer");
+        for _ in 0..2 {
+            writer.write(&numbers).expect("rows");
+            writer.flush().expect("a group");
+        }
+        writer.close().expect("a file");
+        let mut reader = WholeReader::new(Format::Parquet, None).expect("a reader");
+        reader.push(file.into()).expect("it has room");
+        reader.end().expect("a Parquet file");
+        rows_of(reader.pull().expect("the columns"));
+        let (mut read_rows, mut pieces) = (0, 0);
+        let mut next = reader.pull().expect("a block");
+        while let Some(Event::Block(block)) = next.take() {
+            let Made::Turn(turn) = block.run().expect("it is sound") else { panic!("no turn") };
+            let piece_rows = read_rows;
+            for event in turn().expect("it is sound") {
+                match event {
+                    Event::Table(batch) => read_rows += batch.num_rows(),
+                    block => next = Some(block),
+                }
+            }
+            assert!((read_rows - piece_rows) * size_of::<i64>() <= AHEAD_BYTES + (1 << 20));
+            pieces += 1;
+        }
+        assert_eq!((read_rows, pieces), (rows, 2));
     }
 }
