@@ -12,6 +12,7 @@
 //! - `writers`: every format, written
 
 pub(crate) mod avro;
+mod blocks;
 mod format;
 mod int96;
 mod options;

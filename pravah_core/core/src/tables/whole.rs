@@ -20,7 +20,7 @@ use parquet::{
     errors::ParquetError,
 };
 
-use super::{BATCH_ROWS, Format, int96, read::TableReader};
+use super::{BATCH_ROWS, Format, blocks::check_blocks, int96, read::TableReader};
 use crate::{
     Error, Result,
     processors::{Block, Event, RowCounts, Turn},
@@ -74,6 +74,7 @@ impl WholeReader {
     }
 
     fn open_arrow(&mut self, file: Bytes) -> Result<()> {
+        check_blocks(&file)?;
         let reader = contained(|| FileReader::try_new(Cursor::new(file), None).map_err(unreadable))?;
         self.begin(&reader.schema())?;
         self.batches = Some(Box::new(reader));
