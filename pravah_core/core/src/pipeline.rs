@@ -331,14 +331,18 @@ fn pass<'p>(
     output: &mut Output<'_>,
     active: &Active<'p>,
 ) -> Result<(), Failure> {
+    let mut event = event;
+    // A loop, as each block may leave the rest of its work to one behind it, any number of times.
+    while let Event::Block(block) = event {
+        let mut events = match block.run().map_err(|error| Failure::at(name, error))? {
+            Made::Bytes(bytes) => vec![Event::Bytes(bytes)],
+            Made::Turn(work) => work().map_err(|error| Failure::at(name, error))?,
+        };
+        let Some(last) = events.pop() else { return Ok(()) };
+        events.into_iter().try_for_each(|event| pass((name, number), event, behind, output, active))?;
+        event = last;
+    }
     let mut bytes = match event {
-        Event::Block(block) => match block.run().map_err(|error| Failure::at(name, error))? {
-            Made::Bytes(bytes) => bytes,
-            Made::Turn(work) => {
-                let events = work().map_err(|error| Failure::at(name, error))?;
-                return events.into_iter().try_for_each(|event| pass((name, number), event, behind, output, active));
-            }
-        },
         Event::Bytes(bytes) => bytes,
         event => {
             feed(behind, event, output, active)?;
