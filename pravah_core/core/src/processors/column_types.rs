@@ -85,17 +85,20 @@ impl Candidates {
 
     /// What one cell may be.
     pub fn of(tag: Tag, cell: &[u8]) -> Self {
-        match tag {
-            Tag::Null | Tag::Empty => Self::ALL,
-            Tag::Bare => Self { types: candidates(cell), has_values: true },
-            Tag::Text | Tag::Nested => Self { types: 0, has_values: true },
-            Tag::Day => Self { types: bit(ColumnType::Date) | bit(ColumnType::Timestamp), has_values: true },
-        }
+        let mut candidates = Self::ALL;
+        candidates.see(tag, cell);
+        candidates
     }
 
-    /// See another cell.
+    /// See another cell; it costs less, the less is left.
     pub fn see(&mut self, tag: Tag, cell: &[u8]) {
-        self.merge(Self::of(tag, cell));
+        self.types &= match tag {
+            Tag::Null | Tag::Empty => return,
+            Tag::Bare => candidates(cell, self.types),
+            Tag::Text | Tag::Nested => 0,
+            Tag::Day => bit(ColumnType::Date) | bit(ColumnType::Timestamp),
+        };
+        self.has_values = true;
     }
 
     /// See what others have seen.
@@ -121,31 +124,51 @@ impl Candidates {
     }
 }
 
-/// The types whose columns this cell may be in, without loss.
-fn candidates(cell: &[u8]) -> u8 {
+/// The types whose columns this cell may be in, without loss; it is not tried for others than these.
+fn candidates(cell: &[u8], among: u8) -> u8 {
+    const NUMBERS: u8 = bit(ColumnType::Int64) | bit(ColumnType::Float64);
+    const TIMES: u8 = bit(ColumnType::Timestamp) | bit(ColumnType::TimestampUtc);
     let Some(&first) = cell.first() else { return 0 };
     match first {
         b'0'..=b'9' | b'-' => {
-            if let Some(integer) = integer(cell) {
+            if among & NUMBERS != 0
+                && let Some(integer) = integer(cell)
+            {
                 let is_exact = integer.unsigned_abs() <= EXACT_IN_FLOAT64;
                 return bit(ColumnType::Int64) | if is_exact { bit(ColumnType::Float64) } else { 0 };
             }
-            if float(cell).is_some() {
+            if among & NUMBERS != 0 && is_float(cell) {
                 return bit(ColumnType::Float64);
             }
-            if date(cell).is_some() {
+            if among & bit(ColumnType::Date) != 0 && date(cell).is_some() {
                 return bit(ColumnType::Date);
             }
-            match timestamp(cell) {
+            match if among & TIMES != 0 { timestamp(cell) } else { None } {
                 Some((_, Zone::None)) => bit(ColumnType::Timestamp),
                 Some((_, Zone::Offset)) => bit(ColumnType::TimestampUtc),
                 None => 0,
             }
         }
         _ if boolean(cell).is_some() => bit(ColumnType::Boolean),
-        _ if float(cell).is_some() => bit(ColumnType::Float64),
+        _ if is_float(cell) => bit(ColumnType::Float64),
         _ => 0,
     }
+}
+
+/// Whether [`float`] reads a cell. Digits with a point between them, as many as are read back, are no further looked
+/// at: without an exponent nothing of a usual length is too large, or too small.
+fn is_float(cell: &[u8]) -> bool {
+    const SURELY: usize = 16;
+    let unsigned = cell.strip_prefix(b"-").unwrap_or(cell);
+    let is_digit = |&&byte: &&u8| byte.is_ascii_digit();
+    let whole = unsigned.iter().take_while(is_digit).count();
+    let rest = unsigned.get(whole + 1..).unwrap_or_default();
+    let fraction = rest.iter().take_while(is_digit).count();
+    let has_point = unsigned.get(whole) == Some(&b'.') && fraction > 0 && fraction == rest.len();
+    if has_point && unsigned.len() <= SURELY && (whole == 1 || (whole > 1 && unsigned[0] != b'0')) {
+        return true;
+    }
+    float(cell).is_some()
 }
 
 /// Up to here every integer is a float64.
@@ -312,6 +335,66 @@ mod tests {
             (&[" 1"], Text),
         ] {
             assert_eq!(decided(cells), expected, "{cells:?}");
+        }
+    }
+
+    #[test]
+    fn test_numbers_that_are_not_read_are_those_that_would_be() {
+        for cell in [
+            "0.5",
+            "-0.5",
+            "00.5",
+            "1.",
+            ".5",
+            "1.5.5",
+            "-",
+            "-.5",
+            "1-2",
+            "12.34",
+            "999999999999.999",
+            "0.0",
+            "-0.0",
+            "1234567890123.1234",
+            "12345678901234.123456",
+            "0.00000000000000001",
+            "1e5",
+            "1.5e5",
+            "1.5e",
+            "0x1.5",
+            "5",
+        ] {
+            assert_eq!(is_float(cell.as_bytes()), float(cell.as_bytes()).is_some(), "{cell}");
+        }
+    }
+
+    #[test]
+    fn test_cells_are_seen_the_same_whatever_was_seen_before() {
+        let cells = [
+            "5",
+            "9007199254740993",
+            "2.5",
+            "-0",
+            "2024-02-29",
+            "2024-02-29 01:02:03",
+            "2024-02-29T01:02:03Z",
+            "true",
+            "NaN",
+            "x",
+            "20240229",
+            "1e5",
+            "",
+        ];
+        let see = |cell: &str| if cell.is_empty() { Tag::Null } else { Tag::Bare };
+        for first in cells {
+            for second in cells {
+                let mut together = Candidates::ALL;
+                together.see(see(first), first.as_bytes());
+                let (mut one, mut other) = (together, Candidates::ALL);
+                one.see(see(second), second.as_bytes());
+                other.see(see(second), second.as_bytes());
+                together.merge(other);
+                assert_eq!((one.types, one.has_values), (together.types, together.has_values), "{first}, {second}");
+            }
         }
     }
 
