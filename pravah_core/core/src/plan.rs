@@ -325,8 +325,7 @@ impl Plan {
     /// Where the outputs of a root go, where no template says it.
     pub(crate) fn prefix(&self, root: u16) -> Vec<u8> {
         if self.in_place {
-            let path = self.source_path(root, b"", b"");
-            return path.strip_prefix(b"/").map(<[u8]>::to_vec).unwrap_or(path);
+            return self.roots[usize::from(root)].path_in_store();
         }
         self.root_prefix(root)
     }
@@ -354,11 +353,17 @@ impl Root {
 
     /// The directory's path; in an object store its URI, decoded.
     pub fn shown_path(&self) -> Result<Vec<u8>> {
-        if !is_object_uri(&self.uri) {
-            return self.path();
-        }
-        let path = decode(&self.uri);
-        Ok(path.strip_suffix(b"/").unwrap_or(&path).to_vec())
+        place_path(&self.uri)
+    }
+
+    /// The directory's path below the root of its file system, or its bucket.
+    fn path_in_store(&self) -> Vec<u8> {
+        let path = match self.uri.split_once("://") {
+            Some((_, rest)) if is_object_uri(&self.uri) => rest.split_once('/').unwrap_or_default().1,
+            Some((_, path)) => path.strip_prefix('/').unwrap_or(path),
+            None => &self.uri,
+        };
+        decode(path.strip_suffix('/').unwrap_or(path))
     }
 
     /// What the root's globs take; none where everything counts.
@@ -379,6 +384,15 @@ impl Root {
     pub fn only_name(&self) -> Option<Vec<u8>> {
         self.only.as_deref().map(decode)
     }
+}
+
+/// The path of a place, or its URI, decoded, in an object store.
+pub fn place_path(uri: &str) -> Result<Vec<u8>> {
+    if !is_object_uri(uri) {
+        return file_path(uri);
+    }
+    let path = decode(uri);
+    Ok(path.strip_suffix(b"/").unwrap_or(&path).to_vec())
 }
 
 /// Decode a `file://` URI to a path.

@@ -22,7 +22,7 @@ use crate::{
     manifest::Manifest,
     outcome::{Outcome, Recorded, Row},
     pipeline::Pipeline,
-    plan::Plan,
+    plan::{Plan, place_path},
     stores::s3::is_object_uri,
 };
 
@@ -63,9 +63,9 @@ pub fn file_lines(plan: &Plan, manifest: &[u8], windows: &[Recorded]) -> Result<
 /// What one asks about a file.
 #[derive(Debug, Clone, Copy)]
 pub enum Question<'q> {
-    /// What became of the source with this absolute path.
+    /// What became of the source with this absolute path, or URI of an object.
     Source(&'q [u8]),
-    /// What the output with this absolute path was made of.
+    /// What the output with this absolute path, or URI of an object, was made of.
     Output(&'q [u8]),
 }
 
@@ -74,7 +74,7 @@ pub enum Question<'q> {
 /// Costs about a millisecond for a task of 8,192 entries that has none.
 pub fn answer(plan: &Plan, manifest: &[u8], windows: &[Recorded], question: Question<'_>) -> Result<Vec<FileLine>> {
     let (manifest, pipeline) = (Manifest::decode(manifest)?, plan.pipeline()?);
-    let sink = plan.sink.as_ref().and_then(|sink| crate::plan::file_path(&sink.uri).ok());
+    let sink = plan.sink.as_ref().and_then(|sink| place_path(&sink.uri).ok());
     let found: HashSet<usize> = match question {
         Question::Source(path) => {
             let roots: Vec<_> = (0..plan.roots.len()).map(|root| relative_to(plan, root, path)).collect();
@@ -121,7 +121,7 @@ pub fn answer(plan: &Plan, manifest: &[u8], windows: &[Recorded], question: Ques
 
 /// A path as directory and name relative to a root; none where it is not below it.
 fn relative_to<'p>(plan: &Plan, root: usize, path: &'p [u8]) -> Option<(&'p [u8], &'p [u8])> {
-    let relative = below(&plan.roots[root].path().ok()?, path)?;
+    let relative = below(&plan.roots[root].shown_path().ok()?, path)?;
     Some(match relative.iter().rposition(|&byte| byte == b'/') {
         Some(slash) => (&relative[..slash], &relative[slash + 1..]),
         None => (b"", relative),

@@ -51,8 +51,11 @@ class Containment:
                 self._check_place(what, uri, caller)
 
     def check_path(self, what: str, path: bytes, caller: Caller) -> None:
-        """Refuse to tell of a path that a caller may not reach."""
-        _check_real(what, path, path, self._of(caller))
+        """Refuse to tell of a path, or of an object, that a caller may not reach."""
+        if (store := _STORE.match(os.fsdecode(path))) is not None:
+            _check_connection(what, store[1] or "default", caller)
+        else:
+            _check_real(what, path, path, self._of(caller))
 
     def _check_place(self, what: str, uri: str, caller: Caller) -> None:
         if (store := _STORE.match(uri)) is not None:

@@ -18,6 +18,7 @@ from pravah.api.problems import Problem
 from pravah.api.schemas import documented, page_answer
 from pravah.api.service import caller_of, service_of
 from pravah.jobs.story import End
+from pravah.model.uri import is_object_uri
 
 # A job is looked through in about a tenth of a second for each 100,000 files.
 MOST_JOBS = 100
@@ -28,7 +29,9 @@ router = APIRouter(tags=["jobs"], dependencies=[READER])
 FilePath = Annotated[
     str | None,
     Query(
-        pattern=r"^/[^\x00]*$", max_length=_LONGEST_PATH, description="A whole path of the server."
+        pattern=r"^(/|s3(\+[A-Za-z0-9_-]+)?://)[^\x00]*$",
+        max_length=_LONGEST_PATH,
+        description="A whole path of the server, or the URI of an object.",
     ),
 ]
 PathBytes = Annotated[
@@ -90,8 +93,8 @@ def _bytes_of(path: str | None, path_b64: str | None) -> bytes:
     if (path is None) == (told is None):
         raise _unreadable("one of `path` and `path_b64` is expected")
     whole = told if told is not None else _encoded(path or "")
-    if not whole.startswith(b"/") or b"\0" in whole:
-        raise _unreadable("a whole path is expected")
+    if not (whole.startswith(b"/") or is_object_uri(os.fsdecode(whole))) or b"\0" in whole:
+        raise _unreadable("a whole path, or the URI of an object, is expected")
     return whole
 
 

@@ -14,6 +14,7 @@ from pravah.cli.figures import ago, counted, moment, size
 from pravah.cli.names import from_path, from_uris, printable
 from pravah.errors import NotFoundError
 from pravah.jobs.story import End, Mention
+from pravah.model.uri import absolute_uri, is_object_uri
 
 # A job is looked through in about a tenth of a second for each 100,000 files.
 JOBS = 10
@@ -42,7 +43,7 @@ def which(
 
 
 def _tell(typed: str, end: End, console: Console, jobs: int) -> None:
-    path = os.fsencode(typed)
+    path = absolute_uri(typed, b"").encode() if is_object_uri(typed) else os.fsencode(typed)
     with existing(console) as application:
         found = application.jobs.story(path, end, jobs)
         first = next(found, None)
@@ -62,7 +63,9 @@ def _tell(typed: str, end: End, console: Console, jobs: int) -> None:
 
 
 def _now(path: bytes) -> str:
-    """Tell what is at the path today."""
+    """Tell what is at the path today; no store is asked for that."""
+    if is_object_uri(os.fsdecode(path)):
+        return from_path(path)
     name = from_path(os.path.abspath(path))  # noqa: PTH100 - pathlib has no paths of bytes
     try:
         found = os.stat(path)  # noqa: PTH116 - as above

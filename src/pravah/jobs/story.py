@@ -15,7 +15,7 @@ from typing import Any
 
 from pravah.model.job import Job
 from pravah.model.ledger import JobFilter, Ledger
-from pravah.model.uri import NULL, uri_path
+from pravah.model.uri import NULL, is_object_uri, uri_path
 
 # Jobs read at once.
 _PAGE = 100
@@ -50,9 +50,7 @@ def story(
     """Give each of the latest jobs, or of a team's, that knows a file; looks into so many."""
     from pravah import engine
 
-    # As it is written, and where links lead to: a plan has either, by how its source was named.
-    paths = list(dict.fromkeys((os.path.abspath(path), os.path.realpath(path))))  # noqa: PTH100
-    looked = 0
+    paths, looked = _spellings(path), 0
     for job in _latest(ledger, JobFilter(team)):
         near = [each for each in paths if _concerns(job, each, end)]
         if not near:
@@ -66,6 +64,14 @@ def story(
             if lines := next(filter(None, answers), None):
                 yield Mention(_short_form(job), json.loads(lines[0]), len(lines))
                 break
+
+
+def _spellings(path: bytes) -> list[bytes]:
+    """Give the forms that plans have of a path, by how their sources were named; one of a key."""
+    if is_object_uri(os.fsdecode(path)):
+        return [path]
+    # As it is written, and where links lead to.
+    return list(dict.fromkeys((os.path.abspath(path), os.path.realpath(path))))  # noqa: PTH100
 
 
 def _latest(ledger: Ledger, chosen: JobFilter) -> Iterator[Job]:

@@ -72,3 +72,18 @@ def test_one_output_below_its_sources_is_none_of_them(
         assert (job["status"], job["counts"]["done"]) == ("completed", 2)
         assert job["counts"]["filtered"] >= filtered
         assert double.objects(bucket)[place.encode()] == b"a\ndir/0.csv\ndir/1.csv\n"
+
+
+def test_story_of_an_object_is_told_from_either_end(
+    cli: Cli, double: S3Double, bucket: str
+) -> None:
+    put(double, bucket, "in/d/a %20b.csv")
+    source, output = (f"s3://{bucket}/{role}/d/a %20b.csv" for role in ("in", "out"))
+    job = cli.job(f"s3://{bucket}/in/", "--to", f"s3://{bucket}/out/", "-s", "copy")
+    (made,) = cli.ok("why", source, "--json").objects()
+    assert (made["job"]["id"], made["file"]["outcome"]) == (job["id"], "done")
+    (found,) = cli.ok("which", output, "--json").objects()
+    assert (found["job"]["id"], found["file"]["path"]) == (job["id"], source)
+    assert cli.ok("why", source).out.startswith(f"{source}\n")
+    ran = cli("which", source)
+    assert (ran.code, f"no job knows of the output `{source}`" in ran.err) == (3, True)
