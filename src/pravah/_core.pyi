@@ -430,7 +430,7 @@ def answer(
 ) -> bytes:
     """Give the account of a source, or of what an output was made of; empty if it is not here."""
 
-def sweep(plan_json: str, manifest: bytes) -> int:
+def sweep(plan_json: str, manifest: bytes, windows: list[Window]) -> int:
     """Remove what an idle job has left where a task's outputs go; gives the number."""
 
 def look_back(unit: bytes | None) -> int | None:

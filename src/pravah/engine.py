@@ -370,10 +370,10 @@ def merge_fingerprints(blobs: Sequence[bytes]) -> bytes:
         return _core.merge_fingerprints(list(blobs))
 
 
-def sweep(plan: str, manifest: bytes) -> int:
+def sweep(plan: str, task: TaskBlobs) -> int:
     """Remove what an idle job has left where a task's outputs go; give the number."""
     with translated():
-        return _core.sweep(plan, manifest)
+        return _core.sweep(plan, task.manifest, window_dicts(task.windows))
 
 
 def unshare(plan: str) -> int:

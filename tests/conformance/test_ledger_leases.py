@@ -61,7 +61,9 @@ def test_tasks_claimed_again_are_those_with_several_holders(ledger: Ledger) -> N
     assert list(ledger.claimed_again(job_id)) == []
     ledger.release(first, Release.UNCLEAN)
     (again,) = claim_entries(ledger, job_id)
-    assert list(ledger.claimed_again(job_id)) == [(again.task_id, b"manifest 0")]
+    assert [(t.task_id, t.manifest) for t in ledger.claimed_again(job_id)] == [
+        (again.task_id, b"manifest 0")
+    ]
 
 
 def test_tasks_that_tell_of_uploads_left_are_looked_at_like_those_claimed_again(
@@ -71,7 +73,9 @@ def test_tasks_that_tell_of_uploads_left_are_looked_at_like_those_claimed_again(
     first, _ = claim_entries(ledger, job_id, 2)
     told = replace(record(), summary='{"reasons": {}, "uploads_left": true}')
     assert ledger.commit_window(first, told) is not Verdict.FENCED
-    assert list(ledger.claimed_again(job_id)) == [(first.task_id, b"manifest 0")]
+    (found,) = ledger.claimed_again(job_id)
+    assert (found.task_id, found.manifest) == (first.task_id, b"manifest 0")
+    assert found.windows == ledger.load(first).windows != []
 
 
 def test_claim_of_a_leased_task_gives_nothing(cluster: Cluster) -> None:

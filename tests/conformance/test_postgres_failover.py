@@ -126,7 +126,7 @@ def test_resume_behind_a_failover_goes_on_under_tokens_that_were_never_given(
     (lease,) = claim_entries(ledger, job_id)
     finish(ledger, lease)
     # What forgotten holders have left is looked for in the directories of every task.
-    assert [task_id for task_id, _ in ledger.claimed_again(job_id)] == [lease.task_id]
+    assert [task.task_id for task in ledger.claimed_again(job_id)] == [lease.task_id]
     close(ledger, job_id)
     assert ledger.job(job_id).status is JobStatus.COMPLETED
 

@@ -27,8 +27,14 @@ SYSTEM_CALLS = ("fdatasync", "linkat", "pwrite64", "sendto", "syncfs", "writev")
 SOURCE, SINK = "source/", "sink/"
 # Files that go in parts, by their sizes: of three parts and of two, none of which is the other's.
 LARGE_BYTES = {"0.bin": 20 << 20, "1.bin": (8 << 20) + 1_000, "2.bin": 12 << 20}
-# Keys that uploads may be of.
-LARGE = [f"{SINK}{name}{extension}" for name in LARGE_BYTES for extension in ("", ".zst")]
+# Keys that uploads may be of: whole outputs, in place, and several of one file.
+LARGE = [
+    f"{prefix}{name}{extension}"
+    for prefix in (SOURCE, SINK)
+    for name in LARGE_BYTES
+    for extension in ("", ".zst")
+]
+LARGE += [f"{SINK}{number}-{part:05}.bin" for number in range(3) for part in range(8)]
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,12 @@ class Shape:
     @property
     def consumes(self) -> bool:
         """Whether its sources do not stay as they are."""
-        return "--after" in self.flags
+        return "--after" in self.flags or self.in_place
+
+    @property
+    def in_place(self) -> bool:
+        """Whether its outputs take the place of its sources."""
+        return "--in-place" in self.flags
 
     @property
     def tree(self) -> str:
@@ -54,6 +65,7 @@ class Shape:
 
 
 DELETE = ("--after", "delete")
+IN_PLACE = ("--in-place",)
 
 SHAPES = (
     Shape("up", sink="minio"),
@@ -66,6 +78,13 @@ SHAPES = (
     Shape("copied there, delete", "minio", "minio", steps=("copy",), flags=DELETE),
     Shape("copied there in parts", "minio", "minio", steps=("copy",), flags=DELETE, large=True),
     Shape("between servers, delete", "versitygw", "minio", flags=DELETE, large=True),
+    Shape("split", sink="minio", steps=("split:bytes=1KiB",)),
+    Shape("split in parts", sink="minio", steps=("split:bytes=9MiB",), large=True),
+    Shape("split in parts, weakly fenced", "minio", "versitygw", ("split:bytes=3MiB",), large=True),
+    Shape("by hash", sink="minio", flags=("--path", "{hash:2}/{hash}{ext}"), large=True),
+    Shape("in place", "minio", "minio", flags=IN_PLACE),
+    Shape("in place, weakly fenced", "versitygw", "versitygw", flags=IN_PLACE, large=True),
+    Shape("in place, same names", "minio", "minio", ("copy",), flags=IN_PLACE, large=True),
 )
 
 
@@ -108,13 +127,17 @@ class Stage:
         end = f"{self.sink}/" if shape.sink == "files" else self.buckets[shape.sink].uri(SINK)
         steps = [part for step in shape.steps for part in ("-s", step)]
         # What a run finds of its own and does not know again would be an error.
-        return ["run", start, "--to", end, *steps, "--overwrite", "error", *shape.flags, "-q"]
+        into = [] if shape.in_place else ["--to", end, "--overwrite", "error"]
+        return ["run", start, *into, *steps, *shape.flags, "-q"]
 
     def outputs(self) -> int:
         """Count the outputs that are published."""
         if self.shape.sink == "files":
             return sum(path.is_file() for path in self.sink.rglob("*"))
-        return len(self.buckets[self.shape.sink].sizes(SINK))
+        bucket = self.buckets[self.shape.sink]
+        if self.shape.in_place:
+            return sum(key.endswith(".zst") for key in bucket.sizes(SOURCE))
+        return len(bucket.sizes(SINK))
 
     def jobs(self) -> list[tuple[Job, list[bytes]]]:
         """Give what the ledger says of jobs and their files; a command would take seconds."""

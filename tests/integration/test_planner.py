@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pravah.errors import NotYetError, OverlapError, SourceMissingError, SpecError
-from pravah.jobs import planner
+from pravah.errors import OverlapError, SourceMissingError, SpecError
+from pravah.jobs import planner, source_fate
 from pravah.jobs.object_places import refuse_object_overlap
 from pravah.jobs.planner import Planned
 from pravah.model.spec import JobSpec
@@ -121,12 +121,19 @@ def test_prefix_that_is_source_and_sink_is_refused() -> None:
     refuse_object_overlap(["s3://b", "s3://b/ab", "s3://c/a"], "s3://b/a")
 
 
-def test_objects_that_would_be_replaced_in_place_are_refused_before_a_store_is_asked(
-    place: Path,
-) -> None:
-    mapping = {"source": ["s3://b/a", "in"], "steps": ["copy"], "in_place": True}
-    with pytest.raises(NotYetError):
-        planner.plan(JobSpec.parse(mapping), bytes(place), "01K")
+@pytest.mark.parametrize("other", ["in", "s3://c/a", "s3+lab://b/a"])
+def test_sources_in_several_stores_are_not_replaced_in_place(other: str) -> None:
+    mapping = {"source": ["s3://b/a", other], "steps": ["copy"], "in_place": True}
+    with pytest.raises(SpecError) as caught:
+        source_fate.sink_in_place(JobSpec.parse(mapping))
+    assert caught.value.kind == "in_place_in_several_stores"
+    assert "`s3://b/a`" in str(caught.value)
+
+
+def test_objects_that_are_replaced_in_place_keep_what_they_have_beside_their_content() -> None:
+    mapping = {"source": ["s3+lab://b/a/", "s3+lab://b/c"], "steps": ["copy"], "in_place": True}
+    sink = source_fate.sink_in_place(JobSpec.parse(mapping))
+    assert (sink["uri"], sink["preserve"]) == ("s3+lab://b/", ["mtime", "metadata", "tags"])
 
 
 def test_unknown_scheme_is_refused(place: Path) -> None:

@@ -87,6 +87,10 @@ pub enum Error {
     /// stream decoded where there is as much.
     #[error("its decoder wants more memory than is had without waiting for it")]
     WindowTooLarge,
+    /// The output has to wait under its name, and that is told by what is being read: only the engine sees this, and
+    /// reads the file for its name first.
+    #[error("its output's name is not known before it has been read")]
+    NameNeeded,
     /// Input that is no text, where lines are put together.
     #[error("{0}")]
     NotText(String),
@@ -239,6 +243,7 @@ impl Error {
             Self::NoSuchColumn(_) => "no_such_column",
             Self::ReadAgain(_) => "read_again",
             Self::WindowTooLarge => errno_kind(Errno::NOMEM),
+            Self::NameNeeded => "name_needed",
             Self::NotText(_) => "not_text",
             Self::HeaderMismatch(_) => "header_mismatch",
             Self::ColumnsDiffer(_) => "columns_differ",

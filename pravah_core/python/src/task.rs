@@ -172,11 +172,11 @@ pub fn undo(
     Ok((counts(py, &undone.account.counts)?.unbind(), undone.account.summary(), undone.replaced))
 }
 
-/// Remove the temporaries that a job which nobody works on has left where a task's outputs go; gives their number.
+/// Remove what a job which nobody works on has staged where a task's outputs go, and left; gives the number.
 #[pyfunction]
-pub fn sweep(py: Python<'_>, plan_json: &str, manifest: &[u8]) -> PyResult<usize> {
-    let plan = self::plan(plan_json)?;
-    py.detach(|| engine::takeover::sweep_job(&plan, manifest)).map_err(|error| raise(&error))
+pub fn sweep(py: Python<'_>, plan_json: &str, manifest: &[u8], windows: Vec<Window>) -> PyResult<usize> {
+    let (plan, windows) = (self::plan(plan_json)?, recorded(windows));
+    py.detach(|| engine::takeover::sweep_job(&plan, manifest, &windows)).map_err(|error| raise(&error))
 }
 
 /// Remove the names by which files with several names were shared; gives their number.

@@ -131,19 +131,23 @@ def next_blobs(
         # No more tasks are the end of an account, unless they are being removed.
         jobs.status(connection, job_id, location)
         return None
-    return TaskBlobs(row.id, manifest(row), windows(connection, row.id), row.summary, row.entries)
+    return _blobs(connection, row)
 
 
 def next_claimed_again(
     connection: Connection, job_id: str, after: int, location: str
-) -> tuple[int, bytes] | None:
-    """Give the next task behind an id that had several holders, and its manifest."""
+) -> TaskBlobs | None:
+    """Give the next task behind an id that had several holders, whole."""
     values = {"job_id": job_id, "after": after}
     row = connection.execute(query("next_claimed_again"), values).first()
     if row is None:
         jobs.status(connection, job_id, location)
         return None
-    return row.id, manifest(row)
+    return _blobs(connection, row)
+
+
+def _blobs(connection: Connection, row: Row[Any]) -> TaskBlobs:
+    return TaskBlobs(row.id, manifest(row), windows(connection, row.id), row.summary, row.entries)
 
 
 def manifest(row: Row[Any]) -> bytes:

@@ -150,11 +150,11 @@ class DatabaseLedger(ABC):
             after = found.task_id
             yield found
 
-    def claimed_again(self, job_id: str) -> Iterator[tuple[int, bytes]]:
-        """Give id and manifest of each task of entries that had several holders."""
+    def claimed_again(self, job_id: str) -> Iterator[TaskBlobs]:
+        """Give manifest and windows of each task of entries that had several holders."""
         after, location = 0, self.location
         while found := self._read(claims.next_claimed_again, job_id, after, location):
-            after = found[0]
+            after = found.task_id
             yield found
 
     def report(self, job_id: str, round_number: int | None = None) -> Mapping[str, Any] | None:

@@ -121,7 +121,7 @@ ORDER BY t.id LIMIT 1;
 -- name: next_claimed_again
 -- The next task behind an id that had several holders, one of which may have died in the middle of something, or that
 -- tells of uploads it could not give up; every task of a job whose ledger has forgotten some.
-SELECT t.id, m.blob, m.names FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id
+SELECT t.id, t.entries, t.summary, m.blob, m.names FROM tasks AS t JOIN manifests AS m ON m.task_id = t.id
 WHERE t.job_id = :job_id AND t.id > :after AND t.kind = 'entries' AND (t.attempts > 1
   OR t.summary LIKE '%"uploads_left"%'
   OR EXISTS (SELECT 1 FROM events AS e WHERE e.job_id = :job_id AND e.kind = 'ledger_rolled_back'))

@@ -18,20 +18,27 @@ def check_access(plan: Mapping[str, Any]) -> None:
     """Refuse a sink, or sources that are to be replaced, where nothing can be written."""
     if plan["in_place"]:
         for root in plan["roots"]:
-            check_writable(uri_path(root["uri"]), "replace files in", "change its permissions")
+            if is_object_uri(root["uri"]):
+                _check_reachable(root["uri"])
+            else:
+                check_writable(uri_path(root["uri"]), "replace files in", "change its permissions")
         return
     if (uri := target(plan)) is None:
         return
     if is_object_uri(uri):
-        from pravah import engine
-
-        engine.look_at_store(f"{uri.rstrip('/')}/")
+        _check_reachable(uri)
     else:
         hint = "name another `--to`, or change its permissions"
         check_writable(uri_path(uri), "write to the sink", hint)
     after = plan["after"]
     if isinstance(after, dict) and not is_object_uri(after["move"]):
         check_writable(uri_path(after["move"]), "move sources to", "change its permissions")
+
+
+def _check_reachable(uri: str) -> None:
+    from pravah import engine
+
+    engine.look_at_store(f"{uri.rstrip('/')}/")
 
 
 def written_to(plan: Mapping[str, Any]) -> bytes | None:
@@ -48,7 +55,11 @@ def target(plan: Mapping[str, Any]) -> str | None:
 
 def free_bytes(plan: Mapping[str, Any]) -> int | None:
     """Give the space that is free for outputs; None where none are kept."""
-    place = uri_path(plan["roots"][0]["uri"]) if plan["in_place"] else written_to(plan)
+    if plan["in_place"]:
+        uri = plan["roots"][0]["uri"]
+        place = None if is_object_uri(uri) else uri_path(uri)
+    else:
+        place = written_to(plan)
     if place is None:
         return None
     found = os.statvfs(_existing(place))

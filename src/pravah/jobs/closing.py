@@ -118,9 +118,9 @@ def _sweep(ledger: Ledger, job: Job) -> bool:
     plan, is_swept = json.dumps(job.plan), True
     with suppress(EngineError, StoreError):
         engine.unshare(plan)
-    for _, manifest in ledger.claimed_again(job.id):
+    for task in ledger.claimed_again(job.id):
         try:
-            engine.sweep(plan, manifest)
+            engine.sweep(plan, task)
         except (EngineError, StoreError):
             is_swept = False
     return is_swept

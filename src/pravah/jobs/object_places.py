@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pravah.errors import NotYetError, OverlapError, SourceMissingError, SpecError
-from pravah.jobs import expansion
+from pravah.errors import OverlapError, SourceMissingError, SpecError
 from pravah.model.glob import split_key_glob
 from pravah.model.uri import (
     NULL,
@@ -91,22 +90,31 @@ def findings_sink(uri: str) -> str:
     return planned_uri(prefix_uri(*object_parts(uri)))
 
 
-def refuse_unknown_to_objects(spec: JobSpec) -> None:
-    """Refuse what this release can't do with objects, before anything is looked at."""
+def bucket_of_all(uris: list[str]) -> str:
+    """Give the bucket in which sources are replaced; SpecError where they lie in several."""
+    buckets = {object_parts(uri)[:2] if is_object_uri(uri) else None: uri for uri in uris}
+    if len(buckets) > 1:
+        one, other = list(buckets.values())[:2]
+        raise SpecError(
+            f"`in_place`, and the sources `{shown_uri(one)}` and `{shown_uri(other)}` lie in "
+            "different stores",
+            kind="in_place_in_several_stores",
+            hint="make it a job for each bucket",
+        )
+    ((name, bucket),) = filter(None, buckets)
+    return planned_uri(prefix_uri(name, bucket, ""))
+
+
+def refuse_what_stores_lack(spec: JobSpec) -> None:
+    """Refuse what means nothing in the stores that are named, before anything is looked at."""
     sources = [is_object_uri(uri) for uri in spec.source.uri]
     sink = spec.sink.uri if spec.sink else NULL
-    if any(sources) and spec.in_place:
-        raise _later("`in_place` in an object store")
     _refuse_moving_elsewhere(spec.source.uri, spec.source.after)
     if spec.sink is None:
         return
     _refuse_options_of_others(spec.sink, is_remote=is_object_uri(sink))
     if not is_object_uri(sink):
         return
-    if expansion.expanding_step(spec) is not None:
-        raise _later("several outputs of one file in an object store")
-    if spec.sink.path is not None and "{hash}" in spec.sink.path:
-        raise _later("`{hash}` in the names of objects")
     if lost := [what for what in spec.sink.preserve if what not in ("mtime", *_OBJECTS_KEEP)]:
         raise SpecError(
             f"`preserve: {lost[0]}`, and the sink is an object store, which has no such thing",
@@ -215,8 +223,3 @@ def _identity(uri: str) -> tuple[str, str, str]:
     found = connection(name, Settings())
     prefix = f"{key.removesuffix('/')}/" if key else ""
     return (found.endpoint or found.region, bucket, prefix)
-
-
-def _later(what: str) -> NotYetError:
-    hint = "the user guide's part about object stores tells what works with them"
-    return NotYetError(f"{what}: not in this release", hint=hint)

@@ -26,7 +26,7 @@ from pravah.jobs.object_places import (
     output_sink,
     refuse_object_overlap,
     refuse_results_in_prefix,
-    refuse_unknown_to_objects,
+    refuse_what_stores_lack,
     source_place,
 )
 from pravah.jobs.places import Identity, ancestors, identity, look
@@ -94,7 +94,7 @@ class _Root:
 def plan(spec: JobSpec, directory: bytes, job_id: str, locality: Locality | None = None) -> Planned:
     """Plan a spec that was written in `directory`."""
     resolved = spec.resolved(directory)
-    refuse_unknown_to_objects(resolved)
+    refuse_what_stores_lack(resolved)
     resolved = dataset_place.settled(resolved)
     steps = [_step(step, directory) for step in resolved.steps]
     roots = _roots(resolved.source)

@@ -9,18 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pravah.errors import SpecError
+from pravah.jobs.object_places import bucket_of_all
 from pravah.model.uri import NULL, is_object_uri, planned_uri
 from pravah.registry import registry
 
 if TYPE_CHECKING:
     from pravah.model.spec import JobSpec
 
-# Outputs go where their sources are: names below the root of the file system.
+# Outputs go where their sources are: names below the root of the file system, or of a bucket.
 _EVERYWHERE = "file:///"
 
 
 def sink_in_place(spec: JobSpec) -> dict[str, Any]:
-    """Plan the sink of a job that replaces its sources; they keep their owners and modes."""
+    """Plan the sink of a job that replaces its sources: all but their content stays."""
     if spec.sink is not None:
         raise SpecError(
             "`in_place` replaces the sources, and a sink is named, too",
@@ -39,13 +40,14 @@ def sink_in_place(spec: JobSpec) -> dict[str, Any]:
             kind="nothing_to_replace",
             hint="add a step that makes outputs, or leave out `--in-place`",
         )
+    of_objects = any(map(is_object_uri, spec.source.uri))
     return {
-        "uri": _EVERYWHERE,
+        "uri": bucket_of_all(spec.source.uri) if of_objects else _EVERYWHERE,
         "only": None,
         "overwrite": "changed",
         "durability": "batch",
         "verify": "size",
-        "preserve": ["mtime", "mode", "owner"],
+        "preserve": ["mtime", "metadata", "tags"] if of_objects else ["mtime", "mode", "owner"],
     }
 
 

@@ -388,8 +388,8 @@ class Ledger(Protocol):
     ) -> Iterator[TaskBlobs]:
         """Give manifest and windows of each task of entries behind an id, one at a time."""
 
-    def claimed_again(self, job_id: str) -> Iterator[tuple[int, bytes]]:
-        """Give id and manifest of each task of entries that may have left something.
+    def claimed_again(self, job_id: str) -> Iterator[TaskBlobs]:
+        """Give manifest and windows of each task of entries that may have left something.
 
         It had several holders, or its summary tells of uploads that could not be given up.
         """

@@ -48,7 +48,6 @@ CASES = [
     ("scan data --exclude #x", 2, "exclude: `#x` is a comment", "patterns are those"),
     ("run -f twice.yaml", 2, "twice.yaml, line 2, column 1: `source` is given twice", None),
     ("run nothing --to out -s copy", 3, "", ""),
-    ("run s3://raw/ --to out -s copy --in-place", 2, "`in_place` in an object store", "the user"),
     ("run s3+lab://raw/ --to out -s copy", 2, "there is no connection `lab`", "set PRAVAH_S3_LAB_"),
     ("run data --to - -s copy", 2, "writing outputs to stdout (`--to -`) is not part of", ""),
     ("run", 2, "the source and steps are missing", ""),

@@ -8,11 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use super::Account;
+use super::{Account, parts::LOOKED_AT_ONCE};
 use crate::{
     Error, Result,
     entry::join,
     manifest::Manifest,
+    naming::Named,
     outcome::{Outcome, Reason, Recorded, Row, SourceFingerprint, StagedPart},
     pipeline::Pipeline,
     plan::{After, Plan},
@@ -90,6 +91,9 @@ struct Place {
     source: Option<Arc<dyn SourceDirectory>>,
     sink: Option<Arc<dyn SinkDirectory>>,
 }
+
+/// A directory of outputs; none: it is gone.
+type OutputDirectory = Option<Arc<dyn SinkDirectory>>;
 
 /// How it went with one source.
 enum Ended {
@@ -231,18 +235,30 @@ impl<'j> Finisher<'j> {
             return Ok(Ended::Changed);
         }
         let is_known = row.parts.as_ref().zip(self.own.as_ref()).is_some_and(|(one, other)| Arc::ptr_eq(one, other));
-        for (part, staged) in row.outputs().filter(|_| !is_known) {
-            let (directory, output_name) = self.job.plan.output_name(self.job.pipeline, &named.part(part))?;
-            self.open(row.index, directory)?;
-            let sink = self.place.as_ref().and_then(|place| place.sink.as_ref());
-            if !sink.map_or(Ok(false), |sink| sink.adopt(&output_name, staged))? {
-                return Err(Error::OutputChanged);
+        let outputs: Vec<_> = row.outputs().filter(|_| !is_known).collect();
+        for together in outputs.chunks(LOOKED_AT_ONCE) {
+            for (part, _) in together.iter().filter(|_| row.parts.is_some() && self.job.sink.holds_outputs()) {
+                let (sink, output_name) = self.output(row.index, &named.part(part))?;
+                sink.iter().for_each(|sink| sink.ask_ahead(&output_name));
+            }
+            for (part, staged) in together {
+                let (sink, output_name) = self.output(row.index, &named.part(part))?;
+                if !sink.map_or(Ok(false), |sink| sink.adopt(&output_name, staged))? {
+                    return Err(Error::OutputChanged);
+                }
             }
         }
         self.own.clone_from(&row.parts);
         self.unlinked.insert(read.inode);
         self.going.push((row.index, source));
         Ok(Ended::Going)
+    }
+
+    /// Where an output is, and what it is called there.
+    fn output(&mut self, index: u32, named: &Named<'_>) -> Result<(OutputDirectory, Vec<u8>)> {
+        let (directory, output_name) = self.job.plan.output_name(self.job.pipeline, named)?;
+        self.open(index, directory)?;
+        Ok((self.place.as_ref().and_then(|place| place.sink.clone()), output_name))
     }
 
     fn is_the_one(&self, found: SourceFingerprint, read: SourceFingerprint, several_names: bool) -> bool {

@@ -67,6 +67,11 @@ impl Bench<'_> {
                 false if self.source.is_remote() => item.place.source.fetch_ahead(name),
                 false => {}
             }
+            if self.plan.expands() {
+                // What goes wrong here is told of when it is the entry's turn.
+                let _ = self.look_ahead_at_parts(item.index);
+                continue;
+            }
             if let (Some(sink), Ok((_, name))) = (&item.place.sink, self.output_name(item.index, None)) {
                 sink.look_ahead(&name);
             }

@@ -18,7 +18,7 @@ use crate::{
     Error, Result,
     effort::{self, Activity},
     fingerprint::{Memory, encode_memories},
-    outcome::{Outcome, Publish, Row, SourceFingerprint, encode_rows},
+    outcome::{Outcome, Publish, Row, SourceFingerprint, StagedPart, encode_rows},
     pipeline::Failure,
     plan::{SinkPlan, Verify},
     stores::{Output, Sink, SinkDirectory, Source},
@@ -101,6 +101,17 @@ impl Committer<'_, '_> {
         Ok(if self.pending.is_some() { Next::Go } else { Next::Fenced })
     }
 
+    /// Have an intent recorded, as a window of its own.
+    pub fn intend(&mut self, row: Row) -> Result<Next> {
+        match self.record(Some(encode_rows(&[row])?))? {
+            Verdict::Fenced => return Ok(Next::Fenced),
+            Verdict::Drain => self.bench.control.drain(),
+            Verdict::Committed => {}
+        }
+        self.pending = Some(Published::default());
+        Ok(Next::Go)
+    }
+
     /// Acknowledge what is published, and say whether anything of the task remains.
     pub fn finish(&mut self) -> Result<Verdict> {
         self.record(None)
@@ -143,9 +154,11 @@ impl Committer<'_, '_> {
     }
 
     /// Remove sources that their acknowledged outputs replace under other names, so that a job in place never needs
-    /// the room of all of them twice. Closing looks at each again, and tells what could not be removed.
+    /// the room of all of them twice. Closing looks at each again, and tells what could not be removed. A store has
+    /// room, and is asked for many at once then.
     fn make_room(&self, rows: &[Row]) {
-        let Some(sink) = self.bench.sink.filter(|_| self.bench.plan.in_place) else { return };
+        let makes_room = self.bench.plan.in_place && !self.source.is_remote();
+        let Some(sink) = self.bench.sink.filter(|_| makes_room) else { return };
         let Bench { plan, pipeline, manifest, .. } = *self.bench;
         let mut finisher = Finisher::new(Job { plan, pipeline, manifest, source: self.source, sink }, None, 0);
         let mut account = Account::default();
@@ -207,7 +220,7 @@ impl Committer<'_, '_> {
     fn publish(&mut self, mut window: Window) -> Result<Option<Published>> {
         let mut amendments = Vec::new();
         let mut touched = Touched::default();
-        if let Some(sink) = self.bench.sink {
+        if let Some(sink) = self.bench.sink.filter(|_| !self.shares_families()) {
             sink.begin_publish(&mut window.outputs);
         }
         let mut outputs = window.outputs.as_mut_slice();
@@ -239,27 +252,48 @@ impl Committer<'_, '_> {
         Ok(Some(Published { rows: window.rows, amendments }))
     }
 
+    /// Whether several entries may come to the same several names: one entry after the other has to try, or each would
+    /// get some of them.
+    fn shares_families(&self) -> bool {
+        self.bench.plan.names_at_run_time() && self.bench.plan.expands()
+    }
+
     /// Give all outputs of some rows their names, or none: what got one is taken back where another one can't.
     fn publish_all(&self, outputs: &mut [Output], rows: &[Row], touched: &mut Touched) -> Result<Option<&'static str>> {
         let newest = rows.iter().filter_map(|row| row.source).max_by_key(|source| source.modified_ns);
-        let first = &rows[0];
-        for at in 0..outputs.len() {
-            let output = &mut outputs[at];
+        let (first, mut got_names, mut refused) = (&rows[0], Vec::new(), None);
+        for (at, output) in outputs.iter_mut().enumerate() {
+            if refused.is_some() && !output.directory.is_begun(output) {
+                continue;
+            }
             let (waits_in, into) = (Arc::clone(&output.directory), output.into.clone());
-            match self.enter(output).and_then(|()| self.publish_one(output, newest)) {
-                Ok(None) => touched.add(self.bench.sink, &output.directory)?,
-                refused if at == 0 => return refused,
+            let answer = match refused {
+                None => self.enter(output).and_then(|()| self.publish_one(output, newest)),
+                // It has begun: only whether it got its name is of interest.
+                Some(_) => output.publish(output.staged.publish).map(|()| None),
+            };
+            match answer {
+                Ok(None) => {
+                    got_names.push(at);
+                    touched.add(self.bench.sink, &output.directory)?;
+                }
                 // The next holder has the lease, and takes back what got a name.
                 Err(Error::TemporaryGone) if !self.bench.kernel_leases => return Err(Error::TemporaryGone),
-                refused => {
-                    let got_names = first.parts.as_ref().map(|parts| parts[..at].into());
-                    self.bench.take_back(&Row { parts: got_names, ..first.clone() })?;
-                    return refused;
+                answer => {
+                    refused.get_or_insert(answer);
                 }
             }
             if first.parts.is_some() {
                 (output.directory, output.into) = (waits_in, into); // one of many, each of which may have one of its own
             }
+        }
+        if let Some(refused) = refused {
+            let of = |parts: &Arc<[StagedPart]>| got_names.iter().map(|at| parts[*at].clone()).collect();
+            let taken_back = Row { parts: first.parts.as_ref().map(of), ..first.clone() };
+            if !got_names.is_empty() {
+                self.bench.take_back(&taken_back)?;
+            }
+            return refused;
         }
         for directory in self.bench.remove_stale(first)? {
             touched.add(self.bench.sink, &directory)?;

@@ -19,6 +19,7 @@ use super::{
     Engine, SMALL_BYTES,
     batches::{Batch, Batches},
     budget::{Budget, Permit},
+    intents::Handed,
     place::{Closed as NoPlace, Place, Places},
     stage::{Bench, Item, STARVED_ATTEMPTS, Staged, backoff},
 };
@@ -85,7 +86,7 @@ pub struct Crew<'c, 't> {
     pub engine: &'c Engine,
     pub bench: &'c Bench<'t>,
     pub places: Places<'t>,
-    pub windows: SyncSender<Window>,
+    pub windows: SyncSender<Handed>,
     /// Descriptors that one window may keep open.
     pub open_files: usize,
     /// Bytes of outputs that one window may keep in memory, where the sink has them there.
@@ -369,10 +370,10 @@ impl Crew<'_, '_> {
     /// Hand the window over if the committer waits for one; else it goes on being filled, so that a slow disk holds
     /// up nobody who still has work.
     fn offer(&self, filling: &mut Filling) -> Result<(), Closed> {
-        match self.windows.try_send(std::mem::take(&mut filling.window)) {
+        match self.windows.try_send(Handed::Window(std::mem::take(&mut filling.window))) {
             Ok(()) => *filling = Filling::new(&self.engine.held),
-            Err(TrySendError::Full(window)) => filling.window = window,
-            Err(TrySendError::Disconnected(_)) => return Err(Closed),
+            Err(TrySendError::Full(Handed::Window(window))) => filling.window = window,
+            Err(_) => return Err(Closed),
         }
         Ok(())
     }
@@ -383,7 +384,7 @@ impl Crew<'_, '_> {
             return Ok(());
         }
         let _waiting = effort::during(Activity::HandingOver);
-        self.windows.send(window).map_err(|_| Closed)
+        self.windows.send(Handed::Window(window)).map_err(|_| Closed)
     }
 
     /// Files that are each waited for are no work for the pool, which never waits.

@@ -126,12 +126,19 @@ impl Bench<'_> {
         }
         let found = match sink.look(name)? {
             Standing::File(found) => found,
-            Standing::Free => return Err(Error::system("open the source")(Errno::NOENT)),
+            Standing::Free => return Self::done_in_place(item, sink.left_there(name)?),
             Standing::Directory => return Err(Error::ChangedWhileRead("it is a directory now".into())),
         };
         let memory = item.place.memories.get(name).filter(|memory| sink.same(&found, &memory.output));
         let current = memory.is_some_and(|memory| *memory.pipeline_hash == *self.plan.pipeline_hash);
         Ok(if current { skip(item, "unchanged") } else { publish(Publish::Replace, Some(found)) })
+    }
+
+    /// An attempt that has lost its lease came late with the entry's output, which must not be processed again.
+    fn done_in_place(item: &Item, left: Option<Identity>) -> Result<Decision> {
+        let identity = left.ok_or_else(|| Error::system("open the source")(Errno::NOENT))?;
+        let staged = Some(Staged { temporary: None, publish: Publish::Replace, identity });
+        Ok(Decision::Skip(Box::new(Row { staged, ..Row::done(item.index) })))
     }
 
     /// The output is current. What becomes of its source afterwards needs to know which output that is.

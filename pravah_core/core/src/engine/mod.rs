@@ -7,6 +7,7 @@
 //! - `stream`: the bytes of one file, from its source through the steps into its `target`
 //! - `parts`: several outputs of one entry
 //! - `crew`: who stages what, and when a window is full
+//! - `intents`: keys of uploads that the manifest does not tell, recorded before these begin
 //! - `batches`: small files that are fetched while others are worked on
 //! - `commit`: a window's way: durable, recorded, published, acknowledged
 //! - `notes`: what is in flight, for whoever finds this process dead
@@ -28,6 +29,7 @@ mod commit;
 pub mod control;
 mod crew;
 mod decide;
+mod intents;
 mod merged;
 mod notes;
 pub(crate) mod outputs;

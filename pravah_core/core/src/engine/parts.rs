@@ -19,8 +19,12 @@ use crate::{
     naming::{ContentHash, Part},
     outcome::{Identity, Publish, Row, Staged, StagedPart},
     plan::{After, Overwrite},
-    stores::{NAME_BYTES, Output, SinkDirectory, Standing},
+    stores::{Output, Sink, SinkDirectory, Standing},
 };
+
+/// Outputs of an entry that are looked at together, where each answer takes a while: enough that a request counts
+/// little, few enough for a batch of entries.
+pub const LOOKED_AT_ONCE: usize = 64;
 
 /// What is known of outputs that were made before, of entries that have several.
 #[derive(Default)]
@@ -97,12 +101,22 @@ impl Bench<'_> {
         let waits_in = self.plan.staging_directory(self.pipeline, &named)?;
         for (part, output) in parts.iter().zip(outputs) {
             let (directory, name) = self.plan.output_name(self.pipeline, &named.part(part))?;
-            if name.len() > NAME_BYTES {
-                return Err(Error::NameTooLong { length_bytes: name.len(), limit_bytes: NAME_BYTES });
+            if let Some(limit_bytes) = output.directory.longest_name().filter(|limit| name.len() > *limit) {
+                return Err(Error::NameTooLong { length_bytes: name.len(), limit_bytes });
             }
-            output.into = (directory != waits_in).then_some(directory);
-            output.name = name;
+            self.lead_to(output, (directory, name), &waits_in)?;
         }
+        Ok(())
+    }
+
+    /// Tell an output where it goes, and that it goes elsewhere where it does not wait there.
+    pub fn lead_to(&self, output: &mut Output, (directory, name): (Vec<u8>, Vec<u8>), waits_in: &[u8]) -> Result<()> {
+        match self.sink.filter(|sink| sink.names_first()) {
+            Some(_) if !output.name.is_empty() => {} // it has begun there
+            Some(sink) => output.directory = sink.open_directory(&directory)?,
+            None => output.into = (directory != waits_in).then_some(directory),
+        }
+        output.name = name;
         Ok(())
     }
 
@@ -156,20 +170,24 @@ impl Bench<'_> {
         let family = self.family(item.index)?;
         let family: HashMap<&[u8], &Memory> = family.iter().map(|(name, memory)| (name.as_slice(), memory)).collect();
         let mut last = LastDirectory::default();
-        for (part, output) in parts.iter().zip(outputs) {
-            let Some(directory) = last.of(self, output)? else { continue };
-            let found = match directory.look(&output.name)? {
-                Standing::Free => continue,
-                Standing::Directory => return Err(directory_there()),
-                Standing::File(found) => found,
-            };
-            match self.decide_part(item, name, (part, &*directory, output, found), &family) {
-                Ok(None) => {}
-                refused if self.plan.adopt && directory.has_equal(output)? => drop(refused),
-                refused => return refused,
+        for (parts, outputs) in parts.chunks(LOOKED_AT_ONCE).zip(outputs.chunks_mut(LOOKED_AT_ONCE)) {
+            let known_places = outputs.iter().filter(|output| output.into.is_none());
+            known_places.for_each(|output| output.directory.look_ahead(&output.name));
+            for (part, output) in parts.iter().zip(outputs) {
+                let Some(directory) = last.of(self, output)? else { continue };
+                let found = match directory.look(&output.name)? {
+                    Standing::Free => continue,
+                    Standing::Directory => return Err(directory_there()),
+                    Standing::File(found) => found,
+                };
+                match self.decide_part(item, name, (part, &*directory, output, found), &family) {
+                    Ok(None) => {}
+                    refused if self.plan.adopt && directory.has_equal(output)? => drop(refused),
+                    refused => return refused,
+                }
+                output.staged.publish = Publish::Replace;
+                output.replaces = (self.overwrite() != Overwrite::Always).then_some(found);
             }
-            output.staged.publish = Publish::Replace;
-            output.replaces = (self.overwrite() != Overwrite::Always).then_some(found);
         }
         Ok(None)
     }
@@ -274,8 +292,12 @@ impl Bench<'_> {
         let waits_in = self.plan.staging_directory(self.pipeline, &self.manifest.named(item.index as usize))?;
         let source = self.origin(item, name)?.fingerprint;
         let (mut current, mut last) = (Vec::new(), None::<Opened>);
-        for (below, memory) in family {
-            let path = join(&waits_in, &below);
+        for (at, (below, memory)) in family.iter().enumerate() {
+            // The first ones of small entries were asked for with their batch.
+            if at % LOOKED_AT_ONCE == 0 && (at > 0 || !self.is_small(item.index)) {
+                self.ask_ahead(&waits_in, &family[at..])?;
+            }
+            let path = join(&waits_in, below);
             let (directory, output_name) = split_path(&path);
             if last.as_ref().is_none_or(|(known, _)| known != directory) {
                 last = Some((directory.to_vec(), sink.find_directory(directory)?));
@@ -289,10 +311,33 @@ impl Bench<'_> {
             if !is_current || memory.source != source {
                 return Ok(None); // of an earlier result, and still there
             }
-            current.push((below, memory));
+            current.push((below.clone(), memory.clone()));
         }
         let wanted = current.first().and_then(|(_, memory)| memory.parts);
         Ok((wanted == u32::try_from(current.len()).ok()).then_some(current))
+    }
+
+    /// Begin to look at what is remembered of an entry's outputs, where each answer takes a while.
+    pub fn look_ahead_at_parts(&self, index: u32) -> Result<()> {
+        let names_first = self.sink.is_some_and(Sink::names_first);
+        if !names_first || self.overwrite() != Overwrite::Changed || self.plan.names_at_run_time() {
+            return Ok(());
+        }
+        let waits_in = self.plan.staging_directory(self.pipeline, &self.manifest.named(index as usize))?;
+        self.ask_ahead(&waits_in, &self.family(index)?)
+    }
+
+    /// Begin to look at the first ones of what is remembered.
+    fn ask_ahead(&self, waits_in: &[u8], family: &[(Vec<u8>, Memory)]) -> Result<()> {
+        let Some(sink) = self.sink.filter(|sink| sink.names_first()) else { return Ok(()) };
+        for (below, _) in family.iter().take(LOOKED_AT_ONCE) {
+            let path = join(waits_in, below);
+            let (directory, name) = split_path(&path);
+            if let Some(directory) = sink.find_directory(directory)? {
+                directory.ask_ahead(name);
+            }
+        }
+        Ok(())
     }
 
     /// The row of an entry whose outputs are current; what becomes of its source afterwards needs to know them.

@@ -14,12 +14,13 @@ use super::{
     Notes, SMALL_BYTES, Task,
     control::Control,
     decide::{Decision, Publishing},
+    intents::Intents,
     outputs::Outputs,
     parts::Families,
     place::{Place, open_outputs},
     rates::Rates,
     stream::{PIECES, QUEUED_BYTES, Read},
-    target::Target,
+    target::{HELD_BYTES, Target},
 };
 use crate::{
     Error, Result,
@@ -62,6 +63,8 @@ pub struct Bench<'t> {
     pub outputs: Outputs,
     /// What is known of earlier outputs of entries that have several.
     pub families: Families,
+    /// Who has the ledger know of uploads before they begin.
+    pub intents: Intents,
     /// From how many bytes on the sink's store copies entries by itself; none: all pass by here.
     pub copied_there: Option<u64>,
     /// Where outputs go; none where nothing is published.
@@ -166,7 +169,8 @@ impl Bench<'_> {
     pub fn need(&self, index: u32, blocks: usize) -> u64 {
         let (name, size_bytes) = (self.manifest.name(index as usize), self.largest_bytes(index));
         let steps = self.pipeline.need(name, size_bytes, blocks as u64);
-        let stores = self.source.reading_bytes() + self.sink.map_or(0, Sink::staging_bytes);
+        let held_bytes = if self.plan.expands() && self.sink.is_some_and(Sink::holds_outputs) { HELD_BYTES } else { 0 };
+        let stores = self.source.reading_bytes() + self.sink.map_or(0, Sink::staging_bytes) + held_bytes;
         steps.saturating_add(PIECES * self.pipeline.piece_bytes() as u64 + QUEUED_BYTES + stores)
     }
 
@@ -263,9 +267,9 @@ impl Bench<'_> {
             return Ok((row, vec![output]));
         }
         let kept = Some(&looked).filter(|_| self.keeps_attributes()).cloned();
-        let (mut memo, mut readings) = (None, 1);
+        let (mut memo, mut readings, mut known) = (None, 1, None);
         let (mut target, Read { bytes: bytes_in, hash }) = loop {
-            let mut target = Target::new(self, item, publishing).keeping(kept.clone());
+            let mut target = Target::new(self, item, publishing).keeping(kept.clone()).knowing(known);
             if self.sink.is_some() {
                 target.begin(&output_name, kept.as_ref())?; // an empty output is an output
             }
@@ -277,11 +281,21 @@ impl Bench<'_> {
                     reading = item.place.source.open_listed(name, listed_bytes)?;
                     unchanged(before, reading.look()?.0)?;
                 }
+                Err(Failure { error: Error::NameNeeded, .. }) if known.is_none() => {
+                    let mut whole = item.place.source.open_listed(name, listed_bytes)?;
+                    unchanged(before, whole.look()?.0)?;
+                    known = Some(self.hash(&mut *whole)?);
+                    reading = item.place.source.open_listed(name, listed_bytes)?;
+                    unchanged(before, reading.look()?.0)?;
+                }
                 Err(failure) => return Err(failure),
             }
         };
         let (after, attributes) = reading.look()?;
         unchanged(before, after)?;
+        if known.is_some() && known != hash {
+            return Err(Error::ChangedWhileRead("its content, and not its times".to_owned()).into());
+        }
         let (bytes_out, records, rows) = (target.bytes_out, target.records.take(), target.rows);
         let (mut outputs, parts) = target.finish(Some(&attributes).filter(|_| self.keeps_attributes()))?;
         let several_names = looked.names > 1;
@@ -314,8 +328,10 @@ impl Bench<'_> {
         if hash.is_none() {
             return Ok(Output { name: in_place, ..output });
         }
-        let (directory, name) = self.output_name(index, hash)?;
-        Ok(Output { into: Some(directory), name, ..output })
+        let mut output = output;
+        let waits_in = self.plan.staging_directory(self.pipeline, &self.manifest.named(index as usize))?;
+        self.lead_to(&mut output, self.output_name(index, hash)?, &waits_in)?;
+        Ok(output)
     }
 
     /// A link that stays a link: nothing is read, and nothing followed.

@@ -121,6 +121,25 @@ impl Bench<'_> {
         Ok(Read { bytes: total, hash: None })
     }
 
+    /// Read a whole file for its content's hash, before it is read for anything else.
+    pub fn hash(&self, reading: &mut dyn Reading) -> Result<ContentHash> {
+        reading.read_through();
+        let (mut hasher, mut buffer) = (Box::<blake3::Hasher>::default(), vec![0; PULL_BYTES]);
+        loop {
+            effort::now(Activity::Reading);
+            let filled = fill(reading, &mut buffer)?;
+            if filled == 0 {
+                return Ok(*hasher.finalize().as_bytes());
+            }
+            hasher.update(&buffer[..filled]);
+            self.rates.read.pass(filled as u64, self.control)?;
+            self.control.get_on();
+            if self.control.giving_up() {
+                return Err(Error::Cancelled);
+            }
+        }
+    }
+
     /// Write what comes, until there is no more.
     fn write(&self, queue: &Receiver<Event>, target: &mut Target<'_, '_>) -> Result<()> {
         queue.iter().try_for_each(|event| {

@@ -8,12 +8,15 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     commit::{OPEN_DIRECTORIES, Published},
+    intents::{declared, is_intent},
+    parts::LOOKED_AT_ONCE,
     stage::{Bench, failed},
 };
 use crate::{
     Error, Result,
     entry::join,
     manifest::Manifest,
+    naming::Named,
     outcome::{Outcome, Recorded, Row},
     pipeline::{Failure, Pipeline},
     plan::Plan,
@@ -29,7 +32,7 @@ pub fn sweep(bench: &Bench<'_>) -> Result<usize> {
     let (task, counter) = &bench.temporaries;
     let Bench { plan, pipeline, manifest, .. } = bench;
     let removed = sweep_below(plan, pipeline, manifest, sink, (task, *counter))?;
-    match abandon(plan, pipeline, manifest, sink) {
+    match abandon((plan, pipeline), (manifest, &bench.task.windows), sink) {
         Err(error) if !error.is_transient() => Ok(removed),
         given_up => Ok(removed + given_up?),
     }
@@ -39,12 +42,12 @@ pub fn sweep(bench: &Bench<'_>) -> Result<usize> {
 ///
 /// The task's next holder has looked already; a holder whose lease had expired may have staged more since, and died.
 /// Tasks that the ledger has forgotten may have staged there, too.
-pub fn sweep_job(plan: &Plan, manifest: &[u8]) -> Result<usize> {
+pub fn sweep_job(plan: &Plan, manifest: &[u8], windows: &[Recorded]) -> Result<usize> {
     let Some(sink) = &plan.sink else { return Ok(0) };
     let (manifest, pipeline) = (Manifest::decode(manifest)?, plan.pipeline()?);
     let (sink, prefix) = (open_sink(sink, Temporaries::Named)?, Temporary::job_prefix(&plan.job));
     let removed = sweep_below(plan, &pipeline, &manifest, &*sink, (&prefix, u64::MAX))?;
-    Ok(removed + abandon(plan, &pipeline, &manifest, &*sink)?)
+    Ok(removed + abandon((plan, &pipeline), (&manifest, windows), &*sink)?)
 }
 
 fn sweep_below(
@@ -71,19 +74,32 @@ fn sweep_below(
     Ok(removed)
 }
 
-/// Give up what dead attempts have begun of the manifest's outputs, where that is found by their names only.
-fn abandon(plan: &Plan, pipeline: &Pipeline, manifest: &Manifest, sink: &dyn Sink) -> Result<usize> {
-    if !sink.holds_outputs() {
+/// Give up what dead attempts have begun of a task's outputs, where that is found by their names only.
+fn abandon(
+    (plan, pipeline): (&Plan, &Pipeline),
+    (manifest, windows): (&Manifest, &[Recorded]),
+    sink: &dyn Sink,
+) -> Result<usize> {
+    if !sink.names_first() {
         return Ok(0);
     }
-    let name = |index| plan.output_name(pipeline, &manifest.named(index)).ok();
-    let names: Vec<_> = (0..manifest.len()).filter_map(name).map(|(directory, name)| join(&directory, &name)).collect();
-    sink.abandon(&names, begun_ns(&plan.job))
+    let mut names = Vec::new();
+    if plan.names_at_run_time() || plan.expands() {
+        for row in declared(windows)? {
+            let named = manifest.named(row.index as usize).read(row.hash);
+            let of_parts = row.outputs().filter_map(|(part, _)| plan.output_name(pipeline, &named.part(part)).ok());
+            names.extend(of_parts);
+        }
+    } else {
+        names.extend((0..manifest.len()).filter_map(|at| plan.output_name(pipeline, &manifest.named(at)).ok()));
+    }
+    let paths: Vec<_> = names.iter().map(|(directory, name)| join(directory, name)).collect();
+    sink.abandon(&paths, begun_ns(&plan.job))
 }
 
 /// When a job was created, in nanoseconds since 1970, and a little earlier, as clocks differ; its id begins with it.
 ///
-/// So the manifest stands for a record of each upload: it names all keys ahead, and no upload of the job is older.
+/// So the manifest stands for a record of each upload where it names all keys ahead: no upload of the job is older.
 fn begun_ns(job: &str) -> i64 {
     const ALPHABET: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     const CLOCKS_DIFFER_MS: i64 = 15 * 60 * 1_000; // what Amazon tolerates
@@ -106,6 +122,9 @@ pub fn adopt(bench: &Bench<'_>, source: &dyn Source, windows: &[Recorded]) -> Re
     let rows = crate::outcome::decode_rows(&recorded.blob)?;
     look_ahead(bench, &rows);
     for row in rows {
+        if is_intent(&row) {
+            continue;
+        }
         let lead = bench.outputs.lead(row.index);
         let adopted = match last.take().filter(|(other, _)| *other == lead) {
             Some((_, adopted)) => adopted,
@@ -140,10 +159,14 @@ pub fn adopt(bench: &Bench<'_>, source: &dyn Source, windows: &[Recorded]) -> Re
 fn look_ahead(bench: &Bench<'_>, rows: &[Row]) {
     let Some(sink) = bench.sink.filter(|sink| sink.holds_outputs()) else { return };
     for row in rows.iter().filter(|row| row.staged.is_some() && bench.outputs.lead(row.index) == row.index) {
-        let Ok((directory, name)) = bench.output_name(row.index, row.hash) else { continue };
-        if let Ok(Some(directory)) = sink.find_directory(&directory) {
-            directory.ask_ahead(&name);
-        }
+        look_ahead_at(bench, sink, &bench.manifest.named(row.index as usize).read(row.hash));
+    }
+}
+
+fn look_ahead_at(bench: &Bench<'_>, sink: &dyn Sink, named: &Named<'_>) {
+    let Ok((directory, name)) = bench.plan.output_name(bench.pipeline, named) else { return };
+    if let Ok(Some(directory)) = sink.find_directory(&directory) {
+        directory.ask_ahead(&name);
     }
 }
 
@@ -166,7 +189,12 @@ fn adopt_row(bench: &Bench<'_>, row: &Row) -> Result<Adopted> {
     };
     let named = bench.manifest.named(row.index as usize).read(row.hash);
     let mut directories: Vec<(Vec<u8>, Arc<dyn SinkDirectory>)> = Vec::new();
-    for (part, staged) in row.outputs() {
+    let outputs: Vec<_> = row.outputs().collect();
+    for (at, (part, staged)) in outputs.iter().enumerate() {
+        if at % LOOKED_AT_ONCE == 0 && row.parts.is_some() && sink.names_first() {
+            let next = outputs[at..].iter().take(LOOKED_AT_ONCE);
+            next.for_each(|(part, _)| look_ahead_at(bench, sink, &named.part(part)));
+        }
         let (path, name) = bench.plan.output_name(bench.pipeline, &named.part(part))?;
         let directory = match directories.last().filter(|(known, _)| *known == path) {
             Some((_, directory)) => Some(Arc::clone(directory)),

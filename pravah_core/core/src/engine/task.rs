@@ -11,6 +11,7 @@ use super::{
     account::Account,
     commit::{Committer, Next},
     crew::Crew,
+    intents::{Handed, Intents},
     outputs::Outputs,
     parts::Families,
     place::Places,
@@ -120,6 +121,7 @@ impl Engine {
             source: &*source,
             outputs: Outputs::of(plan, &pipeline, &manifest),
             families: Families::default(),
+            intents: Intents::default(),
             copied_there: match task.settle {
                 true => None,
                 false => copied_there(plan, &manifest, &*source, sink.as_deref()),
@@ -204,11 +206,23 @@ impl Run<'_> {
             },
         };
         std::thread::scope(|scope| {
+            let door = self.bench.intents.open(crew.windows.clone());
+            let run = move || {
+                let _door = door;
+                crew.run(todo)
+            };
             let staging = std::thread::Builder::new().name("pravah-crew".into());
-            let staging = staging.spawn_scoped(scope, || crew.run(todo)).expect("the system has a thread for the crew");
+            let staging = staging.spawn_scoped(scope, run).expect("the system has a thread for the crew");
             let mut answer = Ok(Next::Go);
-            for window in &full {
-                answer = committer.commit(window);
+            for handed in &full {
+                answer = match handed {
+                    Handed::Window(window) => committer.commit(window),
+                    Handed::Intent(row, answer) => committer.intend(*row).inspect(|next| {
+                        if *next == Next::Go {
+                            let _ = answer.send(()); // who asked may have been given up
+                        }
+                    }),
+                };
                 if !matches!(answer, Ok(Next::Go)) {
                     self.bench.control.drain();
                     break;

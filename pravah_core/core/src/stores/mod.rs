@@ -211,7 +211,8 @@ pub trait Sink: Send + Sync {
     /// Wait until the staged outputs are on disk. After an error they must be discarded, and staged anew.
     fn make_durable(&self, outputs: &[Output]) -> Result<()>;
 
-    /// Begin to publish outputs of a window, where many can be at once; each is waited for by its own `publish`.
+    /// Begin to publish outputs of a window, where many can be at once; each is waited for by its own `publish`
+    /// (see [`SinkDirectory::is_begun`]).
     fn begin_publish(&self, _outputs: &mut [Output]) {}
 
     /// Wait until the names in these directories are on disk.
@@ -227,6 +228,12 @@ pub trait Sink: Send + Sync {
 
     /// Whether small outputs are kept in memory until they are published.
     fn holds_outputs(&self) -> bool {
+        false
+    }
+
+    /// Whether an output that leaves memory does so under its final name, as nothing is renamed here. Directories are
+    /// no more than parts of names then.
+    fn names_first(&self) -> bool {
         false
     }
 
@@ -264,7 +271,7 @@ pub struct Beginning<'b> {
     pub temporary: &'b Temporary,
     /// How it will get its name.
     pub publish: Publish,
-    /// Its final name, where that is known.
+    /// Its final name; empty where that is not known yet.
     pub name: &'b [u8],
     /// What it will keep of its source, where that is known.
     pub attributes: Option<&'b Attributes>,
@@ -322,6 +329,11 @@ pub trait SinkDirectory: Send + Sync {
     /// has removed what was staged.
     fn publish(&self, output: &mut Output, publish: Publish) -> Result<()>;
 
+    /// Tell whether its publishing has begun, so that it may have its name.
+    fn is_begun(&self, _output: &Output) -> bool {
+        false
+    }
+
     /// Tell whether what an output shall replace is what was looked at, so that nothing that came later is lost.
     fn is_still(&self, output: &Output) -> Result<bool> {
         let Some(seen) = &output.replaces else { return Ok(true) };
@@ -334,6 +346,11 @@ pub trait SinkDirectory: Send + Sync {
 
     /// Tell whether the file at this name is the one that was staged: its publishing had come about.
     fn adopt(&self, name: &[u8], staged: &Staged) -> Result<bool>;
+
+    /// What stands at a name, where this job has published it under a lease that it has lost since.
+    fn left_there(&self, _name: &[u8]) -> Result<Option<Identity>> {
+        Ok(None)
+    }
 
     /// Tell whether what stands at a staged output's name is equal to it, byte for byte.
     fn has_equal(&self, output: &Output) -> Result<bool>;
@@ -365,6 +382,11 @@ pub trait SinkDirectory: Send + Sync {
         0
     }
 
+    /// Have a staged output wait elsewhere than in memory; it has its name.
+    fn leave_memory(&self, _output: &mut Output) -> Result<()> {
+        Ok(())
+    }
+
     /// The store's own view of this directory.
     fn as_any(&self) -> &dyn Any;
 }
@@ -386,6 +408,11 @@ pub(crate) const NAME_BYTES: usize = 255;
 pub trait Staging: Send {
     /// Append bytes.
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Whether it leaves memory with so many bytes more: from then on something of it is found by its name only.
+    fn leaves_memory(&self, _more_bytes: usize) -> bool {
+        false
+    }
 
     /// Leave a hole up to an offset.
     fn skip_to(&mut self, offset_bytes: u64) -> Result<()>;

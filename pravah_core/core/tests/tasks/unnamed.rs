@@ -80,7 +80,7 @@ fn closing_removes_what_a_zombie_staged_since() {
         bench.write(&bench.sink().join(litter), b"staged under an expired lease");
     }
     bench.write(&bench.sink().join(".pravah-01OTHER-7-1-0"), b"another job's");
-    let removed = pravah_core::engine::takeover::sweep_job(&bench.plan(), &bench.task.manifest);
+    let removed = pravah_core::engine::takeover::sweep_job(&bench.plan(), &bench.task.manifest, &bench.task.windows);
     assert_eq!((removed.expect("sweeps"), bench.litter()), (3, 1));
     assert_eq!((bench.output("a"), bench.output("d/b")), (b"one".to_vec(), b"two".to_vec()));
 }

@@ -44,7 +44,8 @@ impl ObjectLister {
 
     /// A lister of a plan's roots, without its sink.
     pub fn of(plan: &Plan) -> Result<Self> {
-        let sink = plan.sink.as_ref().map(|sink| sink.uri.as_str()).or(plan.dataset.as_deref());
+        let sink = plan.sink.as_ref().filter(|_| !plan.in_place).map(|sink| sink.uri.as_str());
+        let sink = sink.or(plan.dataset.as_deref());
         let sink = sink.filter(|uri| is_object_uri(uri)).map(Place::of).transpose()?;
         let lister = Self::new(plan.roots.iter().map(|root| root.uri.clone()))?;
         Ok(Self { sink: sink.map(|place| (place, plan.only_output())), ..lister })

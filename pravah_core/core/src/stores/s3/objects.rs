@@ -12,6 +12,7 @@ use super::{
     options::tags_as_query,
     place::Place,
     refusal::Refusal,
+    uploads::PART_BYTES,
 };
 use crate::stores::ObjectAttributes;
 
@@ -169,6 +170,22 @@ impl Place {
                 Ok((self.head(key).await?.ok_or_else(missing)?, Bytes::new()))
             }
             Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Read an object from its first byte to its last, a part at a time; false where `each` gives up, or it ends early.
+    pub async fn read_through(&self, key: &str, mut each: impl FnMut(&Seen, &Bytes) -> bool) -> Result<bool, Refusal> {
+        let (mut at, mut etag) = (0, None::<String>);
+        loop {
+            let (seen, bytes) = self.get(key, at, PART_BYTES as u64, etag.as_deref()).await?;
+            if !each(&seen, &bytes) {
+                return Ok(false);
+            }
+            at += bytes.len() as u64;
+            if at >= seen.size_bytes || bytes.is_empty() {
+                return Ok(at == seen.size_bytes);
+            }
+            etag = Some(seen.etag);
         }
     }
 

@@ -3,11 +3,14 @@
 //! Answers get lost, and so do workers. So where the condition does not hold, the object that is there is looked at:
 //! with our own owner's name it is this output, put by a request whose answer was lost; of an earlier lease of the
 //! same job (what has one key in a job is of one entry), it came late, and is replaced; of a later lease, it is we who
-//! are late; anything else is for `overwrite` to decide.
+//! are late; anything else is for `overwrite` to decide. Where keys are told by content, two entries of a job may come
+//! to one, and nothing is replaced.
 //!
 //! Where a server ignores conditions, the key is looked at before, and nothing is sent once the lease may have ended.
 
 use std::time::Instant;
+
+use bytes::Bytes;
 
 use super::{
     abilities::Fencing,
@@ -15,7 +18,6 @@ use super::{
     place::Place,
     refusal::Refusal,
     staging::{Content, identity, identity_of_stranger},
-    uploads::PART_BYTES,
 };
 use crate::{
     outcome::{Identity, Publish},
@@ -43,6 +45,8 @@ pub struct Publishing {
     pub key: String,
     pub owner: String,
     pub headers: Headers,
+    /// Keys are told by content: what has one need not be of the same entry.
+    pub shares_keys: bool,
     pub how: Publish,
     /// What may be replaced, and nothing that came after it; none: whatever has the key.
     pub replaces: Option<Identity>,
@@ -90,6 +94,7 @@ impl Publishing {
                 None => Only::IfFree,
                 Some(seen) if self.is_mine(seen) => return self.read_back().await,
                 // Somebody has the lease now, and has published already.
+                Some(_) if self.shares_keys => return Ok(Ending::Taken),
                 Some(seen) if Owner::of(&seen.owner).is_some_and(|theirs| theirs.is_after(&self.owner)) => {
                     return Ok(Ending::Gone);
                 }
@@ -139,20 +144,15 @@ impl Publishing {
     /// Read the object, where that is wanted, and see whether it is what was put.
     async fn read_back(&self) -> Result<Ending, Refusal> {
         let Some(expected) = self.hash else { return Ok(Ending::Published) };
-        let mut hasher = xxhash_rust::xxh3::Xxh3Default::new();
-        let (mut at, mut etag) = (0, None::<String>);
-        while at < self.size_bytes {
-            let length = (self.size_bytes - at).min(PART_BYTES as u64);
-            let (seen, bytes) = self.place.get(&self.key, at, length, etag.as_deref()).await?;
-            if bytes.is_empty() || !self.is_mine(&seen) {
-                return Ok(Ending::Unequal(format!(
-                    "{} bytes were put, {} are there",
-                    self.size_bytes, seen.size_bytes
-                )));
-            }
-            hasher.update(&bytes);
-            at += bytes.len() as u64;
-            etag = Some(seen.etag);
+        let (mut hasher, mut found_bytes) = (xxhash_rust::xxh3::Xxh3Default::new(), 0);
+        let each = |seen: &Seen, bytes: &Bytes| {
+            hasher.update(bytes);
+            found_bytes = seen.size_bytes;
+            self.is_mine(seen)
+        };
+        if !self.place.read_through(&self.key, each).await? {
+            let put_bytes = self.size_bytes;
+            return Ok(Ending::Unequal(format!("{put_bytes} bytes were put, {found_bytes} are there")));
         }
         let found = hasher.digest();
         Ok(if found == expected {

@@ -15,7 +15,7 @@ use super::{
     abilities::{Fencing, find_fencing},
     copies::{Copy, Copying, SOURCE_CHANGED, find_out},
     looks::{Asks, Looks},
-    objects::{Depth, OWNER, Seen, Start},
+    objects::{Depth, Headers, Seen, Start},
     options::Rules,
     place::Place,
     publish::{Ending, Publishing, identity_of, is_of_job, is_same},
@@ -23,13 +23,14 @@ use super::{
     refusal::Refusal,
     runtime::{begin, wait},
     source::ObjectDirectory,
-    staging::{Content, Held, ObjectStaging, identity},
-    uploads::{LARGEST_UPLOAD_BYTES, UPLOAD_BYTES, abandon},
+    staging::{Checks, Content, Held, ObjectStaging, identity, owned_headers},
+    uploads::{LARGEST_UPLOAD_BYTES, UPLOAD_BYTES, Upload, abandon},
 };
 use crate::{
     Error, Result,
+    naming::Template,
     outcome::{Identity, Publish, Staged},
-    plan::{SinkPlan, Verify},
+    plan::SinkPlan,
     stores::{
         Beginning, Copied, Output, Sink, SinkDirectory, SourceDirectory, Staging, Standing, Temporaries, Temporary,
     },
@@ -50,7 +51,7 @@ pub struct ObjectSink(Arc<Shared>);
 
 struct Shared {
     place: Place,
-    verify: Verify,
+    checks: Checks,
     rules: Rules,
     fencing: OnceLock<Fencing>,
     /// Leases may end while this process lives.
@@ -71,10 +72,11 @@ impl ObjectSink {
         let place = Place::of(&sink.uri)?;
         let page = wait(place.page(&place.key_prefix(), Depth::AllLevels, Start::Beginning, 1));
         let page = page.map_err(|refusal| refusal.error(&format!("list {}", place.shown(""))))?;
-        let (verify, is_empty) = (sink.verify, page.objects.is_empty());
+        let is_empty = page.objects.is_empty();
+        let shares_keys = sink.path.as_ref().is_some_and(Template::needs_hash);
         Ok(Self(Arc::new(Shared {
             place,
-            verify,
+            checks: Checks { verify: sink.verify, shares_keys },
             rules: Rules::of(sink),
             fencing: OnceLock::new(),
             expires: temporaries == Temporaries::Named,
@@ -148,6 +150,10 @@ impl Sink for ObjectSink {
     }
 
     fn holds_outputs(&self) -> bool {
+        true
+    }
+
+    fn names_first(&self) -> bool {
         true
     }
 
@@ -238,9 +244,10 @@ impl ObjectSinkDirectory {
         }
         let publishing = Publishing {
             place: self.place.clone(),
-            key,
             owner: held.owner.clone(),
-            headers: held.headers.clone(),
+            headers: self.headers(&key, held),
+            key,
+            shares_keys: self.sink.checks.shares_keys,
             how,
             replaces: output.replaces,
             size_bytes: output.staged.identity.size_bytes,
@@ -251,6 +258,21 @@ impl ObjectSinkDirectory {
         let content = replace(&mut held.content, Content::Gone);
         held.ending = Some(begin(publishing.run(content)));
         Ok(())
+    }
+
+    fn headers(&self, key: &str, held: &Held) -> Headers {
+        let told = || owned_headers(&self.sink.rules, key, (&held.owner, held.attributes.as_ref()));
+        held.headers.clone().unwrap_or_else(told)
+    }
+
+    /// Tell whether an object has this content.
+    fn has_digest(&self, key: &str, expected: blake3::Hash) -> Result<bool, Refusal> {
+        let mut digester = blake3::Hasher::new();
+        let is_whole = wait(self.place.read_through(key, |_, bytes| {
+            digester.update(bytes);
+            true
+        }))?;
+        Ok(is_whole && digester.finalize() == expected)
     }
 }
 
@@ -281,7 +303,7 @@ impl SinkDirectory for ObjectSinkDirectory {
     }
 
     fn stage(&self, beginning: &Beginning<'_>) -> Result<Box<dyn Staging>> {
-        Ok(Box::new(ObjectStaging::begin(&self.place, beginning, &self.sink.rules, self.sink.verify)?))
+        Ok(Box::new(ObjectStaging::begin(&self.place, beginning, &self.sink.rules, self.sink.checks)?))
     }
 
     fn stage_copy(&self, beginning: &Beginning<'_>, from: &dyn SourceDirectory, name: &[u8]) -> Result<Option<Copied>> {
@@ -290,8 +312,7 @@ impl SinkDirectory for ObjectSinkDirectory {
             return Ok(None);
         }
         let (seen, key, owner) = (from.look(name)?, self.place.key(beginning.name)?, beginning.temporary.name());
-        let mut headers = self.sink.rules.headers(&key, Some(&attributes(&seen)));
-        headers.push((OWNER.to_owned(), owner.clone()));
+        let headers = owned_headers(&self.sink.rules, &key, (&owner, Some(&attributes(&seen))));
         let staged = Staged {
             temporary: Some(beginning.temporary.number),
             publish: beginning.publish,
@@ -299,7 +320,15 @@ impl SinkDirectory for ObjectSinkDirectory {
         };
         let source = fingerprint(&seen);
         let copy = Copy::new(from.place.clone(), from.place.key(name)?, (seen.etag, seen.size_bytes));
-        let held = Held { owner, headers, content: Content::Copied(Box::new(copy)), hash: None, ending: None };
+        let held = Held {
+            owner,
+            headers: Some(headers),
+            attributes: None,
+            content: Content::Copied(Box::new(copy)),
+            hash: None,
+            digest: None,
+            ending: None,
+        };
         Ok(Some(Copied { source, staged, held: Box::new(held) }))
     }
 
@@ -327,6 +356,10 @@ impl SinkDirectory for ObjectSinkDirectory {
         }
     }
 
+    fn is_begun(&self, output: &Output) -> bool {
+        output.held.downcast_ref::<Held>().is_some_and(|held| held.ending.is_some())
+    }
+
     /// The request that publishes it tells.
     fn is_still(&self, _: &Output) -> Result<bool> {
         Ok(true)
@@ -340,15 +373,24 @@ impl SinkDirectory for ObjectSinkDirectory {
         Ok(self.seen(name)?.is_some_and(|seen| is_same(&identity_of(&seen), &staged.identity)))
     }
 
+    fn left_there(&self, name: &[u8]) -> Result<Option<Identity>> {
+        let Some(own) = self.sink.owner.get() else { return Ok(None) };
+        let seen = self.seen(name)?.filter(|seen| is_of_job(&seen.owner, own));
+        Ok(seen.map(|seen| identity_of(&seen)))
+    }
+
     fn has_equal(&self, output: &Output) -> Result<bool> {
-        let Some(Held { content: Content::Whole(bytes), .. }) = output.held.downcast_ref::<Held>() else {
-            return Ok(false); // parts are on the server, where nobody can read them
-        };
+        let Some(held) = output.held.downcast_ref::<Held>() else { return Ok(false) };
         let key = self.place.key(&output.name)?;
-        match wait(self.place.get(&key, 0, bytes.len() as u64 + 1, None)) {
-            Ok((seen, found)) => Ok(seen.size_bytes == bytes.len() as u64 && found == *bytes),
+        let is_equal = match (&held.content, held.digest) {
+            (Content::Whole(bytes), _) => wait(self.place.get(&key, 0, bytes.len() as u64 + 1, None))
+                .map(|(seen, found)| seen.size_bytes == bytes.len() as u64 && found == *bytes),
+            (Content::Parts(_), Some(digest)) => self.has_digest(&key, digest),
+            _ => Ok(false), // what is on the server in parts nobody can read
+        };
+        match is_equal {
             Err(refusal) if refusal.is_missing() => Ok(false),
-            Err(refusal) => Err(refusal.error(&format!("read {}", self.place.shown_key(&key)))),
+            answer => answer.map_err(|refusal| refusal.error(&format!("read {}", self.place.shown_key(&key)))),
         }
     }
 
@@ -383,6 +425,19 @@ impl SinkDirectory for ObjectSinkDirectory {
             Some(Held { content: Content::Whole(bytes), .. }) => bytes.len() as u64,
             _ => 0,
         }
+    }
+
+    fn leave_memory(&self, output: &mut Output) -> Result<()> {
+        let key = self.place.key(&output.name)?;
+        let Some(held) = output.held.downcast_mut::<Held>() else { return Ok(()) };
+        let Content::Whole(bytes) = &held.content else { return Ok(()) };
+        let uploaded = Upload::begin(&self.place, &key, self.headers(&key, held)).and_then(|mut upload| {
+            upload.send(bytes.clone())?;
+            upload.settle().map(|()| upload)
+        });
+        let asked = || format!("upload {}", self.place.shown_key(&key));
+        held.content = Content::Parts(Box::new(uploaded.map_err(|refusal| refusal.error(&asked()))?));
+        Ok(())
     }
 
     fn id(&self) -> (u64, u64) {

@@ -41,25 +41,33 @@ pub fn identity_of_stranger(etag: &str, size_bytes: u64, modified_ns: i64) -> Id
 /// An output while it is written.
 pub struct ObjectStaging {
     place: Place,
-    key: String,
+    /// With what an upload is begun; none: its name is not known yet.
+    key: Option<(String, Headers)>,
     owner: String,
     publish: Publish,
     number: u32,
-    headers: Headers,
+    attributes: Option<Attributes>,
     buffer: Vec<u8>,
     upload: Option<Upload>,
     size_bytes: u64,
     /// Of what was written, where it is read back.
     hasher: Option<Box<Xxh3Default>>,
+    /// The same, where what has its name may be as good.
+    digester: Option<Box<blake3::Hasher>>,
 }
 
 /// What is kept of a staged output until it is published.
 pub struct Held {
     pub owner: String,
-    pub headers: Headers,
+    /// How it is put; none: its name was not known, and tells some of it.
+    pub headers: Option<Headers>,
+    /// What it keeps of its source, as far as that is not in the headers.
+    pub attributes: Option<Attributes>,
     pub content: Content,
     /// Of the content, where it is read back.
     pub hash: Option<u64>,
+    /// The same, where what has its name may be as good.
+    pub digest: Option<blake3::Hash>,
     /// The publishing that has begun.
     pub ending: Option<JoinHandle<(Content, Ending)>>,
 }
@@ -78,33 +86,38 @@ pub enum Content {
 
 impl ObjectStaging {
     /// Begin an output.
-    pub fn begin(place: &Place, beginning: &Beginning<'_>, rules: &Rules, verify: Verify) -> Result<Self> {
-        let (owner, key) = (beginning.temporary.name(), place.key(beginning.name)?);
-        let mut headers = rules.headers(&key, beginning.attributes);
-        headers.push((OWNER.to_owned(), owner.clone()));
+    pub fn begin(place: &Place, beginning: &Beginning<'_>, rules: &Rules, checks: Checks) -> Result<Self> {
+        let owner = beginning.temporary.name();
+        let (key, attributes) = if beginning.name.is_empty() {
+            (None, beginning.attributes.cloned())
+        } else {
+            let key = place.key(beginning.name)?;
+            let headers = owned_headers(rules, &key, (&owner, beginning.attributes));
+            (Some((key, headers)), None)
+        };
         Ok(Self {
             key,
             place: place.clone(),
             owner,
             publish: beginning.publish,
             number: beginning.temporary.number,
-            headers,
+            attributes,
             buffer: Vec::new(),
             upload: None,
             size_bytes: 0,
-            hasher: (verify == Verify::Content).then(Box::default),
+            hasher: (checks.verify == Verify::Content).then(Box::default),
+            digester: checks.shares_keys.then(Box::default),
         })
     }
 
     /// Send what there is as a part.
     fn send(&mut self) -> Result<()> {
-        let asked = || format!("upload {}", self.place.shown_key(&self.key));
+        let (key, headers) = self.key.as_ref().ok_or(Error::NameNeeded)?;
+        let asked = || format!("upload {}", self.place.shown_key(key));
         let upload = match &mut self.upload {
             Some(upload) => upload,
-            none => none.insert(
-                Upload::begin(&self.place, &self.key, self.headers.clone())
-                    .map_err(|refusal| refusal.error(&asked()))?,
-            ),
+            none => none
+                .insert(Upload::begin(&self.place, key, headers.clone()).map_err(|refusal| refusal.error(&asked()))?),
         };
         let part = Bytes::from(take(&mut self.buffer));
         upload.send(part).map_err(|refusal| refusal.error(&asked()))
@@ -117,6 +130,9 @@ impl Staging for ObjectStaging {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(bytes);
         }
+        if let Some(digester) = &mut self.digester {
+            digester.update(bytes);
+        }
         while !bytes.is_empty() {
             let most = self.upload.as_ref().map_or(PART_BYTES, Upload::part_bytes);
             if self.buffer.len() >= most {
@@ -128,6 +144,10 @@ impl Staging for ObjectStaging {
             bytes = rest;
         }
         Ok(())
+    }
+
+    fn leaves_memory(&self, more_bytes: usize) -> bool {
+        self.upload.is_none() && self.buffer.len() + more_bytes > PART_BYTES
     }
 
     /// Objects have no holes.
@@ -149,7 +169,8 @@ impl Staging for ObjectStaging {
         let content = if self.upload.is_some() {
             self.send()?;
             let mut upload = self.upload.take().ok_or(Error::Cancelled)?;
-            let asked = format!("upload {}", self.place.shown_key(&self.key));
+            let key = self.key.as_ref().map_or("", |(key, _)| key);
+            let asked = format!("upload {}", self.place.shown_key(key));
             upload.settle().map_err(|refusal| refusal.error(&asked))?;
             Content::Parts(Box::new(upload))
         } else {
@@ -159,7 +180,25 @@ impl Staging for ObjectStaging {
         let identity = identity(&self.owner, self.size_bytes);
         let staged = Staged { temporary: Some(self.number), publish: self.publish, identity };
         let hash = self.hasher.take().map(|hasher| hasher.digest());
-        let (owner, headers) = (take(&mut self.owner), take(&mut self.headers));
-        Ok((staged, Box::new(Held { owner, headers, content, hash, ending: None })))
+        let digest = self.digester.take().map(|digester| digester.finalize());
+        let (owner, attributes) = (take(&mut self.owner), self.attributes.take());
+        let headers = self.key.take().map(|(_, headers)| headers);
+        Ok((staged, Box::new(Held { owner, headers, attributes, content, hash, digest, ending: None })))
     }
+}
+
+/// What is to be known of an output's content beside its size.
+#[derive(Debug, Clone, Copy)]
+pub struct Checks {
+    /// How much is proven of it.
+    pub verify: Verify,
+    /// Keys are told by content, so that what has one may be as good.
+    pub shares_keys: bool,
+}
+
+/// The headers of a request that makes the object of a key: its owner is named by them.
+pub fn owned_headers(rules: &Rules, key: &str, (owner, source): (&str, Option<&Attributes>)) -> Headers {
+    let mut headers = rules.headers(key, source);
+    headers.push((OWNER.to_owned(), owner.to_owned()));
+    headers
 }
