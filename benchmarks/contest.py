@@ -1,8 +1,8 @@
 """The method: entrants take turns on the same data, and medians are compared.
 
 Each entrant runs once unmeasured (page cache, lazy loading), then the rounds go A B C A B C …,
-so that a noisy minute hits all of them. Output goes to a directory that is new in every round,
-because creating files gets slower where others have been deleted.
+so that a noisy minute hits all of them. Output goes to a directory that is new in every round, and
+nothing is removed before the last one, because creating files gets slower where others have been.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class CommandError(Exception):
 def compete(
     title: str, entrants: Sequence[Entrant], scratch: Path, rounds: int = ROUNDS
 ) -> Contest:
-    """Run the entrants in turn and give their figures; `scratch` is emptied afterwards."""
+    """Run the entrants in turn, with outputs below `scratch`, and give their figures."""
     contest = Contest(title)
     present = []
     for entrant in entrants:
@@ -127,8 +127,6 @@ def compete(
             if number:
                 samples[entrant.name].append(sample)
             output_bytes[entrant.name] = _size_bytes(out)
-    shutil.rmtree(scratch)
-    os.sync()
     contest.figures = [
         _figure(entrant, samples[entrant.name], output_bytes[entrant.name]) for entrant in present
     ]

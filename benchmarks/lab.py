@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import data
 from benchmarks.contest import Contest, Entrant, compete
+from benchmarks.scratch import scratch
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent
@@ -37,9 +37,11 @@ class Lab:
     cache: Path
 
     def compete(self, title: str, entrants: Sequence[Entrant], rounds: int = 5) -> Contest:
-        """Run a contest in a scratch directory of its own."""
-        scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=self.cache))
-        return compete(title, entrants, scratch, rounds)
+        """Run a contest, with its outputs in a place of their own."""
+        with scratch(self.cache) as (place, told):
+            contest = compete(title, entrants, place, rounds)
+        contest.notes.append(told)
+        return contest
 
     @property
     def tree_files(self) -> int:

@@ -25,8 +25,8 @@ pub struct Rows<'t> {
     /// Whether the text's end ends a row.
     is_whole: bool,
     at: usize,
-    /// Bytes that end a field.
-    stops: [bool; 256],
+    /// Bytes that end a field, each eight times.
+    stops: [u64; 3],
 }
 
 /// Bytes that the fields of a row take which has this size at most.
@@ -41,10 +41,7 @@ pub const MOST_FIELDS: usize = super::MOST_COLUMNS + 1;
 impl<'t> Rows<'t> {
     /// Begin at the text's beginning.
     pub fn new(text: &'t [u8], dialect: Dialect, is_whole: bool) -> Self {
-        let mut stops = [false; 256];
-        for byte in [dialect.delimiter, b'\n', b'\r'] {
-            stops[usize::from(byte)] = true;
-        }
+        let stops = [dialect.delimiter, b'\n', b'\r'].map(|byte| u64::from_le_bytes([byte; 8]));
         Self { text, dialect, is_whole, at: 0, stops }
     }
 
@@ -114,9 +111,22 @@ impl<'t> Rows<'t> {
         }
     }
 
+    /// Where the field ends that goes on here. Fields are too short for vectors: eight bytes are looked at together
+    /// (Warren, "Hacker's Delight", 6-1; the lowest byte that is told is one).
     fn stop(&self, from: usize) -> usize {
-        let rest = &self.text[from..];
-        from + rest.iter().position(|&byte| self.stops[usize::from(byte)]).unwrap_or(rest.len())
+        const LOW: u64 = u64::from_le_bytes([0x01; 8]);
+        const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+        let (words, rest) = self.text[from..].as_chunks::<8>();
+        for (number, word) in words.iter().enumerate() {
+            let word = u64::from_le_bytes(*word);
+            let is_stop = |stop: u64| (word ^ stop).wrapping_sub(LOW) & !(word ^ stop) & HIGH;
+            let found = self.stops.iter().fold(0, |found, &stop| found | is_stop(stop));
+            if found != 0 {
+                return from + 8 * number + found.trailing_zeros() as usize / 8;
+            }
+        }
+        let is_stop = |byte: &u8| self.stops.contains(&u64::from_le_bytes([*byte; 8]));
+        self.text.len() - rest.len() + rest.iter().position(is_stop).unwrap_or(rest.len())
     }
 
     /// Whether its quotes are around it, as they are under the right delimiter, and not somewhere in it.
@@ -183,6 +193,19 @@ mod tests {
                 .chain([vec!["d"], vec!["e\nf", "g"]])
                 .collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn test_fields_of_any_length_end_where_they_end() {
+        for length in 0..40 {
+            for before in 0..9 {
+                let (first, second) = ("\u{e9}".repeat(before), "\u{b}-".repeat(length));
+                for end in ["\n", "\r", "\r\n", ""] {
+                    let text = format!("{first},{second}{end}");
+                    assert_eq!(rows(&text, true), [[first.as_str(), second.as_str()]], "{text:?}");
+                }
+            }
+        }
     }
 
     #[test]
