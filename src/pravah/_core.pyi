@@ -70,6 +70,7 @@ class WindowRecord(TypedDict):
     counts: Counts
     summary: str
     finished: bool
+    intent: bool
 
 class EmittedManifest(TypedDict):
     """A slice of entries that the scan has cut."""

@@ -191,6 +191,7 @@ def record(
     window: bytes | None = b"window",
     acknowledge: bool = False,
     finished: bool = False,
+    intent: bool = False,
     **counts: int,
 ) -> WindowRecord:
     """Make the write of a window; counts are those of the whole task."""
@@ -202,6 +203,7 @@ def record(
         counts=TaskCounts(**counts),
         summary='{"reasons": {}}',
         finished=finished,
+        intent=intent,
     )
 
 

@@ -17,6 +17,7 @@ from pravah.model.ledger import (
     Suspect,
     TaskKind,
     Verdict,
+    WindowRecord,
 )
 from pravah.model.status import JobStatus
 from tests.conformance.ledgers import Cluster, claim_entries, listed, new_job, record, submit
@@ -241,12 +242,17 @@ def test_strikes_of_a_task_grow_with_bad_ends_and_fall_with_progress(ledger: Led
     assert lease.strikes == 0
 
 
-def test_write_without_progress_keeps_strikes(ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    "written",
+    [record(window=None), record(intent=True), record(window=None, acknowledge=True, intent=True)],
+    ids=["nothing", "intent", "intent acknowledged"],
+)
+def test_write_without_progress_keeps_strikes(ledger: Ledger, written: WindowRecord) -> None:
     job_id = listed(ledger, 4)
     (lease,) = claim_entries(ledger, job_id)
     ledger.release(lease, Release.STRUCK)
     (lease,) = claim_entries(ledger, job_id)
-    ledger.commit_window(lease, record(window=None))
+    ledger.commit_window(lease, written)
     ledger.release(lease, Release.STRUCK)
     (lease,) = claim_entries(ledger, job_id)
     assert lease.strikes == 2

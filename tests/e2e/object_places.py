@@ -65,6 +65,14 @@ class Place:
             found[key] = digest.hexdigest()
         return found
 
+    def owned(self, prefix: str = "") -> int:
+        """Count the objects that say that a job of ours has made them."""
+        heads = (
+            self.client.head_object(Bucket=self.bucket, Key=prefix + key)
+            for key in self.sizes(prefix)
+        )
+        return sum("pravah" in head["Metadata"] for head in heads)
+
     def uploads(self, *keys: str) -> list[str]:
         """Give the keys of uploads that nobody has ended; MinIO finds them by whole keys only."""
         return [

@@ -136,7 +136,7 @@ class Stage:
             return sum(path.is_file() for path in self.sink.rglob("*"))
         bucket = self.buckets[self.shape.sink]
         if self.shape.in_place:
-            return sum(key.endswith(".zst") for key in bucket.sizes(SOURCE))
+            return bucket.owned(SOURCE)
         return len(bucket.sizes(SINK))
 
     def jobs(self) -> list[tuple[Job, list[bytes]]]:

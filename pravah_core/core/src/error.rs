@@ -243,7 +243,6 @@ impl Error {
             Self::NoSuchColumn(_) => "no_such_column",
             Self::ReadAgain(_) => "read_again",
             Self::WindowTooLarge => errno_kind(Errno::NOMEM),
-            Self::NameNeeded => "name_needed",
             Self::NotText(_) => "not_text",
             Self::HeaderMismatch(_) => "header_mismatch",
             Self::ColumnsDiffer(_) => "columns_differ",
@@ -274,7 +273,7 @@ impl Error {
             Self::Panicked(_) => "processor_panicked",
             Self::Cancelled => "cancelled",
             Self::DamagedBlob { .. } => "damaged_blob",
-            Self::InvalidPlan(_) => "invalid_plan",
+            Self::InvalidPlan(_) | Self::NameNeeded => "invalid_plan",
         }
     }
 

@@ -91,6 +91,7 @@ pub fn record<'py>(py: Python<'py>, record: &WindowRecord) -> PyResult<Bound<'py
     dict.set_item("counts", counts(py, &record.counts)?)?;
     dict.set_item("summary", &record.summary)?;
     dict.set_item("finished", record.finished)?;
+    dict.set_item("intent", record.intent)?;
     Ok(dict)
 }
 

@@ -35,7 +35,7 @@ def commit_window(connection: Connection, lease: Lease, record: WindowRecord) ->
         "id": lease.task_id,
         "token": lease.token,
         "seq": lease.seq,
-        "progress": record.acknowledge or record.window is not None,
+        "progress": record.is_progress,
         "summary": record.summary,
         **asdict(record.counts),
     }

@@ -86,11 +86,11 @@ def commit(ledger: Ledger, attempt: Attempt, message: Message) -> Verdict:
     """Write a record of an attempt into the ledger."""
     record: Record = message["record"]
     if message["type"] == "tasks":
-        verdict = ledger.emit(attempt.lease, _emission(record))
+        verdict, is_intent = ledger.emit(attempt.lease, _emission(record)), False
     else:
-        verdict = ledger.commit_window(attempt.lease, _window(record))
+        verdict, is_intent = ledger.commit_window(attempt.lease, _window(record)), record["intent"]
     if verdict is not Verdict.FENCED:
-        attempt.progressed = True
+        attempt.progressed = attempt.progressed or not is_intent
         attempt.counts = record["counts"]
         attempt.finished = record["finished"]
     return verdict
@@ -186,4 +186,5 @@ def _window(record: Record) -> WindowRecord:
         counts=TaskCounts(**record["counts"]),
         summary=record["summary"],
         finished=record["finished"],
+        intent=record["intent"],
     )

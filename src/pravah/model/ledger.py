@@ -158,6 +158,13 @@ class WindowRecord:
     counts: TaskCounts
     summary: str
     finished: bool
+    intent: bool = False
+    """It tells of what may begin, and of nothing that was done."""
+
+    @property
+    def is_progress(self) -> bool:
+        """Whether entries were recorded or acknowledged."""
+        return not self.intent and (self.acknowledge or self.window is not None)
 
 
 @dataclass(frozen=True, slots=True)

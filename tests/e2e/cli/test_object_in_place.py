@@ -81,15 +81,16 @@ def put(double: S3Double, bucket: str, key: bytes, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("conditions", [True, False])
+@pytest.mark.parametrize("before", ["GetObject", "HeadObject"])
 def test_object_that_comes_while_its_forerunner_is_read_is_not_replaced(
-    cli: Cli, double: S3Double, doubled: str, *, conditions: bool
+    cli: Cli, double: S3Double, doubled: str, before: str, *, conditions: bool
 ) -> None:
-    """It is read itself, in another try."""
+    """It is read itself, in another try; whether the key was looked at before or behind it."""
     double.quirks.honours_conditions = conditions
     put(double, doubled, b"in/a.csv", TABLE)
     later = b"id,name\n3,Uma\n"
     come = meanwhile(lambda: put(double, doubled, b"in/a.csv", later))
-    double.faults.add("GetObject", come, key="in/a.csv")
+    double.faults.add(before, come, key="in/a.csv")
     job = cli.job(f"s3://{doubled}/in/", *SELECT)
     assert (job["status"], job["counts"]["done"]) == ("completed", 1)
     assert double.objects(doubled) == {b"in/a.csv": b"name\nUma\n"}

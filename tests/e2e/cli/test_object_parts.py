@@ -235,3 +235,51 @@ def test_uploads_whose_keys_only_reading_tells_are_found_behind_a_kill(
     assert double.store.buckets[doubled].uploads == {}, f"begun was {begun}"
     (job,) = cli.ok("jobs", "list", "--json").objects()
     assert (job["status"], job["counts"]["done"]) == ("completed", 3)
+
+
+def test_part_that_can_not_be_put_takes_the_others_back_where_they_were_looked_at_before(
+    cli: Cli, double: S3Double, doubled: str, large: Path
+) -> None:
+    run = (large, "--to", f"s3://{doubled}/out/", "-s", SPLIT)
+    cli.job(*run)
+    for key in double.objects(doubled):
+        double.store.buckets[doubled].remove(key)
+    double.faults.add("PutObject", refuse(403, "AccessDenied"), key="*a-00002.bin", times=FOREVER)
+    job = cli.job(*run, "--new")
+    assert (job["counts"]["done"], job["counts"]["failed"]) == (2, 1)
+    assert sorted(double.objects(doubled)) == [b"out/d/b-00000.bin", b"out/empty-00000.bin"]
+
+
+def test_part_that_somebody_has_replaced_stays_where_a_shorter_result_has_none_like_it(
+    cli: Cli, double: S3Double, doubled: str, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "texts", {"a.txt": lines(8)})
+    run = (source, "--to", f"s3://{doubled}/out/", "-s", "split:lines=2")
+    cli.job(*run)
+    write(source, {"a.txt": lines(3)})
+    theirs = Stored(b"theirs", etag_of(b"theirs"))
+    bucket = double.store.buckets[doubled]
+    # It comes behind every look at what was there before.
+    come = meanwhile(lambda: bucket.put(b"out/a-00003.txt", theirs))
+    double.faults.add("PutObject", come, key="out/a-00000.txt")
+    job = cli.job(*run, "--new")
+    assert (job["status"], job["counts"]["done"]) == ("completed", 1)
+    assert double.objects(doubled) == {
+        b"out/a-00000.txt": b"line 0\nline 1\n",
+        b"out/a-00001.txt": b"line 2\n",
+        b"out/a-00003.txt": b"theirs",
+    }
+
+
+def test_directory_of_outputs_is_listed_once_for_all_files(
+    cli: Cli, double: S3Double, doubled: str, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "texts", {f"{number:03}.txt": lines(3) for number in range(300)})
+    run = (source, "--to", f"s3://{doubled}/out/", "-s", "split:lines=2")
+    double.store.buckets[doubled].put(b"out/theirs", Stored(b"theirs", etag_of(b"theirs")))
+    cli.job(*run)
+    double.seen.clear()
+    job = cli.job(*run, "--new")
+    assert job["counts"]["done"] + job["counts"]["skipped"] == 300
+    listings = [seen for seen in double.seen if seen.operation == "ListObjectsV2"]
+    assert len(listings) <= 6  # by planning, by opening the sink, and at most one for each task

@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
+    time::Instant,
 };
 
 use super::{
@@ -41,6 +42,18 @@ pub struct WindowRecord {
     pub summary: String,
     /// Whether nothing of the task remains.
     pub finished: bool,
+    /// Whether it only tells of what may begin: nothing is recorded as done, and nothing acknowledged.
+    pub intent: bool,
+}
+
+/// What is recorded.
+enum Entry {
+    /// A window.
+    Window(Vec<u8>),
+    /// What may begin.
+    Intent(Vec<u8>),
+    /// Nothing: only the window before is acknowledged.
+    None,
 }
 
 /// A published window that no transaction has acknowledged yet.
@@ -51,6 +64,9 @@ pub struct Published {
     /// The rows that differ from what was recorded.
     pub amendments: Vec<Row>,
 }
+
+/// Outputs whose publishing has begun and is waited for: as many as a window has entries.
+const BEGUN_AT_ONCE: usize = 4_096;
 
 /// Commits one window after the other.
 pub struct Committer<'c, 't> {
@@ -87,7 +103,7 @@ impl Committer<'_, '_> {
             return Ok(Next::Go);
         }
         let blob = encode_rows(&window.rows)?;
-        match self.record(Some(blob))? {
+        match self.record(Entry::Window(blob))? {
             Verdict::Fenced => {
                 discard(&mut window.outputs);
                 return Ok(Next::Fenced);
@@ -103,7 +119,7 @@ impl Committer<'_, '_> {
 
     /// Have an intent recorded, as a window of its own.
     pub fn intend(&mut self, row: Row) -> Result<Next> {
-        match self.record(Some(encode_rows(&[row])?))? {
+        match self.record(Entry::Intent(encode_rows(&[row])?))? {
             Verdict::Fenced => return Ok(Next::Fenced),
             Verdict::Drain => self.bench.control.drain(),
             Verdict::Committed => {}
@@ -114,7 +130,7 @@ impl Committer<'_, '_> {
 
     /// Acknowledge what is published, and say whether anything of the task remains.
     pub fn finish(&mut self) -> Result<Verdict> {
-        self.record(None)
+        self.record(Entry::None)
     }
 
     /// Entries of the task that are not acknowledged yet.
@@ -122,7 +138,7 @@ impl Committer<'_, '_> {
         (self.bench.manifest.len() as u64).saturating_sub(self.account.counts.entries())
     }
 
-    fn record(&mut self, window: Option<Vec<u8>>) -> Result<Verdict> {
+    fn record(&mut self, entry: Entry) -> Result<Verdict> {
         let pending = self.pending.take();
         let acknowledge = pending.is_some();
         let Published { rows, amendments } = pending.unwrap_or_default();
@@ -130,7 +146,10 @@ impl Committer<'_, '_> {
             self.account.add(row, || self.bench.shown_path(row.index));
         }
         let fingerprints = self.memories(&rows)?;
-        let finished = window.is_none() && self.remaining() == 0;
+        let finished = matches!(entry, Entry::None) && self.remaining() == 0;
+        let intent = rows.is_empty() && (acknowledge || matches!(entry, Entry::Intent(_)));
+        let intent = intent && !matches!(entry, Entry::Window(_));
+        let window = if let Entry::Window(blob) | Entry::Intent(blob) = entry { Some(blob) } else { None };
         self.account.effort = self.bench.effort.so_far();
         self.account.hedged = self.source.hedged();
         if self.bench.sink.is_some_and(Sink::has_left_uploads) {
@@ -145,6 +164,7 @@ impl Committer<'_, '_> {
             counts: self.account.counts,
             summary: self.account.summary(),
             finished,
+            intent,
         })?;
         drop(waiting);
         if verdict != Verdict::Fenced {
@@ -220,16 +240,19 @@ impl Committer<'_, '_> {
     fn publish(&mut self, mut window: Window) -> Result<Option<Published>> {
         let mut amendments = Vec::new();
         let mut touched = Touched::default();
-        if let Some(sink) = self.bench.sink.filter(|_| !self.shares_families()) {
-            sink.begin_publish(&mut window.outputs);
-        }
-        let mut outputs = window.outputs.as_mut_slice();
+        let (mut outputs, recorded) = (window.outputs.as_mut_slice(), Instant::now());
+        // Outputs, from the next one on, that have begun.
+        let mut begun = 0;
         for alike in window.output_rows.chunk_by(|one, other| one == other) {
             self.bench.control.get_on();
+            if let Some(sink) = self.bench.sink.filter(|_| begun == 0) {
+                begun = if self.shares_families() { alike.len() } else { outputs.len() }.min(BEGUN_AT_ONCE);
+                sink.begin_publish(&mut outputs[..begun], recorded);
+            }
             let (together, rest) = std::mem::take(&mut outputs).split_at_mut(alike.len());
-            outputs = rest;
+            (outputs, begun) = (rest, begun.saturating_sub(alike.len()));
             let rows = &mut window.rows[alike[0].clone()];
-            match self.publish_all(together, rows, &mut touched) {
+            match self.publish_all((together, recorded), rows, &mut touched) {
                 Ok(None) => continue,
                 Ok(Some(skipped)) => {
                     rows.iter_mut()
@@ -259,10 +282,23 @@ impl Committer<'_, '_> {
     }
 
     /// Give all outputs of some rows their names, or none: what got one is taken back where another one can't.
-    fn publish_all(&self, outputs: &mut [Output], rows: &[Row], touched: &mut Touched) -> Result<Option<&'static str>> {
+    fn publish_all(
+        &self,
+        (outputs, recorded): (&mut [Output], Instant),
+        rows: &[Row],
+        touched: &mut Touched,
+    ) -> Result<Option<&'static str>> {
         let newest = rows.iter().filter_map(|row| row.source).max_by_key(|source| source.modified_ns);
         let (first, mut got_names, mut refused) = (&rows[0], Vec::new(), None);
-        for (at, output) in outputs.iter_mut().enumerate() {
+        for at in 0..outputs.len() {
+            if at > 0 && at % BEGUN_AT_ONCE == 0 {
+                let next = outputs.len().min(at + BEGUN_AT_ONCE);
+                if let Some(sink) = self.bench.sink.filter(|_| refused.is_none()) {
+                    sink.begin_publish(&mut outputs[at..next], recorded);
+                }
+            }
+            let output = &mut outputs[at];
+            self.bench.control.get_on();
             if refused.is_some() && !output.directory.is_begun(output) {
                 continue;
             }
@@ -346,6 +382,10 @@ impl Committer<'_, '_> {
             return Ok(Some(reason));
         }
         match output.publish(output.staged.publish) {
+            // It is for the next try to see what is there.
+            Err(error) if error.kind() == "output_exists" && self.bench.plan.in_place => {
+                return Err(Error::ChangedWhileRead("another one has its name".into()));
+            }
             Err(error) if error.kind() == "output_exists" && output.staged.publish == Publish::Create => {}
             answer => return answer.map(|()| None),
         }

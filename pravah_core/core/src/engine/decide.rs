@@ -126,7 +126,7 @@ impl Bench<'_> {
         }
         let found = match sink.look(name)? {
             Standing::File(found) => found,
-            Standing::Free => return Self::done_in_place(item, sink.left_there(name)?),
+            Standing::Free => return Self::done_in_place(item, name, sink.left_there(name)?),
             Standing::Directory => return Err(Error::ChangedWhileRead("it is a directory now".into())),
         };
         let memory = item.place.memories.get(name).filter(|memory| sink.same(&found, &memory.output));
@@ -135,10 +135,12 @@ impl Bench<'_> {
     }
 
     /// An attempt that has lost its lease came late with the entry's output, which must not be processed again.
-    fn done_in_place(item: &Item, left: Option<Identity>) -> Result<Decision> {
+    fn done_in_place(item: &Item, name: &[u8], left: Option<Identity>) -> Result<Decision> {
         let identity = left.ok_or_else(|| Error::system("open the source")(Errno::NOENT))?;
         let staged = Some(Staged { temporary: None, publish: Publish::Replace, identity });
-        Ok(Decision::Skip(Box::new(Row { staged, ..Row::done(item.index) })))
+        // What it was made from is gone; later jobs know it by its own identity.
+        let source = Some(item.place.source.fingerprint(name)?);
+        Ok(Decision::Skip(Box::new(Row { staged, source, ..Row::done(item.index) })))
     }
 
     /// The output is current. What becomes of its source afterwards needs to know which output that is.
@@ -182,7 +184,10 @@ impl Bench<'_> {
             Err(error) if error.kind() == "output_exists" => {}
             answer => return answer.map(|()| None),
         }
+        // Of this job it may be the entry's own, put there by a request whose answer came too late.
+        let is_own = output.directory.left_there(&output.name)?.is_some();
         match self.overwrite() {
+            _ if is_own && output.directory.has_equal(output)? => Ok(Some("same_content")),
             Overwrite::Never => Ok(Some("exists")),
             Overwrite::Error => Err(refused()),
             _ if output.directory.has_equal(output)? => Ok(Some("same_content")),

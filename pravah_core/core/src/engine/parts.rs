@@ -19,7 +19,7 @@ use crate::{
     naming::{ContentHash, Part},
     outcome::{Identity, Publish, Row, Staged, StagedPart},
     plan::{After, Overwrite},
-    stores::{Output, Sink, SinkDirectory, Standing},
+    stores::{Output, Removal, Sink, SinkDirectory, Standing},
 };
 
 /// Outputs of an entry that are looked at together, where each answer takes a while: enough that a request counts
@@ -174,6 +174,7 @@ impl Bench<'_> {
             let known_places = outputs.iter().filter(|output| output.into.is_none());
             known_places.for_each(|output| output.directory.look_ahead(&output.name));
             for (part, output) in parts.iter().zip(outputs) {
+                self.control.get_on();
                 let Some(directory) = last.of(self, output)? else { continue };
                 let found = match directory.look(&output.name)? {
                     Standing::Free => continue,
@@ -240,7 +241,7 @@ impl Bench<'_> {
         let remembered = remembered.map(|(name, memory)| Ok((join(&waits_in, &name), memory.output)));
         let halves = self.families.halves(row.index).into_iter();
         let halves = halves.map(|half| Ok((path(&half.part)?, half.staged.identity)));
-        let mut touched: Vec<Arc<dyn SinkDirectory>> = Vec::new();
+        let (mut touched, mut removals) = (Vec::new(), Vec::new());
         for stale in remembered.chain(halves) {
             let (path, identity) = stale?;
             let (directory, name) = split_path(&path);
@@ -249,13 +250,13 @@ impl Bench<'_> {
             }
             let Some(directory) = sink.find_directory(directory)? else { continue };
             let staged = Staged { temporary: None, publish: Publish::Create, identity };
-            if directory.adopt(name, &staged)? {
-                directory.remove(name)?;
-                if touched.iter().all(|known| known.id() != directory.id()) {
-                    touched.push(directory);
-                }
+            let removal = directory.begin_removing(name, &staged)?;
+            removals.push((directory, removal));
+            if removals.len() >= LOOKED_AT_ONCE {
+                self.finish_removing(&mut removals, &mut touched)?;
             }
         }
+        self.finish_removing(&mut removals, &mut touched)?;
         Ok(touched)
     }
 
@@ -264,15 +265,35 @@ impl Bench<'_> {
     pub fn take_back(&self, row: &Row) -> Result<()> {
         let (Some(sink), Some(parts)) = (self.sink, &row.parts) else { return Ok(()) };
         let named = self.manifest.named(row.index as usize).read(row.hash);
+        let (mut touched, mut removals) = (Vec::new(), Vec::new());
         for StagedPart { part, staged } in parts.iter().filter(|output| output.staged.publish == Publish::Create) {
             let (directory, name) = self.plan.output_name(self.pipeline, &named.part(part))?;
-            if let Some(directory) = sink.find_directory(&directory)?
-                && directory.adopt(&name, staged)?
-            {
-                directory.remove(&name)?;
+            if let Some(directory) = sink.find_directory(&directory)? {
+                let removal = directory.begin_removing(&name, staged)?;
+                removals.push((directory, removal));
+            }
+            if removals.len() >= LOOKED_AT_ONCE {
+                self.finish_removing(&mut removals, &mut touched)?;
+                touched.clear(); // what comes back after a power cut is taken back again
             }
         }
+        self.finish_removing(&mut removals, &mut touched)?;
         self.families.keep_halves(row.index, row.outputs());
+        Ok(())
+    }
+
+    /// Wait for removals that were begun; adds the directories of which something was removed.
+    fn finish_removing(
+        &self,
+        removals: &mut Vec<(Arc<dyn SinkDirectory>, Removal)>,
+        touched: &mut Vec<Arc<dyn SinkDirectory>>,
+    ) -> Result<()> {
+        for (directory, removal) in removals.drain(..) {
+            self.control.get_on();
+            if removal()? && touched.iter().all(|known| known.id() != directory.id()) {
+                touched.push(directory);
+            }
+        }
         Ok(())
     }
 
@@ -294,6 +315,7 @@ impl Bench<'_> {
         let (mut current, mut last) = (Vec::new(), None::<Opened>);
         for (at, (below, memory)) in family.iter().enumerate() {
             // The first ones of small entries were asked for with their batch.
+            self.control.get_on();
             if at % LOOKED_AT_ONCE == 0 && (at > 0 || !self.is_small(item.index)) {
                 self.ask_ahead(&waits_in, &family[at..])?;
             }

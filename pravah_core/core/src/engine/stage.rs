@@ -32,7 +32,7 @@ use crate::{
     pipeline::{Failure, Pipeline, Workers},
     plan::{Plan, Preserve, SinkPlan},
     processors::SourcePath,
-    stores::{Output, Sink, Source, Temporary, s3::ObjectOptions},
+    stores::{Output, Reading, Sink, Source, Temporary, s3::ObjectOptions},
 };
 
 /// Tries of a file for which there was no descriptor, which others hold until their window is published.
@@ -254,6 +254,7 @@ impl Bench<'_> {
         let listed_bytes = self.manifest.size_bytes(item.index as usize);
         let mut reading = item.place.source.open_listed(name, listed_bytes)?;
         let (before, looked) = reading.look()?;
+        self.refuse_another((&*reading, publishing), item, &output_name)?;
         self.refuse_too_large(before.size_bytes)?;
         let racy = is_racy(before.modified_ns.max(before.changed_ns));
         let shared = self.shared_name(item, &before, &looked)?;
@@ -312,6 +313,23 @@ impl Bench<'_> {
             });
         }
         Ok((Row { staged: outputs.first().map(|output| output.staged), ..row }, outputs))
+    }
+
+    /// Refuse a file that is not the one which its output shall replace: another one has come between the two looks.
+    fn refuse_another(
+        &self,
+        (reading, publishing): (&dyn Reading, Publishing),
+        item: &Item,
+        output_name: &[u8],
+    ) -> Result<()> {
+        let replaces_itself = self.plan.in_place && output_name == self.manifest.name(item.index as usize);
+        let (Some(found), Some(expected)) = (reading.standing(), publishing.replaces) else { return Ok(()) };
+        match item.place.sink.as_ref().filter(|_| replaces_itself) {
+            Some(sink) if !sink.same(&found, &expected) => {
+                Err(Error::ChangedWhileRead("another one has its name".to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuse what the sink can't hold, where the output is as large as its source.

@@ -191,6 +191,7 @@ fn adopt_row(bench: &Bench<'_>, row: &Row) -> Result<Adopted> {
     let mut directories: Vec<(Vec<u8>, Arc<dyn SinkDirectory>)> = Vec::new();
     let outputs: Vec<_> = row.outputs().collect();
     for (at, (part, staged)) in outputs.iter().enumerate() {
+        bench.control.get_on();
         if at % LOOKED_AT_ONCE == 0 && row.parts.is_some() && sink.names_first() {
             let next = outputs[at..].iter().take(LOOKED_AT_ONCE);
             next.for_each(|(part, _)| look_ahead_at(bench, sink, &named.part(part)));

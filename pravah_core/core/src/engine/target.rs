@@ -224,15 +224,19 @@ impl<'b, 't> Target<'b, 't> {
         let replaces = self.publishing.replaces;
         let mut output = Output { directory, into: None, name, temporary, staged, replaces, held };
         let in_memory = output.directory.memory_bytes(&output);
-        let most = if self.bench.is_small(self.item.index) { SMALL_HELD_BYTES } else { HELD_BYTES };
-        if self.bench.plan.expands() && in_memory > 0 && self.held_bytes + in_memory > most {
+        self.held_bytes += in_memory;
+        if self.bench.plan.expands() && in_memory > 0 && self.held_bytes > self.most_held_bytes() {
             self.declare()?;
             Arc::clone(&output.directory).leave_memory(&mut output)?;
-        } else {
-            self.held_bytes += in_memory;
+            self.held_bytes -= in_memory;
+            self.bench.control.get_on();
         }
         self.outputs.push(output);
         Ok(())
+    }
+
+    fn most_held_bytes(&self) -> u64 {
+        if self.bench.is_small(self.item.index) { SMALL_HELD_BYTES } else { HELD_BYTES }
     }
 
     /// Leave a hole up to an offset.

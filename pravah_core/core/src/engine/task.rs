@@ -25,7 +25,7 @@ use crate::{
     manifest::Manifest,
     outcome::Recorded,
     plan::Plan,
-    stores::{Sink, Source, Temporaries, Temporary, open_sink, open_source},
+    stores::{Sink, Source, Temporaries, Temporary, open_sink, open_source, s3::is_object_uri},
 };
 
 /// A task as the ledger hands it out.
@@ -99,8 +99,9 @@ impl Engine {
         pipeline.prepare()?;
         let manifest = Manifest::decode(&task.manifest)?;
         // Without a name there is nothing that whoever takes over could remove under a late publish (rule 7).
-        // And with one, the many outputs of an entry need not all stay open.
-        let nameless = task.kernel_leases && !plan.expands();
+        // And with one, the many outputs of an entry need not all stay open, where they are files.
+        let are_objects = plan.sink.as_ref().is_some_and(|sink| is_object_uri(&sink.uri));
+        let nameless = task.kernel_leases && (are_objects || !plan.expands());
         let temporaries = if nameless { Temporaries::Nameless } else { Temporaries::Named };
         let sink = plan.sink.as_ref().map(|sink| open_sink(sink, temporaries)).transpose()?;
         if let Some(sink) = &sink {

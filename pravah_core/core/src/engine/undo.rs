@@ -116,8 +116,8 @@ fn take_back(directory: &dyn SinkDirectory, (index, staged): (u32, &Staged), nam
     if !directory.adopt(name, staged)? {
         return Ok(Row::skipped(index, "output_changed"));
     }
-    if how == Undo::Remove {
-        directory.remove(name)?;
+    if how == Undo::Remove && !directory.begin_removing(name, staged)?()? {
+        return Ok(Row::skipped(index, "output_changed"));
     }
     Ok(Row::done(index))
 }

@@ -10,7 +10,7 @@ mod null;
 pub mod s3;
 pub mod synthetic;
 
-use std::{any::Any, ops::Range, sync::Arc};
+use std::{any::Any, ops::Range, sync::Arc, time::Instant};
 
 use crate::{
     Error, Result,
@@ -125,6 +125,11 @@ pub trait Reading {
     /// Go to the next bytes that are kept, at or behind an offset; none: only a hole is left.
     fn seek_data(&mut self, offset_bytes: u64) -> Result<Option<Range<u64>>>;
 
+    /// What identifies it among what stands at the names of a sink; none: that is looked at again when it is replaced.
+    fn standing(&self) -> Option<Identity> {
+        None
+    }
+
     /// Look at the open file as it is now: what identifies it, and what its output may keep.
     fn look(&self) -> Result<(SourceFingerprint, Attributes)>;
 
@@ -213,7 +218,9 @@ pub trait Sink: Send + Sync {
 
     /// Begin to publish outputs of a window, where many can be at once; each is waited for by its own `publish`
     /// (see [`SinkDirectory::is_begun`]).
-    fn begin_publish(&self, _outputs: &mut [Output]) {}
+    ///
+    /// They were recorded, under a lease that held, at a certain time.
+    fn begin_publish(&self, _outputs: &mut [Output], _recorded: Instant) {}
 
     /// Wait until the names in these directories are on disk.
     fn make_published_durable(&self, directories: &[Arc<dyn SinkDirectory>]) -> Result<()>;
@@ -355,8 +362,8 @@ pub trait SinkDirectory: Send + Sync {
     /// Tell whether what stands at a staged output's name is equal to it, byte for byte.
     fn has_equal(&self, output: &Output) -> Result<bool>;
 
-    /// Remove a published output.
-    fn remove(&self, name: &[u8]) -> Result<()>;
+    /// Begin to remove a published output, if it is the one that was staged.
+    fn begin_removing(&self, name: &[u8], staged: &Staged) -> Result<Removal>;
 
     /// Remove a staged output that will not be published.
     fn discard(&self, output: &mut Output);
@@ -390,6 +397,9 @@ pub trait SinkDirectory: Send + Sync {
     /// The store's own view of this directory.
     fn as_any(&self) -> &dyn Any;
 }
+
+/// Waits until an output is removed; tells whether it was there.
+pub type Removal = Box<dyn FnOnce() -> Result<bool>>;
 
 /// A copy that the store will make.
 pub struct Copied {

@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc};
 
-use super::{Attributes, Beginning, Output, Reading, Sink, SinkDirectory, Staging, Standing, Temporary};
+use super::{Attributes, Beginning, Output, Reading, Removal, Sink, SinkDirectory, Staging, Standing, Temporary};
 use crate::{
     Result,
     outcome::{Identity, Publish, Staged},
@@ -68,8 +68,8 @@ impl SinkDirectory for NullDirectory {
         Ok(false)
     }
 
-    fn remove(&self, _name: &[u8]) -> Result<()> {
-        Ok(())
+    fn begin_removing(&self, _: &[u8], _: &Staged) -> Result<Removal> {
+        Ok(Box::new(|| Ok(false)))
     }
 
     fn discard(&self, _: &mut Output) {}

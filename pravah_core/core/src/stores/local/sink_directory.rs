@@ -22,7 +22,7 @@ use crate::{
     Error, Result,
     outcome::{Identity, Publish, Staged},
     plan::{Durability, Verify},
-    stores::{Beginning, Output, SinkDirectory, Staging, Standing, Temporary},
+    stores::{Beginning, Output, Removal, SinkDirectory, Staging, Standing, Temporary},
 };
 
 /// Bytes of two files that are compared at once.
@@ -280,8 +280,12 @@ impl SinkDirectory for LocalDirectory {
         equal(&there, &mine).map_err(look)
     }
 
-    fn remove(&self, name: &[u8]) -> Result<()> {
-        rustix::fs::unlinkat(&self.handle, name, AtFlags::empty()).map_err(Error::system("remove the output"))
+    fn begin_removing(&self, name: &[u8], staged: &Staged) -> Result<Removal> {
+        let is_there = self.adopt(name, staged)?;
+        if is_there {
+            rustix::fs::unlinkat(&self.handle, name, AtFlags::empty()).map_err(Error::system("remove the output"))?;
+        }
+        Ok(Box::new(move || Ok(is_there)))
     }
 
     fn discard(&self, output: &mut Output) {

@@ -49,12 +49,21 @@ impl Looks {
         self.all().insert(id(place, key), Look::Here(Box::new(arrived(look))));
     }
 
+    /// Take a look that was begun; none: there is none.
+    pub fn take_begun(&self, place: &Place, key: &str) -> Option<Looked> {
+        let begun = self.all().remove(&id(place, key))?;
+        Some(arrived(begun))
+    }
+
     /// Look at an object, or take the look that was begun.
     pub fn take(&self, place: &Place, key: &str, asks: Asks) -> Looked {
-        let begun = self.all().remove(&id(place, key));
-        match begun {
-            Some(look) => arrived(look),
-            None => wait(look(place.clone(), key.to_owned(), asks)),
+        self.take_begun(place, key).unwrap_or_else(|| wait(look(place.clone(), key.to_owned(), asks)))
+    }
+
+    /// Give up a look that was begun: what has the key is about to change.
+    pub fn forget(&self, place: &Place, key: &str) {
+        if let Some(Look::OnItsWay(looking)) = self.all().remove(&id(place, key)) {
+            looking.abort();
         }
     }
 

@@ -3,13 +3,14 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use percent_encoding::percent_decode_str;
+use tokio::task::JoinHandle;
 
 use super::{client::Client, connection};
 use crate::{Error, Result, entry::join, stores::PREFIX};
@@ -27,6 +28,8 @@ pub struct Place {
     pub hedged: Arc<AtomicU64>,
     /// Whether an upload may be left that could not be given up, here or at places below.
     pub uploads_left: Arc<AtomicBool>,
+    /// Uploads that are being given up, here or at places below; none: whoever drops one waits.
+    pub ending: Option<Arc<Mutex<Vec<JoinHandle<()>>>>>,
 }
 
 impl fmt::Debug for Place {
@@ -53,7 +56,8 @@ impl Place {
         let prefix = percent_decode_str(prefix).decode_utf8().map_err(|_| refused())?;
         let prefix = prefix.strip_suffix('/').unwrap_or(&prefix).to_owned();
         let (client, bucket) = (connection::client(name)?, bucket.to_owned());
-        Ok(Self { client, bucket, prefix, hedged: Arc::default(), uploads_left: Arc::default() })
+        let (hedged, uploads_left) = Default::default();
+        Ok(Self { client, bucket, prefix, hedged, uploads_left, ending: None })
     }
 
     /// The place of a directory below this one.

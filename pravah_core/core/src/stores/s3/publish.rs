@@ -108,6 +108,8 @@ impl Publishing {
                 let seen = self.place.head(&self.key).await?;
                 return match seen.is_some_and(|seen| self.is_mine(&seen)) {
                     true => self.read_back().await,
+                    // Whoever looked for uploads of a dead worker may have had the same content.
+                    false if self.shares_keys => Err(refusal),
                     false => Ok(Ending::Gone),
                 };
             }

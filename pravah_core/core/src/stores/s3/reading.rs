@@ -10,12 +10,13 @@ use super::{
     looks::{Asks, with_tags},
     objects::{First, Seen},
     place::Place,
+    publish::identity_of,
     refusal::Refusal,
     runtime::{begin, wait},
 };
 use crate::{
     Error, Result,
-    outcome::SourceFingerprint,
+    outcome::{Identity, SourceFingerprint},
     stores::{Attributes, Reading},
 };
 
@@ -150,6 +151,10 @@ impl Reading for Object {
         let bytes = self.checked(got, &(offset_bytes..end))?;
         buffer[..length].copy_from_slice(&bytes);
         Ok(length)
+    }
+
+    fn standing(&self) -> Option<Identity> {
+        Some(identity_of(&self.seen))
     }
 
     fn seek_data(&mut self, offset_bytes: u64) -> Result<Option<Range<u64>>> {

@@ -2,11 +2,11 @@
 
 use std::{
     any::Any,
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     mem::replace,
     sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -21,6 +21,7 @@ use super::{
     publish::{Ending, Publishing, identity_of, is_of_job, is_same},
     reading::{attributes, fingerprint},
     refusal::Refusal,
+    removals::{self, Doomed},
     runtime::{begin, wait},
     source::ObjectDirectory,
     staging::{Checks, Content, Held, ObjectStaging, identity, owned_headers},
@@ -32,12 +33,17 @@ use crate::{
     outcome::{Identity, Publish, Staged},
     plan::SinkPlan,
     stores::{
-        Beginning, Copied, Output, Sink, SinkDirectory, SourceDirectory, Staging, Standing, Temporaries, Temporary,
+        Beginning, Copied, Output, Removal, Sink, SinkDirectory, SourceDirectory, Staging, Standing, Temporaries,
+        Temporary,
     },
 };
 
 /// Pages of a directory of outputs that are read to know which names are free; of larger ones each is asked for.
 const PAGES: usize = 20;
+/// Names of a directory that are asked for one by one, many at once, before all of it is listed.
+const ASKED_NAMES: u32 = 8;
+/// Directories of which it is remembered what they hold.
+const LISTED_DIRECTORIES: usize = 64;
 
 /// How many times faster than by us a server copies, at least: measured against one that shares its disk with us.
 const COPIED_FASTER: u64 = 16;
@@ -62,6 +68,8 @@ struct Shared {
     is_empty: bool,
     /// A key turned out to be taken that seemed free: what was listed is out of date.
     is_stale: AtomicBool,
+    /// What directories held when they were listed, by their prefixes.
+    listed: Mutex<HashMap<String, Arc<Names>>>,
     /// Objects that are looked at ahead.
     looks: Looks,
 }
@@ -69,10 +77,13 @@ struct Shared {
 impl ObjectSink {
     /// Open the sink of a plan, and see that it can be reached.
     pub fn open(sink: &SinkPlan, temporaries: Temporaries) -> Result<Self> {
-        let place = Place::of(&sink.uri)?;
-        let page = wait(place.page(&place.key_prefix(), Depth::AllLevels, Start::Beginning, 1));
-        let page = page.map_err(|refusal| refusal.error(&format!("list {}", place.shown(""))))?;
-        let is_empty = page.objects.is_empty();
+        let mut place = Place::of(&sink.uri)?;
+        place.ending = Some(Arc::default());
+        let is_empty = match wait(place.page(&place.key_prefix(), Depth::AllLevels, Start::Beginning, 1)) {
+            // A whole bucket need not be listed by who may work below some prefix of it.
+            Err(refusal) if refusal.status == Some(403) && place.prefix.is_empty() => false,
+            page => page.map_err(|refusal| refusal.error(&format!("list {}", place.shown(""))))?.objects.is_empty(),
+        };
         let shares_keys = sink.path.as_ref().is_some_and(Template::needs_hash);
         Ok(Self(Arc::new(Shared {
             place,
@@ -83,15 +94,24 @@ impl ObjectSink {
             owner: OnceLock::new(),
             is_empty,
             is_stale: AtomicBool::new(false),
+            listed: Mutex::default(),
             looks: Looks::default(),
         })))
+    }
+}
+
+impl Drop for ObjectSink {
+    /// What was begun and dropped is given up before anybody takes the sink for left alone.
+    fn drop(&mut self) {
+        self.0.place.wait_for_ending();
     }
 }
 
 impl Sink for ObjectSink {
     fn open_directory(&self, directory: &[u8]) -> Result<Arc<dyn SinkDirectory>> {
         let place = self.0.place.below(directory)?;
-        Ok(Arc::new(ObjectSinkDirectory { sink: Arc::clone(&self.0), place, names: OnceLock::new() }))
+        let names = self.0.names(&place);
+        Ok(Arc::new(ObjectSinkDirectory { sink: Arc::clone(&self.0), place, names }))
     }
 
     fn find_directory(&self, directory: &[u8]) -> Result<Option<Arc<dyn SinkDirectory>>> {
@@ -115,6 +135,7 @@ impl Sink for ObjectSink {
     }
 
     fn has_left_uploads(&self) -> bool {
+        self.0.place.wait_for_ending();
         self.0.place.uploads_left.load(Ordering::Relaxed)
     }
 
@@ -127,12 +148,12 @@ impl Sink for ObjectSink {
         Ok(())
     }
 
-    fn begin_publish(&self, outputs: &mut [Output]) {
+    fn begin_publish(&self, outputs: &mut [Output], recorded: Instant) {
         for output in outputs.iter_mut().filter(|output| output.into.is_none()) {
             let how = output.staged.publish;
             if let Some(directory) = output.directory.clone().as_any().downcast_ref::<ObjectSinkDirectory>() {
                 // What can't even begin has its error when it is waited for.
-                let _ = directory.begin_one(output, how);
+                let _ = directory.begin_one(output, (how, recorded));
             }
         }
     }
@@ -187,8 +208,27 @@ impl Sink for ObjectSink {
 pub struct ObjectSinkDirectory {
     sink: Arc<Shared>,
     place: Place,
-    /// Names that were taken when it was listed; none: too many to know.
-    names: OnceLock<Option<HashSet<Vec<u8>>>>,
+    names: Arc<Names>,
+}
+
+/// Which names of a directory are taken.
+#[derive(Default)]
+struct Names {
+    /// How many were asked for before it was listed.
+    asked: AtomicU32,
+    /// Those that were taken when it was listed; none: too many to know.
+    taken: OnceLock<Option<HashSet<Vec<u8>>>>,
+}
+
+impl Shared {
+    /// What is known of a directory, by whoever looks into it.
+    fn names(&self, place: &Place) -> Arc<Names> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if listed.len() >= LISTED_DIRECTORIES && !listed.contains_key(&place.prefix) {
+            listed.clear();
+        }
+        Arc::clone(listed.entry(place.prefix.clone()).or_default())
+    }
 }
 
 impl ObjectSinkDirectory {
@@ -200,11 +240,12 @@ impl ObjectSinkDirectory {
         if self.sink.is_empty {
             return Ok(true);
         }
-        let names = match self.names.get() {
+        let names = match self.names.taken.get() {
             Some(names) => names,
+            None if self.names.asked.fetch_add(1, Ordering::Relaxed) < ASKED_NAMES => return Ok(false),
             None => {
                 let names = self.list()?;
-                self.names.get_or_init(|| names)
+                self.names.taken.get_or_init(|| names)
             }
         };
         Ok(names.as_ref().is_some_and(|names| !names.contains(name)))
@@ -219,7 +260,11 @@ impl ObjectSinkDirectory {
                 token.as_deref().map_or(Start::Beginning, Start::Token),
                 1_000,
             ));
-            let page = page.map_err(|refusal| refusal.error(&format!("list {}", self.place.shown(""))))?;
+            let page = match page {
+                // Who may not list may still look at each.
+                Err(refusal) if refusal.status == Some(403) => return Ok(None),
+                page => page.map_err(|refusal| refusal.error(&format!("list {}", self.place.shown(""))))?,
+            };
             let keys = page.objects.iter().filter_map(|object| object.key.strip_prefix(&prefix));
             names.extend(keys.map(|name| name.as_bytes().to_vec()));
             match page.next {
@@ -233,15 +278,20 @@ impl ObjectSinkDirectory {
     fn seen(&self, name: &[u8]) -> Result<Option<Seen>> {
         let key = self.place.key(name)?;
         let seen = self.sink.looks.take(&self.place, &key, Asks::Headers);
-        seen.map_err(|refusal| refusal.error(&format!("look at {}", self.place.shown_key(&key))))
+        seen.map_err(|refusal| self.not_seen(&key, &refusal))
     }
 
-    fn begin_one(&self, output: &mut Output, how: Publish) -> Result<()> {
+    fn not_seen(&self, key: &str, refusal: &Refusal) -> Error {
+        refusal.error(&format!("look at {}", self.place.shown_key(key)))
+    }
+
+    fn begin_one(&self, output: &mut Output, (how, recorded): (Publish, Instant)) -> Result<()> {
         let key = self.place.key(&output.name)?;
         let Some(held) = output.held.downcast_mut::<Held>() else { return Err(Error::TemporaryGone) };
         if held.ending.is_some() {
             return Ok(());
         }
+        self.sink.looks.forget(&self.place, &key);
         let publishing = Publishing {
             place: self.place.clone(),
             owner: held.owner.clone(),
@@ -252,7 +302,7 @@ impl ObjectSinkDirectory {
             replaces: output.replaces,
             size_bytes: output.staged.identity.size_bytes,
             fencing: self.sink.fencing.get().copied(),
-            deadline: self.sink.expires.then(|| Instant::now() + WEAK_TIME),
+            deadline: self.sink.expires.then(|| recorded + WEAK_TIME),
             hash: held.hash,
         };
         let content = replace(&mut held.content, Content::Gone);
@@ -278,11 +328,14 @@ impl ObjectSinkDirectory {
 
 impl SinkDirectory for ObjectSinkDirectory {
     fn look(&self, name: &[u8]) -> Result<Standing> {
-        if self.is_free(name)? {
-            return Ok(Standing::Free);
-        }
+        let key = self.place.key(name)?;
+        let seen = match self.sink.looks.take_begun(&self.place, &key) {
+            Some(seen) => seen.map_err(|refusal| self.not_seen(&key, &refusal))?,
+            None if self.is_free(name)? => return Ok(Standing::Free),
+            None => self.seen(name)?,
+        };
         let own = self.sink.owner.get();
-        Ok(match self.seen(name)? {
+        Ok(match seen {
             None => Standing::Free,
             // An attempt that has lost its lease came late: what it left is replaced.
             Some(seen) if own.is_some_and(|own| is_of_job(&seen.owner, own)) => Standing::Free,
@@ -337,7 +390,7 @@ impl SinkDirectory for ObjectSinkDirectory {
     }
 
     fn publish(&self, output: &mut Output, publish: Publish) -> Result<()> {
-        self.begin_one(output, publish)?;
+        self.begin_one(output, (publish, Instant::now()))?;
         let shown = self.place.shown(&String::from_utf8_lossy(&output.name));
         let Some(held) = output.held.downcast_mut::<Held>() else { return Err(Error::TemporaryGone) };
         let Some(ending) = held.ending.take() else { return Err(Error::TemporaryGone) };
@@ -394,10 +447,24 @@ impl SinkDirectory for ObjectSinkDirectory {
         }
     }
 
-    fn remove(&self, name: &[u8]) -> Result<()> {
-        let key = self.place.key(name)?;
-        let removed = wait(self.place.delete(&key));
-        removed.map_err(|refusal| refusal.error(&format!("remove {}", self.place.shown_key(&key))))
+    fn begin_removing(&self, name: &[u8], staged: &Staged) -> Result<Removal> {
+        let (place, key, identity) = (self.place.clone(), self.place.key(name)?, staged.identity);
+        self.sink.looks.forget(&place, &key);
+        let shown = place.shown_key(&key);
+        let removing = begin(async move {
+            let Some(seen) = place.head(&key).await?.filter(|seen| is_same(&identity_of(seen), &identity)) else {
+                return Ok(false);
+            };
+            let ended = removals::remove_all(&place, &[Doomed { key, etag: seen.etag }]).await.pop();
+            match ended {
+                Some(Err(refusal)) if refusal.is_precondition() => Ok(false),
+                ended => ended.unwrap_or(Ok(())).map(|()| true),
+            }
+        });
+        Ok(Box::new(move || {
+            let removed = wait(removing).unwrap_or_else(|error| Err(Refusal::local("broken", error.to_string())));
+            removed.map_err(|refusal| refusal.error(&format!("remove {shown}")))
+        }))
     }
 
     fn discard(&self, output: &mut Output) {

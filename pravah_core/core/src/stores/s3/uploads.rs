@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt::Write,
-    sync::atomic::Ordering,
+    sync::{PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -34,6 +34,9 @@ pub const LARGEST_UPLOAD_BYTES: u64 = (PART_BYTES * PARTS_OF_A_SIZE * (1 + 4 + 1
 
 /// Bytes that an upload keeps, at most, as long as its parts have not grown.
 pub const UPLOAD_BYTES: u64 = (PART_BYTES * (PARTS_AT_ONCE + 2)) as u64;
+
+/// Uploads that are given up at once.
+const ENDING_AT_ONCE: usize = 256;
 
 /// An upload that is begun.
 pub struct Upload {
@@ -180,10 +183,31 @@ impl Drop for Upload {
                 }
             });
             // A thread of the network's must not wait for itself.
-            if !is_network_thread() {
-                let _ = wait(aborting);
+            if is_network_thread() {
+                return;
+            }
+            match &self.place.ending {
+                None => drop(wait(aborting)),
+                Some(ending) => {
+                    let mut ending = ending.lock().unwrap_or_else(PoisonError::into_inner);
+                    ending.push(aborting);
+                    let are_many = ending.len() >= ENDING_AT_ONCE;
+                    drop(ending);
+                    if are_many {
+                        self.place.wait_for_ending();
+                    }
+                }
             }
         }
+    }
+}
+
+impl Place {
+    /// Wait until uploads are given up that were dropped here, or at places below.
+    pub fn wait_for_ending(&self) {
+        let Some(ending) = &self.ending else { return };
+        let ending = std::mem::take(&mut *ending.lock().unwrap_or_else(PoisonError::into_inner));
+        ending.into_iter().for_each(|aborting| drop(wait(aborting)));
     }
 }
 

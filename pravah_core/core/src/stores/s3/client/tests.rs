@@ -71,6 +71,7 @@ impl Server {
             prefix: String::new(),
             hedged: Arc::default(),
             uploads_left: Arc::default(),
+            ending: None,
         };
         Self { place, asked, _held: held }
     }
