@@ -63,6 +63,8 @@ def _payloads(spec: "JobSpec") -> str:
 
 def _sink(seen: "Preview") -> str:
     sink = seen.spec.sink
+    if seen.spec.in_place:
+        return "none: each source is replaced by its output"
     if sink is None:
         return "none" if _results(seen) else "none: the findings are printed"
     if not seen.publishes and not _results(seen):

@@ -44,6 +44,8 @@ def test_source_goes_where_its_output_has_another_name(bucket: Bucket) -> None:
     for key, body in (("in/a.bin", large), ("in/d/b.txt", b"b\n"), ("in/empty", b"")):
         bucket.put(key, body)
     compress = ("--in-place", "-s", "compress:codec=zstd,level=1")
+    planned = bucket.cli.ok("plan", bucket.uri("in/"), *compress).out
+    assert "none: each source is replaced by its output" in planned
     job = bucket.cli.job(bucket.uri("in/"), *compress)
     assert (job["status"], job["counts"]["done"]) == ("completed", 3)
     assert sorted(bucket.keys()) == ["in/a.bin.zst", "in/d/b.txt.zst", "in/empty.zst"]

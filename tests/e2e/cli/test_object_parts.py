@@ -5,6 +5,7 @@ What a job over files makes is what the same job makes in a bucket.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -18,7 +19,8 @@ from tests.e2e.cli.bucket import Bucket
 from tests.e2e.cli.conftest import RACY_S
 from tests.e2e.cli.harness import Cli
 from tests.s3_double import S3Double, meanwhile, refuse, reset_after
-from tests.s3_double.faults import FOREVER
+from tests.s3_double.faults import FOREVER, Perform
+from tests.s3_double.messages import Request, Response, S3Error
 from tests.s3_double.objects import etag_of
 from tests.s3_double.store import Stored
 
@@ -283,3 +285,37 @@ def test_directory_of_outputs_is_listed_once_for_all_files(
     assert job["counts"]["done"] + job["counts"]["skipped"] == 300
     listings = [seen for seen in double.seen if seen.operation == "ListObjectsV2"]
     assert len(listings) <= 6  # by planning, by opening the sink, and at most one for each task
+
+
+def put_and_refuse(request: Request, perform: Perform) -> Response:
+    """Do what was asked for, and say that it went wrong, each time."""
+    with contextlib.suppress(S3Error):
+        perform(request)
+    raise S3Error(500, "InternalError")
+
+
+def test_part_that_was_put_though_nobody_heard_of_it_is_taken_back_with_the_others(
+    cli: Cli, double: S3Double, doubled: str, large: Path
+) -> None:
+    double.faults.add("PutObject", put_and_refuse, key="*a-00002.bin", times=FOREVER)
+    job = cli.job(large, "--to", f"s3://{doubled}/out/", "-s", SPLIT)
+    assert (job["counts"]["done"], job["counts"]["failed"]) == (2, 1)
+    assert sorted(double.objects(doubled)) == [b"out/d/b-00000.bin", b"out/empty-00000.bin"]
+
+
+@pytest.mark.parametrize("times", [4, 12])  # sent again and again in one try, and in three
+def test_parts_by_content_of_which_one_was_put_though_nobody_heard_of_it_are_all_there(
+    cli: Cli, double: S3Double, doubled: str, large: Path, times: int
+) -> None:
+    arguments = ("-s", SPLIT, "--path", "{hash:8}-{part}{ext}")
+    expected = on_files(cli, large, *arguments)
+    double.faults.add("PutObject", put_and_refuse, key="*-00002.bin", times=times)
+    job = cli.job(large, "--to", f"s3://{doubled}/out/", *arguments)
+    found = {key.removeprefix(b"out/").decode(): body for key, body in double.objects(doubled)
+             .items()}  # fmt: skip
+    if times == 4:
+        assert (job["status"], job["counts"]["done"]) == ("completed", 3)
+        assert found == expected
+    else:
+        assert (job["counts"]["done"], job["counts"]["failed"]) == (2, 1)
+        assert sorted(found.values()) == [b"", b"small"]

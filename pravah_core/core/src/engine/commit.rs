@@ -13,13 +13,14 @@ use super::{
     after::{Finisher, Job},
     control::Verdict,
     crew::Window,
+    decide::SAME_CONTENT,
     stage::{Bench, failed, left},
 };
 use crate::{
     Error, Result,
     effort::{self, Activity},
     fingerprint::{Memory, encode_memories},
-    outcome::{Outcome, Publish, Row, SourceFingerprint, StagedPart, encode_rows},
+    outcome::{Outcome, Publish, Row, SourceFingerprint, encode_rows},
     pipeline::Failure,
     plan::{SinkPlan, Verify},
     stores::{Output, Sink, SinkDirectory, Source},
@@ -281,7 +282,8 @@ impl Committer<'_, '_> {
         self.bench.plan.names_at_run_time() && self.bench.plan.expands()
     }
 
-    /// Give all outputs of some rows their names, or none: what got one is taken back where another one can't.
+    /// Give all outputs of some rows their names, or none: what got one is taken back where another one can't; also what
+    /// may have got one by a request whose answer was lost.
     fn publish_all(
         &self,
         (outputs, recorded): (&mut [Output], Instant),
@@ -289,7 +291,8 @@ impl Committer<'_, '_> {
         touched: &mut Touched,
     ) -> Result<Option<&'static str>> {
         let newest = rows.iter().filter_map(|row| row.source).max_by_key(|source| source.modified_ns);
-        let (first, mut got_names, mut refused) = (&rows[0], Vec::new(), None);
+        let (first, mut refused) = (&rows[0], None);
+        let (mut tried, mut published, mut there) = (0, 0, None);
         for at in 0..outputs.len() {
             if at > 0 && at % BEGUN_AT_ONCE == 0 {
                 let next = outputs.len().min(at + BEGUN_AT_ONCE);
@@ -302,6 +305,7 @@ impl Committer<'_, '_> {
             if refused.is_some() && !output.directory.is_begun(output) {
                 continue;
             }
+            tried = at + 1;
             let (waits_in, into) = (Arc::clone(&output.directory), output.into.clone());
             let answer = match refused {
                 None => self.enter(output).and_then(|()| self.publish_one(output, newest)),
@@ -310,9 +314,11 @@ impl Committer<'_, '_> {
             };
             match answer {
                 Ok(None) => {
-                    got_names.push(at);
+                    published += 1;
                     touched.add(self.bench.sink, &output.directory)?;
                 }
+                // Nobody knows of one that it is there for all: it may be left of what was taken back.
+                Ok(Some(reason)) if reason == SAME_CONTENT && refused.is_none() => there = Some(reason),
                 // The next holder has the lease, and takes back what got a name.
                 Err(Error::TemporaryGone) if !self.bench.kernel_leases => return Err(Error::TemporaryGone),
                 answer => {
@@ -324,12 +330,12 @@ impl Committer<'_, '_> {
             }
         }
         if let Some(refused) = refused {
-            let of = |parts: &Arc<[StagedPart]>| got_names.iter().map(|at| parts[*at].clone()).collect();
-            let taken_back = Row { parts: first.parts.as_ref().map(of), ..first.clone() };
-            if !got_names.is_empty() {
-                self.bench.take_back(&taken_back)?;
-            }
+            let tried_parts = first.parts.as_ref().map(|parts| parts[..tried].into());
+            self.bench.take_back(&Row { parts: tried_parts, ..first.clone() })?;
             return refused;
+        }
+        if published == 0 && there.is_some() {
+            return Ok(there);
         }
         for directory in self.bench.remove_stale(first)? {
             touched.add(self.bench.sink, &directory)?;

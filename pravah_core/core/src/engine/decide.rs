@@ -11,6 +11,9 @@ use crate::{
     stores::{Output, SinkDirectory, Standing},
 };
 
+/// The reason to leave an entry alone whose output is there already, under a name that its content tells.
+pub const SAME_CONTENT: &str = "same_content";
+
 /// What is to become of an entry.
 pub enum Decision {
     /// It is worked on.
@@ -187,10 +190,10 @@ impl Bench<'_> {
         // Of this job it may be the entry's own, put there by a request whose answer came too late.
         let is_own = output.directory.left_there(&output.name)?.is_some();
         match self.overwrite() {
-            _ if is_own && output.directory.has_equal(output)? => Ok(Some("same_content")),
+            _ if is_own && output.directory.has_equal(output)? => Ok(Some(SAME_CONTENT)),
             Overwrite::Never => Ok(Some("exists")),
             Overwrite::Error => Err(refused()),
-            _ if output.directory.has_equal(output)? => Ok(Some("same_content")),
+            _ if output.directory.has_equal(output)? => Ok(Some(SAME_CONTENT)),
             _ => Err(Error::OutputExists(
                 "a file with other content has the output's name, and what is named by its hash is never replaced"
                     .into(),
