@@ -67,11 +67,12 @@ class Place:
 
     def owned(self, prefix: str = "") -> int:
         """Count the objects that say that a job of ours has made them."""
-        heads = (
-            self.client.head_object(Bucket=self.bucket, Key=prefix + key)
-            for key in self.sizes(prefix)
-        )
-        return sum("pravah" in head["Metadata"] for head in heads)
+        count = 0
+        for key in self.sizes(prefix):
+            with contextlib.suppress(self.client.exceptions.ClientError):  # it is gone
+                head = self.client.head_object(Bucket=self.bucket, Key=prefix + key)
+                count += "pravah" in head["Metadata"]
+        return count
 
     def uploads(self, *keys: str) -> list[str]:
         """Give the keys of uploads that nobody has ended; MinIO finds them by whole keys only."""

@@ -318,7 +318,10 @@ impl Committer<'_, '_> {
                     touched.add(self.bench.sink, &output.directory)?;
                 }
                 // Nobody knows of one that it is there for all: it may be left of what was taken back.
-                Ok(Some(reason)) if reason == SAME_CONTENT && refused.is_none() => there = Some(reason),
+                Ok(Some(reason)) if reason == SAME_CONTENT && refused.is_none() => {
+                    there = Some(reason);
+                    output.discard();
+                }
                 // The next holder has the lease, and takes back what got a name.
                 Err(Error::TemporaryGone) if !self.bench.kernel_leases => return Err(Error::TemporaryGone),
                 answer => {
