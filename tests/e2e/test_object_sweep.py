@@ -20,7 +20,7 @@ from tests.e2e.object_sweep_jobs import LARGE_BYTES, SHAPES, Quiet, Shape, Stage
 from tests.e2e.trees import make_source
 from tests.object_servers import ObjectServer
 
-ROUNDS = int(os.environ.get("PRAVAH_SWEEP", "10"))
+ROUNDS = int(os.environ.get("PRAVAH_SWEEP", len(SHAPES)))
 SMALL_FILES = 120
 ATTEMPTS = 12  # halvings after which even a late moment lies before the job's end
 
