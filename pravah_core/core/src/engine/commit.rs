@@ -48,7 +48,7 @@ pub struct WindowRecord {
 }
 
 /// What is recorded.
-enum Entry {
+enum Recording {
     /// A window.
     Window(Vec<u8>),
     /// What may begin.
@@ -104,7 +104,7 @@ impl Committer<'_, '_> {
             return Ok(Next::Go);
         }
         let blob = encode_rows(&window.rows)?;
-        match self.record(Entry::Window(blob))? {
+        match self.record(Recording::Window(blob))? {
             Verdict::Fenced => {
                 discard(&mut window.outputs);
                 return Ok(Next::Fenced);
@@ -120,7 +120,7 @@ impl Committer<'_, '_> {
 
     /// Have an intent recorded, as a window of its own.
     pub fn intend(&mut self, row: Row) -> Result<Next> {
-        match self.record(Entry::Intent(encode_rows(&[row])?))? {
+        match self.record(Recording::Intent(encode_rows(&[row])?))? {
             Verdict::Fenced => return Ok(Next::Fenced),
             Verdict::Drain => self.bench.control.drain(),
             Verdict::Committed => {}
@@ -131,7 +131,7 @@ impl Committer<'_, '_> {
 
     /// Acknowledge what is published, and say whether anything of the task remains.
     pub fn finish(&mut self) -> Result<Verdict> {
-        self.record(Entry::None)
+        self.record(Recording::None)
     }
 
     /// Entries of the task that are not acknowledged yet.
@@ -139,7 +139,7 @@ impl Committer<'_, '_> {
         (self.bench.manifest.len() as u64).saturating_sub(self.account.counts.entries())
     }
 
-    fn record(&mut self, entry: Entry) -> Result<Verdict> {
+    fn record(&mut self, recording: Recording) -> Result<Verdict> {
         let pending = self.pending.take();
         let acknowledge = pending.is_some();
         let Published { rows, amendments } = pending.unwrap_or_default();
@@ -147,10 +147,13 @@ impl Committer<'_, '_> {
             self.account.add(row, || self.bench.shown_path(row.index));
         }
         let fingerprints = self.memories(&rows)?;
-        let finished = matches!(entry, Entry::None) && self.remaining() == 0;
-        let intent = rows.is_empty() && (acknowledge || matches!(entry, Entry::Intent(_)));
-        let intent = intent && !matches!(entry, Entry::Window(_));
-        let window = if let Entry::Window(blob) | Entry::Intent(blob) = entry { Some(blob) } else { None };
+        let finished = matches!(recording, Recording::None) && self.remaining() == 0;
+        let intent = match recording {
+            Recording::Window(_) => false,
+            Recording::Intent(_) => rows.is_empty(),
+            Recording::None => rows.is_empty() && acknowledge,
+        };
+        let window = if let Recording::Window(blob) | Recording::Intent(blob) = recording { Some(blob) } else { None };
         self.account.effort = self.bench.effort.so_far();
         self.account.hedged = self.source.hedged();
         if self.bench.sink.is_some_and(Sink::has_left_uploads) {

@@ -274,7 +274,7 @@ impl Bench<'_> {
             }
             if removals.len() >= LOOKED_AT_ONCE {
                 self.finish_removing(&mut removals, &mut touched)?;
-                touched.clear(); // what comes back after a power cut is taken back again
+                touched.clear(); // publishing waits for these itself, and take-over does it all again
             }
         }
         self.finish_removing(&mut removals, &mut touched)?;

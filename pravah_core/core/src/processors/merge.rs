@@ -4,6 +4,8 @@
 //! What would be garbage behind something else (a compressed stream, a file of binary data) is refused.
 //!
 //! - `tables`: the rows of tables; `columns`: which columns they have together; `partitions`: rows in directories
+//!
+//! Beyond 500 lines, because its descriptor with its examples stands beside its tests.
 
 mod columns;
 mod partitions;

@@ -3,6 +3,8 @@
 //! A store is a folder of its own and one line in [`open_source`] and [`open_sink`]. Publishing is in the store's
 //! hands, since each has its own way to make a name appear whole: `stage`, `publish`, `adopt`, `discard`.
 //! Stores decide nothing about jobs: what may be replaced is said by the caller.
+//!
+//! Beyond 500 lines, because these are the traits of one protocol, and are read together.
 
 pub mod local;
 mod mixed;

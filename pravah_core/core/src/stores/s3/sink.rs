@@ -1,4 +1,6 @@
 //! Publishing below a prefix.
+//!
+//! Beyond 500 lines, because it answers two wide traits; what each answer takes to do is in the modules beside it.
 
 use std::{
     any::Any,
